@@ -1,0 +1,27 @@
+PYTHON := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint format clean
+
+help:  ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+venv:  ## Build the environment and link it as .venv
+	@bash tools/setup_env.sh
+
+demo: venv  ## Distil a small classifier
+	$(PYTHON) tools/demo.py
+
+test: venv  ## Run the tests
+	$(PYTHON) -m pytest tests
+
+lint: venv  ## Check style
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format: venv  ## Apply style
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+clean:  ## Remove what builds and tests leave; .venv and runs stay
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find shake_mm tests tools configs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,9 @@
+# What every distillation run needs beside the student's own config.
+custom_hooks = [
+    # Accuracies of all members and the gaps between them, in the run's own validation.
+    dict(type='shake_mm.MemberEvalHook'),
+    # Stages of multi-stage methods.
+    dict(type='shake_mm.StageHook'),
+    # NaN and Inf stop the run before they are applied.
+    dict(type='shake_mm.FiniteGuardHook'),
+]

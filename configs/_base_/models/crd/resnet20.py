@@ -1,0 +1,3 @@
+_base_ = '../crd_resnet.py'
+
+model = dict(backbone=dict(depth=20))

@@ -1,0 +1,3 @@
+from .digits import DigitPairs, Digits
+
+__all__ = ['DigitPairs', 'Digits']

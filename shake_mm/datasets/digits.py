@@ -1,0 +1,216 @@
+"""Two data sets of real handwritten digits that need no download.
+
+Both draw on the 1,797 glyphs of 8x8 pixels that come inside scikit-learn. One fixed, stratified split of the *glyphs*
+serves both, so a picture of the validation set never shows a glyph that training has seen.
+"""
+
+from functools import lru_cache
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import mmcv
+import numpy as np
+from mmpretrain.datasets import BaseDataset
+from sklearn.datasets import load_digits
+
+from shake_mm.errors import UsageError
+from shake_mm.registry import DATASETS
+
+SPLITS = ('train', 'val')
+TRAIN_SHARE = 0.75
+GLYPH_SIZE = 8
+
+
+@lru_cache(maxsize=1)
+def _load_glyphs() -> Tuple[np.ndarray, np.ndarray]:
+    """Return all glyphs, :math:`(1797, 8, 8)` float32 in [0, 1], and their digits, :math:`(1797,)`."""
+    bunch = load_digits()
+    return (bunch.images / 16).astype(np.float32), bunch.target.astype(np.int64)
+
+
+@lru_cache(maxsize=len(SPLITS))
+def split_glyphs(split: str) -> np.ndarray:
+    """Return the glyphs of one split: three quarters of every digit's glyphs train, the others validate.
+
+    The split depends on no seed: two data sets with different seeds cannot leak glyphs into each other.
+
+    Args:
+        split: ``'train'`` or ``'val'``.
+
+    Returns:
+        Sorted positions in :func:`sklearn.datasets.load_digits`, shape :math:`(N,)`.
+    """
+    digits = _load_glyphs()[1]
+    rng = np.random.default_rng(0)
+    chosen = []
+    for digit in range(10):
+        own = rng.permutation(np.flatnonzero(digits == digit))
+        cut = round(TRAIN_SHARE * len(own))
+        chosen.append(own[:cut] if split == 'train' else own[cut:])
+    return np.sort(np.concatenate(chosen))
+
+
+def _resize(glyphs: np.ndarray, size: int, interpolation: str) -> np.ndarray:
+    """Resize glyphs of shape :math:`(N, 8, 8)` to :math:`(N, size, size)`."""
+    if size == GLYPH_SIZE:
+        return glyphs
+    return np.stack([mmcv.imresize(glyph, (size, size), interpolation=interpolation) for glyph in glyphs])
+
+
+class _GlyphDataset(BaseDataset):
+    """What both data sets share: the split, the picture size and their checks.
+
+    Args:
+        split: ``'train'`` or ``'val'``.
+        image_size: Height and width of the pictures.
+        interpolation: How glyphs are enlarged: a name that :func:`mmcv.imresize` knows.
+        num_samples: Number of pictures; None means all.
+        **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`, such as ``pipeline``.
+    """
+
+    def __init__(
+        self, split: str, image_size: int, interpolation: str, num_samples: Optional[int], **kwargs: Any
+    ) -> None:
+        name = type(self).__name__
+        if split not in SPLITS:
+            raise UsageError(f"split={split!r} of {name} does not exist: use 'train' or 'val'.")
+        if num_samples is not None and num_samples <= 0:
+            raise UsageError(f'num_samples={num_samples} leaves the {split} set of {name} empty: use 1 or more.')
+        if image_size < 2 * GLYPH_SIZE:
+            raise UsageError(f'image_size={image_size} of {name} is too small: use {2 * GLYPH_SIZE} or more.')
+        self.split = split
+        self.image_size = image_size
+        self.interpolation = interpolation
+        self.num_samples = num_samples
+        super().__init__(ann_file='', **kwargs)
+
+    def extra_repr(self) -> List[str]:
+        """Describe the pictures: there is neither an annotation file nor a folder to name."""
+        return [f'Split: \t{self.split}', f'Image size: \t{self.image_size}']
+
+
+@DATASETS.register_module()
+class Digits(_GlyphDataset):
+    """The handwritten digits of scikit-learn, 10 classes, 1,348 of them for training and 449 for validation.
+
+    A sample holds ``img``, shape :math:`(H, W, 3)`, uint8, BGR (grey), and ``gt_label``.
+
+    Args:
+        split: ``'train'`` or ``'val'``.
+        image_size: Height and width of the pictures. Networks made for CIFAR expect 32. Defaults to 32.
+        interpolation: How glyphs are enlarged: a name that :func:`mmcv.imresize` knows. Defaults to ``'bilinear'``.
+        num_samples: Take only the first so many glyphs of the split. Defaults to None: all.
+        **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`, such as ``pipeline``.
+
+    Example:
+        >>> dataset = Digits(split='val')
+        >>> dataset[0]['img'].shape
+        (32, 32, 3)
+    """
+
+    METAINFO = {'classes': tuple(str(digit) for digit in range(10))}
+
+    def __init__(
+        self,
+        split: str = 'train',
+        image_size: int = 32,
+        interpolation: str = 'bilinear',
+        num_samples: Optional[int] = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(split, image_size, interpolation, num_samples, **kwargs)
+
+    def load_data_list(self) -> List[Dict[str, Any]]:
+        """Return one dict with ``img``, ``gt_label`` and ``glyph`` (its position in scikit-learn's set) a sample."""
+        glyphs, digits = _load_glyphs()
+        own = split_glyphs(self.split)
+        if self.num_samples is not None and self.num_samples > len(own):
+            raise UsageError(
+                f'num_samples={self.num_samples} is more than the {len(own)} glyphs in the {self.split} set of Digits: '
+                'use fewer, or the data set DigitPairs.'
+            )
+        own = own[: self.num_samples]
+        pixels = np.rint(255 * _resize(glyphs[own], self.image_size, self.interpolation)).astype(np.uint8)
+        pixels = pixels[..., None].repeat(3, axis=-1)
+        return [dict(img=img, gt_label=int(digits[i]), glyph=int(i)) for img, i in zip(pixels, own)]
+
+
+@DATASETS.register_module()
+class DigitPairs(_GlyphDataset):
+    """Two handwritten digits side by side: 100 classes, and as many pictures as asked for.
+
+    The label is ``10 * left + right``. Each half shows a glyph drawn from its split at a height of its own, on a
+    noisy background. A sample holds ``img``, shape :math:`(H, W, 3)`, uint8, BGR, and ``gt_label``.
+
+    Picture ``i`` depends on ``seed``, ``split`` and ``i`` alone, so a longer set begins with the shorter one. Each run
+    of 100 pictures shows every class once.
+
+    Args:
+        split: ``'train'`` or ``'val'``.
+        num_samples: Number of pictures. Defaults to 4000.
+        image_size: Height and width of the pictures; glyphs take half of it. Defaults to 16.
+        noise: Standard deviation of the background's Gaussian noise, on intensities in [0, 1]. Defaults to 0.2.
+        seed: Seed of the drawing. It does not touch the split. Defaults to 0.
+        interpolation: How glyphs are enlarged: a name that :func:`mmcv.imresize` knows. Defaults to ``'bilinear'``.
+        **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`, such as ``pipeline``.
+
+    Example:
+        >>> dataset = DigitPairs(split='val', num_samples=100)
+        >>> dataset[0]['img'].shape
+        (16, 16, 3)
+    """
+
+    METAINFO = {'classes': tuple(f'{label:02d}' for label in range(100))}
+
+    def __init__(
+        self,
+        split: str = 'train',
+        num_samples: int = 4000,
+        image_size: int = 16,
+        noise: float = 0.2,
+        seed: int = 0,
+        interpolation: str = 'bilinear',
+        **kwargs: Any,
+    ) -> None:
+        self.noise = noise
+        self.seed = seed
+        super().__init__(split, image_size, interpolation, num_samples, **kwargs)
+
+    def load_data_list(self) -> List[Dict[str, Any]]:
+        """Return one dict with ``img``, ``gt_label`` and ``glyphs`` (left and right, as positions) a sample."""
+        glyphs, digits = _load_glyphs()
+        own = split_glyphs(self.split)
+        members = [own[digits[own] == digit] for digit in range(10)]
+        resized = _resize(glyphs, self.image_size // 2, self.interpolation)
+
+        data_list: List[Dict[str, Any]] = []
+        for block in range(-(-self.num_samples // 100)):
+            # A generator for each hundred, drawn to its end, keeps picture i the same in a set of any length.
+            rng = np.random.default_rng((self.seed, SPLITS.index(self.split), block))
+            labels = rng.permutation(100)
+            chosen = self._choose(rng, labels, members)
+            imgs = self._draw(rng, resized[chosen])
+            data_list += [
+                dict(img=img, gt_label=int(label), glyphs=(int(left), int(right)))
+                for img, label, (left, right) in zip(imgs, labels, chosen)
+            ]
+        return data_list[: self.num_samples]
+
+    @staticmethod
+    def _choose(rng: np.random.Generator, labels: np.ndarray, members: Sequence[np.ndarray]) -> np.ndarray:
+        """Draw the glyphs that spell ``labels``, shape :math:`(N,)`, as positions of shape :math:`(N, 2)`."""
+        ranks = rng.random((len(labels), 2))
+        sides = zip(divmod(labels, 10), ranks.T)
+        return np.array([[members[d][int(r * len(members[d]))] for d, r in zip(*side)] for side in sides]).T
+
+    def _draw(self, rng: np.random.Generator, pairs: np.ndarray) -> np.ndarray:
+        """Put pairs of glyphs, shape :math:`(N, 2, g, g)`, on noisy pictures of shape :math:`(N, H, W, 3)`, uint8."""
+        num, _, glyph_size, _ = pairs.shape
+        size = self.image_size
+        canvas = np.zeros((num, size, size), np.float32)
+        tops = rng.integers(0, size - glyph_size + 1, (num, 2))
+        span = np.arange(glyph_size)
+        for half, left in enumerate((0, size - glyph_size)):
+            rows = (tops[:, half, None] + span)[:, :, None]
+            canvas[np.arange(num)[:, None, None], rows, left + span] = pairs[:, half]
+        noise = self.noise * rng.standard_normal((num, size, size, 3), dtype=np.float32)
+        return np.rint(255 * (canvas[..., None] + noise).clip(0, 1)).astype(np.uint8)

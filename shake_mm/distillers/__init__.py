@@ -1,0 +1,8 @@
+"""Methods: each is the engine with a default set of proxies and terms, nothing else."""
+
+from ..engine import Distiller
+from .baseline import Baseline
+from .kd import KD
+from .shake import SHAKE
+
+__all__ = ['KD', 'SHAKE', 'Baseline', 'Distiller']

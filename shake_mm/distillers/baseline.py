@@ -1,0 +1,22 @@
+"""No distillation, measured by the same engine."""
+
+from typing import Any, Mapping, Optional
+
+from ..engine import Distiller
+from ..engine.terms import merge_terms
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+class Baseline(Distiller):
+    """The student on its labels alone. A teacher, if given, is only compared with.
+
+    Args:
+        student (str | dict): The network to train.
+        teachers (list | dict, optional): Networks to report the gap to; they do not run in training steps.
+        terms (dict, optional): Terms to add.
+        **kwargs: See :class:`Distiller`.
+    """
+
+    def __init__(self, student: Any, teachers: Any = (), terms: Optional[Mapping] = None, **kwargs: Any) -> None:
+        super().__init__(student, teachers, terms=merge_terms({'task': {'of': 'student'}}, terms), **kwargs)

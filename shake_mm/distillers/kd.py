@@ -1,0 +1,51 @@
+"""Knowledge distillation (Hinton et al., 2015), Eq. 1 of the SHAKE paper."""
+
+from typing import Any, Mapping, Optional
+
+from ..engine import Distiller
+from ..engine.terms import merge_terms
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+class KD(Distiller):
+    r"""The student learns from the labels and from frozen teachers.
+
+    .. math::
+        L = \alpha L_{CE}(f_S, Y) + \lambda \sum_i w_i L_{KL}(f_S, f_{T_i})
+
+    The CRD benchmark's form (Table 4) is ``alpha=0.1, lam=0.9``.
+
+    Args:
+        student (str | dict): The network to train.
+        teachers (list | dict): One or several trained networks.
+        tau (float): Temperature. Defaults to 4.
+        lam (float): :math:`\lambda`. Defaults to 1.
+        alpha (float): Weight of the student's own loss. Defaults to 1.
+        weighting (str): ``'mean'`` (:math:`w_i = 1/N`) or ``'sum'`` (:math:`w_i = 1`). Defaults to ``'mean'``.
+        terms (dict, optional): Terms to change (by key), drop (None) or add.
+        **kwargs: See :class:`Distiller`.
+    """
+
+    def __init__(
+        self,
+        student: Any,
+        teachers: Any,
+        tau: float = 4.0,
+        lam: float = 1.0,
+        alpha: float = 1.0,
+        weighting: str = 'mean',
+        terms: Optional[Mapping] = None,
+        **kwargs: Any,
+    ) -> None:
+        defaults = {
+            'task': {'of': 'student', 'weight': alpha},
+            'student_from_teacher': {
+                'of': 'student.logits',
+                'to': 'teacher*.logits',
+                'loss': {'type': 'KLDivLoss', 'tau': tau},
+                'weight': lam,
+                'weighting': weighting,
+            },
+        }
+        super().__init__(student, teachers, terms=merge_terms(defaults, terms), **kwargs)

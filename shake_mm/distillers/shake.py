@@ -1,0 +1,52 @@
+"""SHAKE: Shadow Knowledge Distillation (Li and Jin, NeurIPS 2022)."""
+
+from typing import Any, Mapping, Optional, Sequence, Union
+
+from ..engine import Distiller
+from ..engine.terms import merge_terms
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+class SHAKE(Distiller):
+    r"""A proxy teacher mimics each frozen teacher and distils mutually with the student.
+
+    .. math::
+        L_S &= L_{CE}(f_S, Y) + \lambda \sum_i w_i L_{KL}(f_S, f_{T'_i}) \\
+        L_{T'} &= \sum_i \big[ L_{KL}(f_{T'_i}, f_{T_i}) + \lambda L_{KL}(f_{T'_i}, f_S) \big]
+
+    The second argument of each divergence is a target and detached; the proxies see no labels. By default a proxy is
+    a :class:`~shake_mm.proxies.ShadowHead` on the student's backbone, which the gradients of both sums reach.
+
+    Args:
+        student (str | dict): The network to train.
+        teachers (list | dict): One or several trained networks, each with a proxy of its own (Eq. 6).
+        tau (float): Temperature. Defaults to 4.
+        lam (float): :math:`\lambda`. Defaults to 1; the paper's study finds 0.5 best.
+        weighting (str): ``'mean'`` (:math:`w_i = 1/N`) or ``'sum'`` (:math:`w_i = 1`). Defaults to ``'mean'``.
+        proxies (dict | list[dict], optional): The proxies. Defaults to ``dict(type='ShadowHead')``.
+        terms (dict, optional): Terms to change (by key), drop (None) or add.
+        **kwargs: See :class:`Distiller`.
+    """
+
+    def __init__(
+        self,
+        student: Any,
+        teachers: Any,
+        tau: float = 4.0,
+        lam: float = 1.0,
+        weighting: str = 'mean',
+        proxies: Union[dict, Sequence[dict], None] = None,
+        terms: Optional[Mapping] = None,
+        **kwargs: Any,
+    ) -> None:
+        kl = {'type': 'KLDivLoss', 'tau': tau}
+        student_tap, proxy_tap, teacher_tap = 'student.logits', 'proxy*.logits', 'teacher*.logits'
+        defaults = {
+            'task': {'of': 'student'},
+            'student_from_proxy': {'of': student_tap, 'to': proxy_tap, 'loss': kl, 'weight': lam, 'weighting': weighting},
+            'proxy_from_teacher': {'of': proxy_tap, 'to': teacher_tap, 'loss': kl},
+            'proxy_from_student': {'of': proxy_tap, 'to': student_tap, 'loss': kl, 'weight': lam},
+        }
+        proxies = {'type': 'ShadowHead'} if proxies is None else proxies
+        super().__init__(student, teachers, proxies, merge_terms(defaults, terms), **kwargs)

@@ -1,0 +1,274 @@
+"""The teacher-student model: one batch, one view, one pass per member, one loss per term."""
+
+import inspect
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Union
+
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..members import FrozenMember, MemberSpec, TeacherView, load_strictly, read_weights
+from ..registry import MODELS, build_part
+from ..tasks import task_of
+from .stages import build_stages, set_trained
+from .taps import TapName, Taps
+from .terms import Term, active_terms, expand_terms
+
+
+class Evaluation(NamedTuple):
+    """Asks ``val_step`` and ``test_step`` for every member's logits, not only the student's predictions.
+
+    Args:
+        key (tuple): Identifies the batch within the run, e.g. ``('val', 3)``.
+        cache (dict): Keeps the frozen teachers' logits by key, so that they are computed once a run.
+    """
+
+    key: tuple
+    cache: Dict[tuple, Tensor]
+
+
+@MODELS.register_module()
+class Distiller(BaseModel):
+    """A student that learns from teachers, through proxies, by terms.
+
+    A training step runs the student once, each teacher once and without gradients, then each proxy, and adds up the
+    terms of the current stage. Inference (``mode='predict'`` and ``'tensor'``) runs the student alone.
+
+    The members are called ``student``, ``teacher0``, ``teacher1``, … and ``proxy0``, ``proxy1``, … in taps. Frozen
+    teachers live outside ``state_dict()`` and ``parameters()`` but follow ``.to()``, ``.half()`` and ``.double()``.
+    Trained ones (``trainable=True``) are submodules like the student, under ``peers``.
+
+    Args:
+        student (str | dict | nn.Module): The network to train, see :meth:`MemberSpec.parse`.
+        teachers (list | dict | str): One or several networks to learn from; a frozen one needs a ``checkpoint``.
+        proxies (dict | list[dict], optional): Proxy teachers. One dict stands for one proxy per teacher.
+        terms (dict[str, dict | None]): The objective, see :class:`Term` and :func:`expand_terms`.
+        stages (list[dict], optional): See :class:`Stage`; several need ``shake_mm.StageHook``.
+        data_preprocessor (dict, optional): The student's, where its own config does not hold it (the Runner passes
+            the run's top-level one).
+        init_cfg (dict, optional): See :class:`mmengine.model.BaseModule`.
+
+    Raises:
+        UsageError: If the parts cannot work together; the message names the key and the mend.
+    """
+
+    def __init__(
+        self,
+        student: Any,
+        teachers: Union[Sequence[Any], dict, str] = (),
+        proxies: Union[dict, Sequence[dict], None] = None,
+        terms: Optional[Mapping[str, Optional[dict]]] = None,
+        stages: Optional[Sequence[dict]] = None,
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        spec = MemberSpec.parse('student', student)
+        if spec.checkpoint is not None:
+            raise UsageError("student: start from trained weights with `load_from`, a student takes no 'checkpoint'.")
+        if data_preprocessor is not None and isinstance(spec.model, dict):
+            spec.model.setdefault('data_preprocessor', data_preprocessor)
+        network = spec.build()
+        super().__init__(data_preprocessor=network.data_preprocessor, init_cfg=init_cfg)
+        self.student = network
+        self.task = task_of(network)
+
+        self.peers = nn.ModuleDict()
+        self.views = nn.ModuleDict()  # of the peers; a frozen teacher keeps its own
+        self._frozen: Dict[str, FrozenMember] = {}  # a plain dict: hidden from state_dict() and parameters()
+        self._peer_specs: List[MemberSpec] = []
+        for i, teacher in enumerate(_as_list(teachers)):
+            self._add_teacher(MemberSpec.parse(f'teacher{i}', teacher))
+        number = len(self._frozen) + len(self.peers)
+
+        self.proxies = nn.ModuleDict()
+        configs = [proxies] * number if isinstance(proxies, dict) else list(proxies or ())
+        for i, config in enumerate(configs):
+            self.proxies[f'proxy{i}'] = self._build_proxy(config, spec.config)
+
+        expanded = expand_terms(terms or {'task': {'of': 'student'}}, {'teacher': number, 'proxy': len(self.proxies)})
+        self.terms = nn.ModuleDict({name: Term(name, **_checked(name, config)) for name, config in expanded.items()})
+
+        networks = {'student': self.student, **self.peers, **{k: m.network for k, m in self._frozen.items()}}
+        self.taps = Taps({**networks, **self.proxies}, self.task.aliases)
+        self._request_taps(networks)
+
+        self.stages = build_stages(stages)
+        for stage in self.stages:
+            active_terms(self.terms, stage.terms)  # unknown names are an error now, not in epoch 60
+        self._trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+        self.stage_index = 0 if len(self.stages) == 1 else None
+        if self.stage_index == 0:
+            set_trained(self, self.stages[0], self._trainable)
+        self.evaluation: Optional[Evaluation] = None
+
+    # ------------------------------------------------------------------------------------------------ the step
+
+    def forward(self, inputs: Tensor, data_samples: Optional[list] = None, mode: str = 'tensor') -> Any:
+        """Losses of a training step, or the student's answer.
+
+        Args:
+            inputs (Tensor): The preprocessed batch, shape (N, C, H, W).
+            data_samples (list, optional): Labels.
+            mode (str): ``'loss'``, ``'predict'`` or ``'tensor'``.
+        """
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        return self.student(inputs, data_samples, mode=mode)
+
+    def loss(self, inputs: Tensor, data_samples: Optional[list]) -> Dict[str, Tensor]:
+        """The weighted terms of the current stage, by log name."""
+        terms = self._active_terms()
+        needed = self._needed(terms.values())
+        labelled = {term.of for term in terms.values() if term.loss is None}
+        with self.taps.recording() as taps:
+            own = {'student': self.task.learn(self.student, inputs, data_samples)}
+            for name, peer in self.peers.items():
+                if name in labelled:
+                    own[name] = self.task.learn(peer, self.views[name](inputs), data_samples)
+                elif name in needed:
+                    self.task.run(peer, self.views[name](inputs))
+            for name, teacher in self._frozen.items():
+                if name in needed:
+                    teacher(inputs)
+            self._run_proxies(taps, needed)
+            losses: Dict[str, Tensor] = {}
+            for term in terms.values():
+                losses.update(term(taps, own))
+        return losses
+
+    def _run_proxies(self, taps: Taps, needed: Iterable[str]) -> None:
+        for name, proxy in self.proxies.items():
+            if name in needed:
+                taps.put(f'{name}.logits', proxy(taps.raw(proxy.source)))
+
+    def _active_terms(self) -> Dict[str, Term]:
+        if self.stage_index is None:
+            raise UsageError("stages: several stages need dict(type='shake_mm.StageHook') in `custom_hooks`.")
+        return active_terms(self.terms, self.stages[self.stage_index].terms)
+
+    def _needed(self, terms: Iterable[Term]) -> Set[str]:
+        """Members that the terms read, and those that their proxies read: the others do not run."""
+        needed = {TapName.parse(tap).member for term in terms for tap in term.taps}
+        sources = {TapName.parse(self.proxies[name].source).member for name in needed & set(self.proxies)}
+        return needed | sources
+
+    # ------------------------------------------------------------------------------------------------ evaluation
+
+    def val_step(self, data: Any) -> list:
+        """The student's predictions; with every member's logits where :attr:`evaluation` asks for them."""
+        data = self.data_preprocessor(data, False)
+        if self.evaluation is None:
+            return self._run_forward(data, mode='predict')
+        with self.taps.recording() as taps:
+            samples = self._run_forward(data, mode='predict')
+            self._run_proxies(taps, self.proxies)
+            logits = {name: taps.tensor(f'{name}.logits') for name in ('student', *self.proxies)}
+            for name in self.peers:
+                self.task.run(self.peers[name], self.views[name](data['inputs']))
+                logits[name] = taps.tensor(f'{name}.logits')
+            key, cache = self.evaluation
+            for name, teacher in self._frozen.items():
+                if (*key, name) not in cache:
+                    teacher(data['inputs'])
+                    cache[(*key, name)] = taps.tensor(f'{name}.logits')
+                logits[name] = cache[(*key, name)]
+            self.task.attach(samples, logits)
+        return samples
+
+    test_step = val_step
+
+    # ------------------------------------------------------------------------------------------------ stages
+
+    def enter_stage(self, index: int) -> bool:
+        """Begin a stage.
+
+        Returns:
+            bool: Whether the set of trained parameters may have changed.
+        """
+        if index == self.stage_index:
+            return False
+        self.stage_index = index
+        set_trained(self, self.stages[index], self._trainable)
+        return True
+
+    # ------------------------------------------------------------------------------------------------ module plumbing
+
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> 'Distiller':
+        for teacher in self._frozen.values():
+            teacher._apply(fn, *args, **kwargs)
+        return super()._apply(fn, *args, **kwargs)
+
+    def init_weights(self) -> None:
+        """Initialise what is trained; members that start from a checkpoint get its weights again."""
+        super().init_weights()
+        for spec in self._peer_specs:
+            self._load(self.peers[spec.name], spec)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """Accept a plain checkpoint of the student too (``load_from``)."""
+        mine = [key for key in state_dict if key.startswith(prefix)]
+        if mine and not any(key.startswith(f'{prefix}student.') for key in mine):
+            known = self.student.state_dict().keys()
+            adopted = [key for key in mine if key[len(prefix) :] in known]
+            if not adopted:
+                raise UsageError(f'load_from: none of its keys ({mine[0]}, …) belongs to the student: it is of another network.')
+            for key in adopted:
+                state_dict[f'{prefix}student.{key[len(prefix) :]}'] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    # ------------------------------------------------------------------------------------------------ construction
+
+    def _add_teacher(self, spec: MemberSpec) -> None:
+        network = spec.build()
+        mine, theirs = self.task.num_classes(self.student), self.task.num_classes(network)
+        if mine is not None and theirs is not None and mine != theirs:
+            raise UsageError(f'{spec.name} has {theirs} classes and the student has {mine}: set both `num_classes` alike.')
+        if spec.checkpoint is not None:
+            self._load(network, spec)
+        view = TeacherView(self.data_preprocessor, network.data_preprocessor, spec.resize)
+        if spec.trainable:
+            self.peers[spec.name], self.views[spec.name] = network, view
+            if spec.checkpoint is not None:
+                self._peer_specs.append(spec)
+            return
+        if spec.checkpoint is None and not isinstance(spec.model, nn.Module):
+            raise UsageError(f'{spec.name}: a frozen teacher needs trained weights: give `checkpoint`, or `trainable=True`.')
+        self._frozen[spec.name] = FrozenMember(network, view, self.task.run)
+
+    @staticmethod
+    def _load(network: nn.Module, spec: MemberSpec) -> None:
+        load_strictly(network, read_weights(spec.checkpoint, spec.name), spec.name, spec.checkpoint)
+
+    def _build_proxy(self, config: Union[dict, nn.Module], student: Optional[dict]) -> nn.Module:
+        if isinstance(config, dict):
+            head = config.get('head') or self.task.branch(student)
+            config = {'source': self.task.shadow_source, **config, 'head': head}
+        return build_part(config)
+
+    def _request_taps(self, networks: Mapping[str, nn.Module]) -> None:
+        for name in self.proxies:
+            self.taps.declare(f'{name}.logits')
+        for name in networks:
+            self.taps.request(f'{name}.logits')
+        for proxy in self.proxies.values():
+            self.taps.request(proxy.source)
+        for term in self.terms.values():
+            for tap in term.taps:
+                self.taps.request(tap)
+            if term.loss is None and term.of not in ('student', *self.peers):
+                raise UsageError(f"terms.{term.name}: only the student and trained members have a loss of their own, not '{term.of}'.")
+
+
+def _as_list(teachers: Union[Sequence[Any], dict, str, nn.Module]) -> Sequence[Any]:
+    return [teachers] if isinstance(teachers, (dict, str, nn.Module)) else list(teachers)
+
+
+def _checked(name: str, config: dict) -> dict:
+    """A term's arguments, unknown keys refused by name."""
+    known = list(inspect.signature(Term).parameters)[1:]
+    for key in config:
+        if key not in known:
+            raise UsageError(f"terms.{name}: unknown key '{key}', a term has {', '.join([*known, 'weighting'])}.")
+    if 'of' not in config:
+        raise UsageError(f"terms.{name}: 'of' is missing: name the tap that learns, e.g. of='student.logits'.")
+    return config

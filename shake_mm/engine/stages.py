@@ -1,0 +1,69 @@
+"""Stages: which terms are active and which members are trained, and until when."""
+
+from dataclasses import dataclass
+from typing import Iterable, List, Optional, Sequence, Tuple
+
+from torch import nn
+
+from ..errors import UsageError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A span of epochs.
+
+    Args:
+        until (int, optional): The first epoch that does not belong to the stage. None for the last stage.
+        terms (list[str], optional): Names of the active terms. Defaults to all.
+        train (list[str], optional): Prefixes of the trained parameters, as ``state_dict`` names them
+            (``'student'``, ``'peers.teacher0.head'``, ``'proxies'``). Defaults to all.
+    """
+
+    until: Optional[int] = None
+    terms: Optional[Sequence[str]] = None
+    train: Optional[Sequence[str]] = None
+
+    def trains(self, name: str) -> bool:
+        """Whether the parameter ``name`` is trained."""
+        return self.train is None or any(name == p or name.startswith(f'{p}.') for p in self.train)
+
+
+def build_stages(configs: Optional[Iterable[dict]]) -> Tuple[Stage, ...]:
+    """Stages from their config; without one, a single stage trains everything on all terms."""
+    stages = tuple(Stage(**config) for config in configs or [{}])
+    ends = [stage.until for stage in stages]
+    if ends[-1] is not None or any(end is None for end in ends[:-1]) or ends[:-1] != sorted(set(ends[:-1])):
+        raise UsageError(f'stages: `until` must increase and be left out of the last stage, but it reads {ends}.')
+    return stages
+
+
+def stage_at(stages: Sequence[Stage], epoch: int) -> int:
+    """Index of the stage that ``epoch`` (counted from 0) belongs to."""
+    return next(i for i, stage in enumerate(stages) if stage.until is None or epoch < stage.until)
+
+
+def set_trained(model: nn.Module, stage: Stage, trainable: Iterable[str]) -> List[str]:
+    """Let exactly the parameters of ``stage`` ask for gradients.
+
+    Gradients left over from an earlier stage are dropped: an optimizer skips a parameter without gradient, so that
+    neither momentum nor weight decay moves what the stage does not train.
+
+    Args:
+        model (nn.Module): The distiller.
+        stage (Stage): The stage that begins.
+        trainable (iterable of str): Parameters that asked for gradients when the model was built.
+
+    Returns:
+        list[str]: Names of the trained parameters.
+    """
+    allowed = set(trainable)
+    trained = []
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in allowed and stage.trains(name))
+        if parameter.requires_grad:
+            trained.append(name)
+        else:
+            parameter.grad = None
+    if not trained:
+        raise UsageError(f'stages: no parameter matches train={list(stage.train or [])}.')
+    return trained

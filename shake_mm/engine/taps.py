@@ -1,0 +1,160 @@
+"""Taps: named tensors of the members, recorded while a step runs and released after it.
+
+A tap is written ``member.path``, where ``path`` is an alias of the task (``logits``, ``feats``, ``pool``) or the dotted
+name of a layer, optionally followed by ``:input`` (what the layer receives instead of what it returns) and by ``[i]``
+(one element of a tuple)::
+
+    student.logits    teacher0.backbone.layer3    student.head:input    student.backbone[1]
+"""
+
+import difflib
+import re
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
+
+from torch import Tensor, nn
+
+from ..errors import UsageError
+
+_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<input>:input)?(\[(?P<index>-?\d+)\])?$')
+
+
+class TapName(NamedTuple):
+    """A parsed tap: which ``member``, which layer, its input or output, which element of a tuple."""
+
+    member: str
+    path: str
+    input: bool
+    index: Optional[int]
+
+    @classmethod
+    def parse(cls, text: str) -> 'TapName':
+        match = _PATTERN.match(text)
+        if match is None:
+            raise UsageError(f"tap '{text}' is not of the form 'member.layer', 'member.layer:input' or 'member.layer[i]'.")
+        index = match['index']
+        return cls(match['member'], match['path'], bool(match['input']), None if index is None else int(index))
+
+
+class _Recorder:
+    """Forward hook of one layer; keeps copies, because a later in-place layer may overwrite what it saw."""
+
+    def __init__(self, text: str, of_input: bool) -> None:
+        self.text = text
+        self.of_input = of_input
+        self.active = False
+        self.values: List[Any] = []
+
+    def __call__(self, module: nn.Module, args: tuple, output: Any) -> None:
+        if self.active:
+            self.values.append(_copy(args[0] if self.of_input else output))
+
+    def value(self) -> Any:
+        if len(self.values) != 1:
+            raise UsageError(
+                f"tap '{self.text}' was produced {len(self.values)} times in this step, expected once: "
+                'name a layer that runs once in every forward pass.'
+            )
+        return self.values[0]
+
+
+class Taps:
+    """All taps of one distiller.
+
+    Layers are resolved and hooked once, by :meth:`request`; values exist only inside :meth:`recording`. The hooks
+    belong to the instances they were put on, and a deep copy of the model carries working hooks of its own.
+
+    Args:
+        members (dict): Networks by name. Not kept beyond construction as anything but references.
+        aliases (dict): Tap aliases of the task, e.g. ``{'logits': 'head'}``.
+    """
+
+    def __init__(self, members: Mapping[str, nn.Module], aliases: Mapping[str, str]) -> None:
+        self._members = dict(members)
+        self._aliases = dict(aliases)
+        self._recorders: Dict[str, _Recorder] = {}
+        self._computed: Dict[str, Any] = {}
+        self._virtual: set = set()
+
+    def declare(self, name: str) -> None:
+        """Announce a tap that the engine fills itself by :meth:`put` (a proxy's logits)."""
+        self._virtual.add(name)
+
+    def request(self, text: str) -> None:
+        """Make sure that the tap ``text`` will be recorded.
+
+        Raises:
+            UsageError: If the member or the layer does not exist; the nearest names are suggested.
+        """
+        if text in self._virtual:
+            return
+        self._recorder(self._resolve(text), text)
+
+    def put(self, name: str, value: Any) -> None:
+        """Set a declared tap for the current step."""
+        self._computed[name] = value
+
+    def raw(self, text: str) -> Any:
+        """What the layer produced in this step: a tensor, or the tuple of levels that OpenMMLab's parts exchange."""
+        if text in self._virtual:
+            return self._computed[text]
+        name = self._resolve(text)
+        value = self._recorder(name, text).value()
+        return value if name.index is None else value[name.index]
+
+    def tensor(self, text: str) -> Tensor:
+        """As :meth:`raw`, a tuple of levels reduced to its last one."""
+        value = self.raw(text)
+        while isinstance(value, (tuple, list)):
+            value = value[-1]
+        return value
+
+    @contextmanager
+    def recording(self) -> Iterator['Taps']:
+        """Record while the block runs, release every tensor at its end."""
+        for recorder in self._recorders.values():
+            recorder.active = True
+        try:
+            yield self
+        finally:
+            for recorder in self._recorders.values():
+                recorder.active = False
+                recorder.values = []
+            self._computed = {}
+
+    def _resolve(self, text: str) -> TapName:
+        name = TapName.parse(text)
+        alias = self._aliases.get(name.path)
+        if alias is None:
+            return name
+        target = TapName.parse(f'{name.member}.{alias}')
+        return target._replace(
+            input=target.input or name.input, index=target.index if name.index is None else name.index
+        )
+
+    def _recorder(self, name: TapName, text: str) -> _Recorder:
+        key = f'{name.member}.{name.path}' + (':input' if name.input else '')
+        if key not in self._recorders:
+            recorder = _Recorder(text, name.input)
+            self._layer(name, text).register_forward_hook(recorder)
+            self._recorders[key] = recorder
+        return self._recorders[key]
+
+    def _layer(self, name: TapName, text: str) -> nn.Module:
+        if name.member not in self._members:
+            known = sorted({*self._members, *(tap.partition('.')[0] for tap in self._virtual)})
+            raise UsageError(f"tap '{text}' names no member of this distiller: its members are {', '.join(known)}.")
+        layers = dict(self._members[name.member].named_modules())
+        if name.path not in layers:
+            near = difflib.get_close_matches(name.path, [*self._aliases, *filter(None, layers)], n=4, cutoff=0.4)
+            hint = f'did you mean {" or ".join(near)}?' if near else f'it has {", ".join(list(layers)[1:6])} and more.'
+            raise UsageError(f"tap '{text}' names no layer of {name.member}: {hint}")
+        return layers[name.path]
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, (tuple, list)):
+        return type(value)(_copy(item) for item in value)
+    return value

@@ -1,0 +1,99 @@
+"""How a config names a network: a model dict, a config file, or a config file with trained weights."""
+
+import copy
+import difflib
+import os
+from dataclasses import dataclass
+from typing import Any, Optional, Tuple, Union
+
+from mmengine.config import Config
+from torch import nn
+
+from ..errors import UsageError
+from ..registry import MODELS
+
+_KEYS = ('config', 'checkpoint', 'trainable', 'resize')
+
+
+@dataclass
+class MemberSpec:
+    """One network of a distiller, as configured.
+
+    Args:
+        name (str): The member's name, ``student`` or ``teacher0``.
+        model (dict | nn.Module): The model's config, or the model itself.
+        checkpoint (str, optional): File of trained weights.
+        trainable (bool): Whether the member is trained along. Defaults to False.
+        resize (tuple[int, int], optional): Size ``(H, W)`` to which the student's view is resized for this member.
+    """
+
+    name: str
+    model: Union[dict, nn.Module]
+    checkpoint: Optional[str] = None
+    trainable: bool = False
+    resize: Optional[Tuple[int, int]] = None
+
+    @classmethod
+    def parse(cls, name: str, spec: Any) -> 'MemberSpec':
+        """Read a config's entry.
+
+        Args:
+            name (str): The member's name.
+            spec (str | dict | nn.Module): A config file (also ``'mmpretrain::resnet/….py'``), a model dict, a model,
+                or ``dict(config=<one of these>, checkpoint=…, trainable=…, resize=…)``.
+
+        Raises:
+            UsageError: If the entry is none of these.
+        """
+        if isinstance(spec, (str, os.PathLike, nn.Module)) or (isinstance(spec, dict) and 'type' in spec):
+            return cls(name, _read_model(name, spec))
+        if not isinstance(spec, dict) or 'config' not in spec:
+            raise UsageError(f"{name}: give a config file, a model dict with a 'type', or dict(config=…, checkpoint=…).")
+        for key in spec:
+            if key not in _KEYS:
+                near = difflib.get_close_matches(key, _KEYS, n=1) or [', '.join(_KEYS)]
+                raise UsageError(f"{name}: unknown key '{key}', did you mean {near[0]}?")
+        resize = spec.get('resize')
+        if isinstance(resize, int):
+            resize = (resize, resize)
+        return cls(
+            name,
+            _read_model(name, spec['config']),
+            spec.get('checkpoint'),
+            bool(spec.get('trainable', False)),
+            None if resize is None else tuple(resize),
+        )
+
+    def build(self) -> nn.Module:
+        """Build the network, without loading weights."""
+        return self.model if isinstance(self.model, nn.Module) else MODELS.build(copy.deepcopy(self.model))
+
+    @property
+    def config(self) -> Optional[dict]:
+        """The model dict, or None where the model itself was given."""
+        return None if isinstance(self.model, nn.Module) else self.model
+
+
+def _read_model(name: str, source: Any) -> Union[dict, nn.Module]:
+    """The model dict behind ``source``; from a file, with its scope and its ``data_preprocessor``."""
+    if isinstance(source, nn.Module):
+        return source
+    if isinstance(source, dict) and 'model' not in source:
+        return copy.deepcopy(dict(source))
+    try:
+        config = source if isinstance(source, dict) else _read_file(str(source))
+    except (FileNotFoundError, OSError) as error:
+        raise UsageError(f"{name}: config file '{source}' cannot be read: {error}.") from None
+    if 'model' not in config:
+        raise UsageError(f"{name}: '{source}' has no `model`.")
+    model = copy.deepcopy(dict(config['model']))
+    if config.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', copy.deepcopy(config['data_preprocessor']))
+    if config.get('default_scope'):
+        model.setdefault('_scope_', config['default_scope'])
+    return model
+
+
+def _read_file(source: str) -> Config:
+    # mmengine resolves 'package::file' within `_base_` only.
+    return Config.fromstring(f'_base_ = {source!r}', '.py') if '::' in source else Config.fromfile(source)

@@ -1,0 +1,3 @@
+from .backbones import CRDResNet
+
+__all__ = ['CRDResNet']

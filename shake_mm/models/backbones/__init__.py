@@ -1,0 +1,3 @@
+from .cifar_resnet import CRDResNet
+
+__all__ = ['CRDResNet']

@@ -1,0 +1,53 @@
+"""What the engine asks of a task."""
+
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
+
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..registry import TASKS
+
+
+class Task:
+    """How the engine talks to a family of networks. Stateless: every method gets the network it is about."""
+
+    model_types: ClassVar[Tuple[type, ...]] = ()
+    """Base classes by which a student is recognised."""
+
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Short tap names, e.g. ``{'logits': 'head'}``."""
+
+    shadow_source: ClassVar[str] = ''
+    """Tap that a shadow branch of the student reads by default."""
+
+    def learn(self, network: nn.Module, inputs: Tensor, data_samples: Optional[list]) -> Dict[str, Tensor]:
+        """One pass with labels; returns the network's own losses."""
+        raise NotImplementedError
+
+    def run(self, network: nn.Module, inputs: Tensor) -> Any:
+        """One pass without labels and losses."""
+        raise NotImplementedError
+
+    def branch(self, student: dict) -> dict:
+        """Config of a classification branch of the architecture of the student's own."""
+        raise NotImplementedError
+
+    def num_classes(self, network: nn.Module) -> Optional[int]:
+        """Number of classes, or None if the network does not tell."""
+        raise NotImplementedError
+
+    def attach(self, samples: List[Any], logits: Mapping[str, Tensor]) -> None:
+        """Put every member's logits, by member and shape (N, K), into the evaluated samples."""
+        raise NotImplementedError
+
+
+def task_of(network: nn.Module) -> Task:
+    """The registered task that ``network`` belongs to.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    for task in TASKS.module_dict.values():
+        if isinstance(network, task.model_types):
+            return task()
+    raise UsageError(f'student: a {type(network).__name__} belongs to no known task ({", ".join(TASKS.module_dict)}).')

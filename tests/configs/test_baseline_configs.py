@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmpretrain.registry import DATASETS, MODELS
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+# The members alone; a distiller's configs have tests of their own.
+BASELINES = sorted(CONFIGS.glob('baseline/resnet*.py'))
+
+
+def name_of(path):
+    """Name a config in a test's id."""
+    return str(path.relative_to(CONFIGS))
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('_base_/datasets/*.py')), ids=name_of)
+def test_datasets(path):
+    cfg = Config.fromfile(path)
+    assert cfg.data_preprocessor.num_classes in (10, 100)
+    splits = []
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert loader.collate_fn.type == 'default_collate'
+        assert loader.persistent_workers == (loader.num_workers > 0)
+        # Lazily, because CIFAR-100 is the user's to provide.
+        dataset = DATASETS.build(dict(loader.dataset, lazy_init=True))
+        assert len(dataset.metainfo['classes']) == cfg.data_preprocessor.num_classes
+        splits.append(dataset.split)
+    assert cfg.train_dataloader.batch_size == 64
+    assert splits[0] == 'train' and splits[1] == splits[2] != 'train'
+
+
+@pytest.mark.parametrize('name', ['digits', 'digits100', 'digits100_32px'])
+def test_normalisation_of_the_digits(name):
+    cfg = Config.fromfile(CONFIGS / f'_base_/datasets/{name}_bs64.py')
+    dataset = DATASETS.build(dict(cfg.val_dataloader.dataset, num_samples=200))
+    pixels = torch.stack([dataset[i]['inputs'] for i in range(200)]).float()
+    assert pixels.shape[-1] == cfg.train_dataloader.dataset.image_size
+    assert pixels.mean().item() == pytest.approx(cfg.data_preprocessor.mean[0], abs=3)
+    assert pixels.std().item() == pytest.approx(cfg.data_preprocessor.std[0], abs=3)
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('_base_/models/*/*.py')), ids=name_of)
+def test_models(path):
+    model = MODELS.build(Config.fromfile(path).model)
+    model.init_weights()
+    logits = model.eval()(torch.rand(2, 3, 16, 16), mode='tensor')
+    assert logits.shape == (2, 100)
+    # The benchmark leaves the classifier as torch initialises it: uniform within 1 / sqrt(fan in).
+    weight = model.head.fc.weight
+    bound = model.head.in_channels**-0.5
+    assert 0.9 * bound < weight.abs().max().item() <= bound
+
+
+@pytest.mark.parametrize('path', BASELINES, ids=name_of)
+def test_baselines_are_complete(path):
+    cfg = Config.fromfile(path)
+    assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes
+    assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
+    assert cfg.optim_wrapper.optimizer.type == 'SGD'
+
+
+@pytest.mark.parametrize('name', ['resnet8_digits100', 'resnet14_digits100'])
+def test_one_epoch(name, tmp_path):
+    cfg = Config.fromfile(CONFIGS / f'baseline/{name}.py')
+    cfg.work_dir = str(tmp_path)
+    cfg.train_cfg.max_epochs = cfg.train_cfg.val_interval = 1
+    cfg.train_dataloader.dataset.num_samples = 128
+    cfg.val_dataloader.dataset.num_samples = cfg.test_dataloader.dataset.num_samples = 100
+    cfg.randomness.seed = 0
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        metrics = runner.test()
+    finally:
+        torch.set_num_threads(threads)
+    assert runner.epoch == 1 and runner.iter == 2
+    assert 0 <= metrics['accuracy/top1'] <= 100
+    assert (tmp_path / 'epoch_1.pth').is_file()

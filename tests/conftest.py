@@ -1,0 +1,70 @@
+"""Tiny networks and data that the tests share."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+import shake_mm  # noqa: F401  (mends the stack before anything else is imported)
+
+
+@pytest.fixture(autouse=True)
+def quiet_and_deterministic():
+    """One thread and one seed per test, mmpretrain's scope as its configs would set it."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        yield
+
+
+def classifier(channels=6, classes=5, norm=True, **kwargs):
+    """An mmpretrain classifier config of two small convolution stages."""
+    return dict(
+        type='ImageClassifier',
+        _scope_='mmpretrain',
+        backbone=dict(type='shake_mm.CRDResNet', depth=8, widths=(channels, channels, channels, channels)),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=classes, in_channels=channels),
+        data_preprocessor=dict(type='ClsDataPreprocessor', num_classes=classes, **kwargs),
+    )
+
+
+@pytest.fixture
+def make_classifier():
+    return lambda *args, **kwargs: copy.deepcopy(classifier(*args, **kwargs))
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Build a model dict with random weights (also non-trivial BatchNorm statistics), save it, return the file."""
+    from shake_mm.registry import MODELS
+
+    def save(config, name='teacher.pth', seed=1):
+        torch.manual_seed(seed)
+        model = MODELS.build(copy.deepcopy(config))
+        model.init_weights()
+        for parameter in model.parameters():
+            parameter.data.add_(0.3 * torch.randn_like(parameter))
+        for key, buffer in model.named_buffers():
+            if 'running' in key:
+                buffer.copy_(torch.rand_like(buffer) + 0.5)
+        path = tmp_path / name
+        torch.save({'state_dict': model.state_dict(), 'meta': {}}, path)
+        return str(path)
+
+    return save
+
+
+@pytest.fixture
+def batch():
+    """A batch (N, 3, 8, 8) and its samples."""
+    from mmpretrain.structures import DataSample
+
+    def make(n=4, classes=5, size=8, dtype=torch.float32):
+        generator = torch.Generator().manual_seed(3)
+        inputs = torch.randn(n, 3, size, size, generator=generator, dtype=dtype)
+        labels = torch.randint(classes, (n,), generator=generator)
+        return inputs, [DataSample().set_gt_label(int(label)) for label in labels]
+
+    return make

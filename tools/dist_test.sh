@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Test with several processes on this machine, one for each GPU, or on the CPU where there is none:
+#   tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [options of tools/test.py]
+# Variables: NNODES, NODE_RANK, MASTER_ADDR, PORT, PYTHON.
+set -euo pipefail
+[ $# -ge 3 ] || { echo "usage: $0 CONFIG CHECKPOINT PROCESSES [options of tools/test.py]" >&2; exit 2; }
+
+CONFIG=$1
+CHECKPOINT=$2
+PROCESSES=$3
+TOOLS=$(cd "$(dirname "$0")" && pwd)
+
+PYTHONPATH="$TOOLS/..${PYTHONPATH:+:$PYTHONPATH}" exec "${PYTHON:-python}" -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" \
+    --node_rank="${NODE_RANK:-0}" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+    --master_port="${PORT:-29500}" \
+    --nproc_per_node="$PROCESSES" \
+    "$TOOLS/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "${@:4}"

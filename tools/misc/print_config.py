@@ -1,0 +1,33 @@
+"""Print a config with its bases merged: ``python tools/misc/print_config.py CONFIG``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from shake_mm import cli
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description='Print the whole config')
+    parser.add_argument('config', help='config file path')
+    parser.add_argument('--save-path', help='also write the config to this file (.py, .yml, .json)')
+    cli.add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def print_config(args: argparse.Namespace) -> None:
+    """Load and print."""
+    cfg = cli.load_config(args.config, args.cfg_options)
+    print(cfg.pretty_text)
+    if args.save_path is not None:
+        cfg.dump(args.save_path)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool and return its exit status."""
+    return cli.run(print_config, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# Build the development environment and link it into this checkout as .venv.
+#
+#   tools/setup_env.sh            (what `make venv` runs)
+#
+# Variables:
+#   PYTHON           interpreter to build from              (python3.11)
+#   TORCH            torch requirement                      (torch==2.13.0)
+#   TORCHVISION      torchvision requirement                (torchvision==0.28.0)
+#   SHAKE_MM_CACHE   where environments and wheels are kept (~/.cache/shake_mm)
+#
+# The heavy part lives outside the checkout, keyed by the requirements, the pins and the interpreter, so every clone
+# shares it. `.venv` is a thin environment of this checkout alone: it sees the shared packages and the checkout.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+ROOT=$PWD
+PYTHON=${PYTHON:-python3.11}
+TORCH=${TORCH:-torch==2.13.0}
+TORCHVISION=${TORCHVISION:-torchvision==0.28.0}
+MMCV_VERSION=2.1.0
+ENV_VERSION=1  # raise it when the steps below change what they install
+CACHE=${SHAKE_MM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/shake_mm}
+unset PYTHONPATH PYTHONHOME
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+
+START=$SECONDS
+say() { printf '[venv %4ds] %s\n' $((SECONDS - START)) "$*"; }
+die() { printf '[venv] error: %s\n' "$*" >&2; exit 1; }
+
+# ---------------------------------------------------------------- what must be there already
+command -v "$PYTHON" >/dev/null || die "'$PYTHON' is not on PATH: install Python 3.11, or name an interpreter with PYTHON=..."
+"$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' ||
+    die "$("$PYTHON" --version) is not supported: use Python 3.10 to 3.13 (3.11 is tested), or set PYTHON=..."
+"$PYTHON" -c 'import venv, ensurepip' 2>/dev/null ||
+    die "'$PYTHON' lacks the venv module: install it (Debian: apt-get install python3.11-venv)"
+command -v flock >/dev/null || die "'flock' is not on PATH: install util-linux"
+
+key_of() { printf '%s\n' "$@" | sha256sum | cut -c1-16; }
+PY_TAG=$("$PYTHON" -c 'import sys, sysconfig; print(sys.version.split()[0], sysconfig.get_platform())')
+REQUIREMENTS=(requirements/mminstall.txt requirements/runtime.txt requirements/tests.txt)
+CONSTRAINTS=()
+# The exact versions were recorded with Python 3.11; other interpreters lack some of them.
+case $PY_TAG in 3.11.*) CONSTRAINTS=(requirements/constraints.txt) ;; esac
+ENV_KEY=$(key_of "$(cat "${REQUIREMENTS[@]}" "${CONSTRAINTS[@]}")" \
+    "$TORCH" "$TORCHVISION" "$MMCV_VERSION" "$ENV_VERSION" "$PY_TAG")
+ENV=$CACHE/env-$ENV_KEY
+
+# ---------------------------------------------------------------- the shared environment
+# `set -e` does not reach into a function that is called before `||`, so what can fail names its own error by `die`.
+pip_install() {
+    "$ENV/bin/python" -m pip install --quiet "${CONSTRAINTS[@]/#/--constraint=}" "$@" ||
+        die "pip could not install: $* (its own message stands above; run again to go on from here)"
+}
+
+step() {  # step NAME MESSAGE COMMAND...: once done, a step is not repeated, so an interrupted build goes on
+    local stamp=$ENV/.done-$1 message=$2
+    shift 2
+    [ -e "$stamp" ] && return
+    say "$message"
+    "$@"
+    touch "$stamp"
+}
+
+create_venv() {
+    "$PYTHON" -m venv --clear "$ENV" || die "a virtual environment could not be created in $ENV"
+}
+
+install_torch() {
+    pip_install "$TORCH"
+    pip_install --no-deps "$TORCHVISION"
+}
+
+check_compiler() {
+    "$ENV/bin/python" - <<'PY' || die "a C++ compiler and Python's headers are needed for mmcv's ops: install them (Debian: apt-get install g++ python3-dev)"
+import os, shutil, sys, sysconfig
+compiler = os.environ.get('CXX', 'g++').split()[0]
+headers = os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h'))
+sys.exit(not (shutil.which(compiler) and headers))
+PY
+}
+
+fetch_mmcv() {  # fetch_mmcv FOLDER: leaves the unpacked sources in FOLDER/source
+    [ -e "$1/source/setup.py" ] && return
+    rm -rf "$1/sdist" "$1/unpacked" "$1/source"
+    "$ENV/bin/python" -m pip download --quiet --no-deps --no-build-isolation --no-binary mmcv \
+        --dest "$1/sdist" "mmcv==$MMCV_VERSION" >"$1/build.log" 2>&1 ||
+        { tail -n 20 "$1/build.log" >&2; die "the sources of mmcv $MMCV_VERSION could not be downloaded"; }
+    mkdir -p "$1/unpacked"
+    tar -xzf "$1/sdist/mmcv-$MMCV_VERSION.tar.gz" -C "$1/unpacked" || die "the sources of mmcv could not be unpacked"
+    mv "$1/unpacked/mmcv-$MMCV_VERSION" "$1/source" || die "the sources of mmcv could not be moved"
+}
+
+compile_mmcv() {  # compile_mmcv FOLDER: leaves the wheel in FOLDER/wheels; ninja resumes what was interrupted
+    local pid
+    rm -rf "$1/partial"
+    set -m  # a process group of its own, so that an interruption ends the compilers too
+    MMCV_WITH_OPS=1 PATH="$ENV/bin:$PATH" "$ENV/bin/python" -m pip wheel --no-deps --no-build-isolation --no-cache-dir \
+        --wheel-dir "$1/partial" "$1/source" >>"$1/build.log" 2>&1 &
+    pid=$!
+    set +m
+    trap "kill -- -$pid 2>/dev/null || true" EXIT
+    while kill -0 $pid 2>/dev/null; do
+        sleep 5
+        [ $(((SECONDS - START) / 5 % 12)) -ne 0 ] ||
+            say "  mmcv: $(find "$1/source/build" -name '*.o' 2>/dev/null | wc -l) of 77 objects compiled"
+    done
+    wait $pid || { tail -n 30 "$1/build.log" >&2; die "mmcv did not compile: the end of $1/build.log stands above"; }
+    trap - EXIT
+    mv "$1/partial"/mmcv-*.whl "$1/wheels/" || die "the wheel of mmcv is missing in $1/partial"
+    rm -rf "$1/source/build" "$1/partial"
+}
+
+install_mmcv() {
+    # mmcv ships no wheel for current torch. The wheel is kept by torch version, because pip's own cache would hand
+    # back one built for another torch.
+    local torch_version folder
+    torch_version=$("$ENV/bin/python" -c 'import torch; print(torch.__version__)') ||
+        die "torch does not import: delete $ENV and run again"
+    folder=$CACHE/mmcv-$MMCV_VERSION-$(key_of "$torch_version" "$PY_TAG" "${FORCE_CUDA:-}")
+    mkdir -p "$folder/wheels" || die "$folder cannot be written"
+    exec 8>"$folder/.lock"
+    flock -n 8 || { say "another build of the same mmcv is running: waiting for it"; flock 8; }
+    if ! ls "$folder"/wheels/mmcv-*.whl >/dev/null 2>&1; then
+        check_compiler
+        say "compiling mmcv $MMCV_VERSION for torch $torch_version: 8 to 20 minutes on 2 cores; log in $folder/build.log"
+        fetch_mmcv "$folder"
+        compile_mmcv "$folder"
+    fi
+    pip_install "$folder"/wheels/mmcv-*.whl
+    exec 8>&-
+}
+
+check_imports() {
+    "$ENV/bin/python" -c 'import torch, mmengine, mmcv._ext' ||
+        die "torch, mmengine or mmcv's compiled ops do not import: delete $CACHE/mmcv-* and $ENV, then run again"
+}
+
+mkdir -p "$CACHE" || die "$CACHE cannot be written: set SHAKE_MM_CACHE"
+exec 9>"$CACHE/.lock-$ENV_KEY"
+flock -n 9 || { say "another build of this environment is running: waiting for it"; flock 9; }
+if [ -e "$ENV/.complete" ]; then
+    say "shared environment is ready: $ENV"
+else
+    say "building $ENV: 2 minutes when mmcv's wheel is cached; compiling it takes 8 to 20 minutes on 2 cores"
+    step create 'virtual environment' create_venv
+    step build 'build tools (pip, setuptools<81, wheel, ninja)' pip_install --upgrade pip 'setuptools<81' wheel ninja
+    step torch "$TORCH, $TORCHVISION" install_torch
+    step mmcv "mmcv $MMCV_VERSION with compiled ops" install_mmcv
+    step mm 'mmengine, mmdet, mmpretrain, mmrazor' pip_install -r requirements/mminstall.txt
+    step rest 'runtime and test packages' pip_install -r requirements/runtime.txt -r requirements/tests.txt
+    check_imports
+    touch "$ENV/.complete"
+fi
+exec 9>&-
+
+# ---------------------------------------------------------------- this checkout's own .venv
+if [ "$(cat .venv/.linked 2>/dev/null)" != "$ENV $ROOT" ]; then
+    say "linking .venv of this checkout"
+    rm -rf .venv
+    "$PYTHON" -m venv --without-pip .venv || die ".venv could not be created"
+    SHARED=$("$ENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    OWN=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    printf 'import site; site.addsitedir(%s)\n%s\n' "'$SHARED'" "$ROOT" >"$OWN/shake_mm.pth"
+    # Where mmengine.hub looks for a package's configs.
+    mkdir -p shake_mm/.mim
+    for part in configs tools model-index.yml; do ln -sfn "../../$part" "shake_mm/.mim/$part"; done
+    .venv/bin/python -c 'import shake_mm' || die "shake_mm does not import in the finished environment: see above"
+    printf '%s' "$ENV $ROOT" >.venv/.linked
+fi
+say "ready: .venv/bin/python"
