@@ -44,6 +44,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
     Raises:
         UsageError: If the file or an option cannot work.
     """
+    if not osp.isfile(path):
+        raise UsageError(f'config {path} does not exist')
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
@@ -133,7 +135,8 @@ def _explain_unknown_type(key: str, scope: str | None, kind: str) -> str:
                 known.setdefault(known_name, f'{prefix}{known_name}')
     nearest = [known[match] for match in difflib.get_close_matches(name, known, n=3)]
     hint = f'did you mean {" or ".join(nearest)}?' if nearest else 'check its spelling and its scope'
-    return f'type {key} is not in the {kind} registry{f" of {scope}" if scope else ""}: {hint}'
+    place = wanted_scope or scope
+    return f'type {key} is not in the {kind} registry{f" of {place}" if place else ""}: {hint}'
 
 
 def _registries(kind: str) -> Iterator[Registry]:
@@ -149,6 +152,8 @@ def _registries(kind: str) -> Iterator[Registry]:
 def _one_line(error: Exception) -> str:
     if isinstance(error, SyntaxError):
         return f'{error.msg} in line {error.lineno}'
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f'{error.filename}: {error.strerror}'
     # str() of a KeyError is the repr of its message.
     message = error.args[0] if isinstance(error, KeyError) and error.args else error
     return ' '.join(str(message).split()) or type(error).__name__

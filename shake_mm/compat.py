@@ -83,9 +83,13 @@ def mend_mmrazor() -> bool:
     A stub stands for the one module that names functions torch 2 renamed. mmrazor itself is not imported here.
     """
     name = 'mmrazor.structures.quantization'
-    from torch.ao.quantization import fuser_method_mappings
-
-    if name in sys.modules or hasattr(fuser_method_mappings, 'reverse2') or not importlib.util.find_spec('mmrazor'):
+    if name in sys.modules or not importlib.util.find_spec('mmrazor'):
+        return False
+    try:
+        from torch.ao.quantization.fuser_method_mappings import reverse2  # noqa: F401
+    except ImportError:
+        pass
+    else:
         return False
 
     class QConfigHandler:

@@ -29,8 +29,12 @@ spec = importlib.util.spec_from_file_location('shake_mm.compat', {str(Path(compa
 compat = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(compat)
 """
-TRAIN = """
-import sys
+# mmengine's runner imports torchvision.
+TRAIN = (
+    f"""{COMPAT}
+compat.mend_torchvision()
+"""
+    + """
 import torch
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
@@ -52,6 +56,7 @@ def train(work_dir, epochs, resume=False, **kwargs):
     runner.train()
     return runner
 """
+)
 
 
 def python(code: str, *args: str, path: Path | str = '') -> subprocess.CompletedProcess:
@@ -168,7 +173,7 @@ def test_message_hub_reads_upstream_form():
     assert target.get_scalar('loss').data[0].tolist() == [2.0, 4.0]
 
 
-def test_message_hub_leaves_out_what_is_not_plain(caplog):
+def test_message_hub_leaves_out_what_is_not_plain():
     hub = message_hub()
     hub.update_info('runner', object())
     state = hub.state_dict()
@@ -190,7 +195,7 @@ def test_resume_from_upstream_and_own_checkpoints(upstream_checkpoint):
     )
     plain = python(f'{TRAIN}\n{resume}', str(upstream_checkpoint.parent))
     assert 'Unsupported global' in plain.stderr
-    mended = python(f'{COMPAT}\ncompat.mend_all()\n{TRAIN}\n{resume}', str(upstream_checkpoint.parent))
+    mended = python(f'{TRAIN}\ncompat.mend_all()\n{resume}', str(upstream_checkpoint.parent))
     assert mended.returncode == 0, mended.stderr
     assert mended.stdout.split()[-1] == '6'
     written = python('import sys, torch; torch.load(sys.argv[1])', str(upstream_checkpoint.with_name('epoch_3.pth')))
@@ -262,17 +267,26 @@ assert get_backend() == 'gloo'
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='the mend is for machines without a device')
-@pytest.mark.parametrize('mended', [False, True])
-def test_two_processes_on_cpu(tmp_path, mended):
+@pytest.mark.parametrize(
+    ('mends', 'problem'),
+    [
+        ('', 'torch.cuda.set_device(local_rank)'),
+        ('compat.mend_cpu_launch()', 'device_ids'),
+        ('compat.mend_cpu_launch(), compat.mend_cpu_wrapper()', None),
+    ],
+)
+def test_two_processes_on_cpu(tmp_path, mends, problem):
     script = tmp_path / 'script.py'
-    script.write_text((f'{COMPAT}\ncompat.mend_cpu_launch(), compat.mend_cpu_wrapper()\n' if mended else '') + DDP)
+    script.write_text(f'{COMPAT}\n{mends}\n{DDP}')
     launch = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2', str(script)]
-    result = subprocess.run(
-        launch, capture_output=True, text=True, timeout=300, env={**os.environ, 'OMP_NUM_THREADS': '1'}
-    )
-    assert (result.returncode == 0) == mended, result.stderr
-    if mended:
-        assert (result.stdout + result.stderr).count('gloo instead of nccl') == 1
+    env = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    result = subprocess.run(launch, capture_output=True, text=True, timeout=300, env=env)
+    output = result.stdout + result.stderr
+    if problem:
+        assert result.returncode != 0 and problem in output
+    else:
+        assert result.returncode == 0, output
+        assert output.count('gloo instead of nccl') == 1
 
 
 def test_launch_is_left_alone_with_a_device(monkeypatch):

@@ -75,14 +75,16 @@ def test_editable_installation_links(checkout, tmp_path):
 @pytest.mark.parametrize('name', list(shake_mm.REQUIRES))
 @pytest.mark.parametrize('found', ['0.1.0', '99.0', None])
 def test_version_guard(monkeypatch, name, found):
+    installed = importlib.metadata.version
+
     def version(package: str) -> str:
         if package != name:
-            return importlib.metadata.version(package)
+            return installed(package)
         if found is None:
             raise importlib.metadata.PackageNotFoundError(name)
         return found
 
-    monkeypatch.setattr(shake_mm, 'version', version)
+    monkeypatch.setattr(importlib.metadata, 'version', version)
     if (name, found) == ('torch', '99.0'):  # has no upper bound
         shake_mm.check_versions()
         return

@@ -155,6 +155,8 @@ fi
 exec 9>&-
 
 # ---------------------------------------------------------------- this checkout's own .venv
+exec 9>"$CACHE/.lock-link-$(key_of "$ROOT")"
+flock 9
 if [ "$(cat .venv/.linked 2>/dev/null)" != "$ENV $ROOT" ]; then
     say "linking .venv of this checkout"
     rm -rf .venv

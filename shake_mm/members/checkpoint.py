@@ -12,10 +12,8 @@ from ..errors import UsageError
 _SHOWN = 3
 
 
-def read_weights(source: str, owner: str = 'checkpoint') -> Dict[str, Tensor]:
-    """Read a state dict from a checkpoint.
-
-    Wrappers' prefixes (``module.``) are removed, and of a distiller's checkpoint the student is taken.
+def read_checkpoint(source: str, owner: str = 'checkpoint') -> dict:
+    """Read a checkpoint file safely.
 
     Args:
         source (str): File, or any URL that mmengine loads.
@@ -36,10 +34,19 @@ def read_weights(source: str, owner: str = 'checkpoint') -> Dict[str, Tensor]:
             f"{owner}: checkpoint '{source}' cannot be read as weights, it is truncated, not a checkpoint, "
             f'or holds code ({reason}).'
         ) from None
-    state = loaded
-    if isinstance(loaded, dict):
-        state = next((loaded[key] for key in ('state_dict', 'model') if isinstance(loaded.get(key), dict)), loaded)
-    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(loaded, dict):
+        raise UsageError(f"{owner}: checkpoint '{source}' holds a {type(loaded).__name__}, not a state dict.")
+    return loaded
+
+
+def read_weights(source: str, owner: str = 'checkpoint') -> Dict[str, Tensor]:
+    """Read a state dict, as :func:`read_checkpoint`.
+
+    Wrappers' prefixes (``module.``) are removed, and of a distiller's checkpoint the student is taken.
+    """
+    loaded = read_checkpoint(source, owner)
+    state = next((loaded[key] for key in ('state_dict', 'model') if isinstance(loaded.get(key), dict)), loaded)
+    if not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise UsageError(f"{owner}: checkpoint '{source}' holds no state dict.")
     for prefix in ('module.', 'student.'):
         if any(key.startswith(prefix) for key in state):

@@ -28,6 +28,7 @@ def config(tmp_path) -> Path:
     path.write_text("""
 model = dict(type='mmpretrain.ImageClassifier', backbone=dict(type='mmpretrain.ResNet', depth=18))
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
+train_cfg = dict(by_epoch=True, max_epochs=1)
 train_dataloader = dict(batch_size=2, num_workers=2, dataset=dict(type='Data'))
 test_dataloader = dict(batch_size=2, num_workers=0, dataset=dict(type='Data'))
 test_evaluator = dict(type='Accuracy')

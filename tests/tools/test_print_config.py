@@ -28,4 +28,4 @@ def test_every_config_of_the_project_prints(load_tool, capsys):
 
 def test_missing_config(load_tool, capsys):
     assert load_tool('misc/print_config').main(['missing.py']) == 1
-    assert capsys.readouterr().err.startswith('error: config missing.py')
+    assert capsys.readouterr().err.startswith('error: config missing.py does not exist')

@@ -1,5 +1,5 @@
 import os
-import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_amp(load_tool, config, monkeypatch):
     monkeypatch.setattr(train, 'get_device', lambda: 'cuda')
     train.enable_amp(cfg)
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper' and cfg.optim_wrapper.loss_scale == 'dynamic'
-    del cfg['optim_wrapper']
+    cfg.optim_wrapper = dict()
     with pytest.raises(UsageError, match='optim_wrapper'):
         train.enable_amp(cfg)
 
@@ -112,12 +112,15 @@ def test_missing_config(load_tool, capsys):
     [('dist_train.sh', ['missing config.py', '2']), ('dist_test.sh', ['missing config.py', 'a.pth', '2'])],
 )
 def test_failing_ranks_fail_the_launch(script, args, tmp_path):
-    env = {**os.environ, 'PYTHON': sys.executable, 'PORT': '29611', 'OMP_NUM_THREADS': '1'}
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    env = {**os.environ, 'PYTHON': sys.executable, 'PORT': port, 'OMP_NUM_THREADS': '1'}
     result = subprocess.run(
         [ROOT / 'tools' / script, *args], capture_output=True, text=True, cwd=tmp_path, env=env, timeout=300
     )
     assert result.returncode != 0
-    assert 'config missing config.py cannot be read' in result.stderr
+    assert 'config missing config.py does not exist' in result.stderr
 
 
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'])
@@ -143,6 +146,6 @@ def test_slurm_command(tmp_path, script, args, expected):
         [ROOT / 'tools' / script, *args, '--cfg-options', 'x="1 2"'], capture_output=True, text=True, env=env
     )
     words = result.stdout.splitlines()
-    assert result.returncode == 0 and shutil.which('bash')
+    assert result.returncode == 0
     assert words[:2] == ['-p', 'part'] and {'--ntasks=4', '--gres=gpu:4', '--a', '--b', 'x="1 2"'} <= set(words)
     assert [word for word in words if word in expected] == expected

@@ -1,5 +1,7 @@
-# Pairs of digits at 16x16: 100 classes, no download. The set of the demonstration.
+# Pairs of digits at 16x16: 100 classes, no download. The set of the demonstration. Its noise leaves a half-width
+# ResNet-8 room to learn from a teacher (by about 5 points); at the data set's default of 0.2 little is left.
 dataset_type = 'shake_mm.DigitPairs'
+noise = 0.3
 data_preprocessor = dict(num_classes=100, mean=[53.0, 53.0, 53.0], std=[75.0, 75.0, 75.0], to_rgb=False)
 
 # No flip: a mirrored digit is not that digit.
@@ -14,7 +16,14 @@ train_dataloader = dict(
     batch_size=64,
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(type=dataset_type, split='train', num_samples=4000, image_size=16, pipeline=train_pipeline),
+    dataset=dict(
+        type=dataset_type,
+        split='train',
+        num_samples=4000,
+        image_size=16,
+        noise=noise,
+        pipeline=train_pipeline,
+    ),
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
 )
@@ -22,7 +31,14 @@ val_dataloader = dict(
     batch_size=250,
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(type=dataset_type, split='val', num_samples=2000, image_size=16, pipeline=test_pipeline),
+    dataset=dict(
+        type=dataset_type,
+        split='val',
+        num_samples=2000,
+        image_size=16,
+        noise=noise,
+        pipeline=test_pipeline,
+    ),
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='default_collate'),
 )

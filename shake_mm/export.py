@@ -1,0 +1,125 @@
+"""Export: the trained student as a plain OpenMMLab model."""
+
+import copy
+import datetime
+import hashlib
+import os
+from pathlib import Path
+from typing import Tuple, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from .engine import Distiller
+from .errors import UsageError
+from .members import MemberSpec, load_strictly, read_checkpoint, read_weights
+from .registry import MODELS
+from .version import __version__
+
+_OURS = ('teachers', 'student')  # top-level variables that only a distillation config has
+
+
+def export_student(config: Union[str, Config], checkpoint: str, out: str) -> Tuple[Path, Path]:
+    """Write the student of a distillation run as a plain checkpoint and config.
+
+    Neither needs a teacher or a shadow; the config needs ``import shake_mm`` only if the student or its data set is
+    made of parts of shake_mm. Before anything is kept, the written files are loaded strictly into the plain model and
+    its logits compared with those of the distilled one.
+
+    Args:
+        config (str | Config): The distillation config.
+        checkpoint (str): A checkpoint of its run.
+        out (str): A folder, or a path ending in ``.pth`` whose stem names the files.
+
+    Returns:
+        tuple[Path, Path]: The checkpoint ``{name}_{date}-{hash}.pth``, as OpenMMLab publishes, and ``{name}.py``.
+
+    Raises:
+        UsageError: If the config is no distiller's, or the checkpoint does not belong to it.
+    """
+    cfg = Config.fromfile(config) if isinstance(config, (str, os.PathLike)) else config
+    if 'student' not in cfg.get('model', {}):
+        raise UsageError('export: the config has no `model.student`: give the config that the student was distilled with.')
+    folder, name = _destination(cfg, out)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        spec = MemberSpec.parse('student', cfg.model['student'])
+        if spec.config is not None and cfg.get('data_preprocessor') is not None:
+            spec.config.setdefault('data_preprocessor', copy.deepcopy(dict(cfg.data_preprocessor)))
+        plain = _plain_config(cfg, spec)
+        state = read_weights(checkpoint, 'export')
+        meta = read_checkpoint(checkpoint, 'export').get('meta') or {}
+        load_strictly(spec.build(), state, 'export', checkpoint)
+
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f'.{name}.{os.getpid()}.pth'
+        draft_config = draft.with_suffix('.py')
+        keep = {key: meta[key] for key in ('epoch', 'iter', 'dataset_meta') if key in meta}
+        try:
+            torch.save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': state}, draft)
+            plain.dump(draft_config)
+            _verify(spec, checkpoint, draft_config, draft)
+            digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:8]
+            published = folder / f'{name}_{datetime.date.today():%Y%m%d}-{digest}.pth'
+            draft.replace(published)
+            config_file = draft_config.replace(folder / f'{name}.py')
+        finally:
+            draft.unlink(missing_ok=True)
+            draft_config.unlink(missing_ok=True)
+    return published, config_file
+
+
+def _destination(cfg: Config, out: str) -> Tuple[Path, str]:
+    path = Path(out)
+    if path.suffix == '.pth':
+        return path.parent, path.stem
+    return path, f'{Path(cfg.filename).stem}_student' if cfg.filename else 'student'
+
+
+def _plain_config(cfg: Config, spec: MemberSpec) -> Config:
+    """The run's config without distillation: the student as the model, none of our hooks."""
+    if spec.config is None:
+        raise UsageError('export: the student was given as a built module, so there is no config to write.')
+    plain = copy.deepcopy(cfg._cfg_dict.to_dict())
+    for key in _OURS:
+        plain.pop(key, None)
+    plain['model'] = copy.deepcopy(spec.config)
+    hooks = [hook for hook in plain.pop('custom_hooks', None) or [] if not str(hook['type']).startswith('shake_mm.')]
+    if hooks:
+        plain['custom_hooks'] = hooks
+    plain.update(load_from=None, resume=False)
+    plain.pop('work_dir', None)
+    imports = plain.pop('custom_imports', None)
+    if 'shake_mm.' in repr(plain):
+        plain['custom_imports'] = imports or {'imports': ['shake_mm'], 'allow_failed_imports': False}
+    elif imports:
+        names = [name for name in imports['imports'] if name != 'shake_mm']
+        if names:
+            plain['custom_imports'] = {**imports, 'imports': names}
+    return Config(plain)
+
+
+@torch.no_grad()
+def _verify(spec: MemberSpec, checkpoint: str, config_file: Path, weights: Path) -> None:
+    """Load what was written as a stranger would, and compare it with the distilled model."""
+    distilled = Distiller(student=spec.build())
+    distilled.load_state_dict({f'student.{k}': v for k, v in read_weights(checkpoint).items()}, strict=False)
+    model = MODELS.build(Config.fromfile(config_file).model)
+    load_strictly(model, torch.load(weights, weights_only=True)['state_dict'], 'export', str(weights))
+    inputs = torch.randn(2, *_input_shape(spec.config), generator=torch.Generator().manual_seed(0))
+    ours, theirs = (_logits(network.eval(), inputs) for network in (distilled, model))
+    if not torch.equal(ours, theirs):
+        raise RuntimeError('export: the written student does not answer as the distilled one does; nothing was published.')
+
+
+def _input_shape(student: dict) -> Tuple[int, int, int]:
+    backbone = student.get('backbone', {})
+    size = backbone.get('img_size', 224)
+    height, width = (size, size) if isinstance(size, int) else size
+    return backbone.get('in_channels', 3), height, width
+
+
+def _logits(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    out = network(inputs, mode='tensor')
+    return out[-1] if isinstance(out, (tuple, list)) else out

@@ -1,0 +1,91 @@
+"""Compare the time of training steps in one process: ``python tools/analysis_tools/benchmark.py``.
+
+Rows and what they include are described in ``shake_mm.analysis.step_time``. The CIFAR pair of the paper's cost study::
+
+    python tools/analysis_tools/benchmark.py --student-config configs/baseline/resnet20_cifar100.py \
+        --teacher-config configs/baseline/resnet110_cifar100.py
+"""
+
+import argparse
+import json
+import os.path as osp
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from shake_mm import cli, compat
+from shake_mm.analysis import step_time
+from shake_mm.errors import UsageError
+
+PAIR = osp.join('_base_', 'pairs', 'resnet14_resnet8_digits100.py')
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description='Compare the time of training steps')
+    parser.add_argument('--pair', help=f'config with `model` and `teachers` (default: {PAIR})')
+    parser.add_argument('--student-config', help="config of the student, instead of the pair's")
+    parser.add_argument('--teacher-config', help="config of the teacher, instead of the pair's")
+    parser.add_argument('--batch-size', type=int, default=64, help='images a batch (64)')
+    parser.add_argument('--image-size', type=int, help="height and width (default: the pair's, else 32)")
+    parser.add_argument('--rounds', type=int, default=15, help='how often all rows take their turn (15)')
+    parser.add_argument('--steps', type=int, default=5, help='steps a turn (5)')
+    parser.add_argument('--warmup', type=int, default=5, help='steps of each row before the first round (5)')
+    parser.add_argument('--threads', type=int, default=1, help='threads of torch (1)')
+    parser.add_argument('--device', default='cpu', help='device of torch (cpu)')
+    parser.add_argument('--clock', choices=['wall', 'cpu'], default='wall', help='elapsed time, or processor time')
+    parser.add_argument('--out', help='also write the figures to this JSON file')
+    cli.add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def benchmark(args: argparse.Namespace) -> None:
+    """Measure, print, and write."""
+    if (args.student_config is None) != (args.teacher_config is None):
+        raise UsageError('--student-config and --teacher-config belong together: give both, or --pair')
+    path = args.student_config or args.pair or osp.join(compat.configs_dir(), PAIR)
+    cfg = cli.load_config(path, args.cfg_options)
+    teacher = args.teacher_config or cfg.teachers[0].config
+    timing = step_time.measure(
+        dict(config=dict(cfg)),
+        teacher,
+        batch_size=args.batch_size,
+        image_size=args.image_size or image_size_of(cfg),
+        **{key: getattr(args, key) for key in ('rounds', 'steps', 'warmup', 'threads', 'device', 'clock')},
+    )
+    show(timing, Console())
+    if args.out is not None:
+        with open(args.out, 'w', encoding='utf-8') as file:
+            json.dump(timing.as_dict(), file, indent=2)
+
+
+def image_size_of(cfg: dict) -> int:
+    """The picture size of a config's data set, 32 where it does not say."""
+    return cfg.get('train_dataloader', {}).get('dataset', {}).get('image_size', 32)
+
+
+def show(timing: step_time.Timing, console: Console) -> None:
+    """Print the two tables and the setting."""
+    rows = Table(title=f'Time of a step ({timing.setting["clock"]} clock)')
+    for name in ('row', 'median ms', 'min', 'max'):
+        rows.add_column(name, justify='left' if name == 'row' else 'right')
+    for key, spread in timing.seconds.items():
+        rows.add_row(step_time.ROWS[key], *(f'{1000 * value:.2f}' for value in spread))
+    ratios = Table(title='Ratios within a round')
+    for name in ('ratio', 'median', 'min', 'max'):
+        ratios.add_column(name, justify='left' if name == 'ratio' else 'right')
+    for key, spread in timing.ratios.items():
+        ratios.add_row(key, *(f'{value:.3f}' for value in spread))
+    console.print(rows, ratios)
+    console.print(', '.join(f'{key} {value}' for key, value in timing.setting.items()), highlight=False)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool and return its exit status."""
+    return cli.run(benchmark, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

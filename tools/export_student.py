@@ -1,0 +1,33 @@
+"""Export a distilled student: ``python tools/export_student.py CONFIG CHECKPOINT OUT``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from shake_mm import cli
+from shake_mm.export import export_student
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description='Write the student of a distillation run as a plain model')
+    parser.add_argument('config', help='the distillation config')
+    parser.add_argument('checkpoint', help='a checkpoint of its run')
+    parser.add_argument('out', help="a folder, or a path ending in '.pth' whose stem names the files")
+    cli.add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def export(args: argparse.Namespace) -> None:
+    """Do what the parsed command line says."""
+    weights, config = export_student(cli.load_config(args.config, args.cfg_options), args.checkpoint, args.out)
+    print(f'checkpoint  {weights}\nconfig      {config}\nverified    strict load, equal logits')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns the exit status."""
+    return cli.run(export, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
