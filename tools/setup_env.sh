@@ -115,7 +115,7 @@ install_mmcv() {
     # mmcv ships no wheel for current torch. The wheel is kept by torch version, because pip's own cache would hand
     # back one built for another torch.
     local torch_version folder
-    torch_version=$("$ENV/bin/python" -c 'import torch; print(torch.__version__)') ||
+    torch_version=$("$ENV/bin/python" -W ignore -c 'import torch; print(torch.__version__)') ||
         die "torch does not import: delete $ENV and run again"
     folder=$CACHE/mmcv-$MMCV_VERSION-$(key_of "$torch_version" "$PY_TAG" "${FORCE_CUDA:-}")
     mkdir -p "$folder/wheels" || die "$folder cannot be written"

@@ -3,7 +3,7 @@
 import inspect
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Union
 
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
 from ..errors import UsageError
@@ -72,21 +72,22 @@ class Distiller(BaseModel):
         self.student = network
         self.task = task_of(network)
 
-        self.peers = nn.ModuleDict()
-        self.views = nn.ModuleDict()  # of the peers; a frozen teacher keeps its own
+        # mmengine's ModuleDict: torch's would end the recursion of init_weights()
+        self.peers = ModuleDict()
+        self.views = ModuleDict()  # of the peers; a frozen teacher keeps its own
         self._frozen: Dict[str, FrozenMember] = {}  # a plain dict: hidden from state_dict() and parameters()
         self._peer_specs: List[MemberSpec] = []
         for i, teacher in enumerate(_as_list(teachers)):
             self._add_teacher(MemberSpec.parse(f'teacher{i}', teacher))
         number = len(self._frozen) + len(self.peers)
 
-        self.proxies = nn.ModuleDict()
+        self.proxies = ModuleDict()
         configs = [proxies] * number if isinstance(proxies, dict) else list(proxies or ())
         for i, config in enumerate(configs):
             self.proxies[f'proxy{i}'] = self._build_proxy(config, spec.config)
 
         expanded = expand_terms(terms or {'task': {'of': 'student'}}, {'teacher': number, 'proxy': len(self.proxies)})
-        self.terms = nn.ModuleDict({name: Term(name, **_checked(name, config)) for name, config in expanded.items()})
+        self.terms = ModuleDict({name: Term(name, **_checked(name, config)) for name, config in expanded.items()})
 
         networks = {'student': self.student, **self.peers, **{k: m.network for k, m in self._frozen.items()}}
         self.taps = Taps({**networks, **self.proxies}, self.task.aliases)

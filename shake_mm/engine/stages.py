@@ -1,6 +1,6 @@
 """Stages: which terms are active and which members are trained, and until when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Iterable, List, Optional, Sequence, Tuple
 
 from torch import nn
@@ -28,8 +28,16 @@ class Stage:
         return self.train is None or any(name == p or name.startswith(f'{p}.') for p in self.train)
 
 
-def build_stages(configs: Optional[Iterable[dict]]) -> Tuple[Stage, ...]:
+_KEYS = tuple(field.name for field in fields(Stage))
+
+
+def build_stages(configs: Optional[Sequence[dict]]) -> Tuple[Stage, ...]:
     """Stages from their config; without one, a single stage trains everything on all terms."""
+    if configs is not None and not (isinstance(configs, (list, tuple)) and all(isinstance(c, dict) for c in configs)):
+        raise UsageError(f'stages must be a list of dicts with {_KEYS}, but it is {configs}.')
+    for key in (key for config in configs or () for key in config):
+        if key not in _KEYS:
+            raise UsageError(f"stages: unknown key '{key}', a stage has {', '.join(_KEYS)}.")
     stages = tuple(Stage(**config) for config in configs or [{}])
     ends = [stage.until for stage in stages]
     if ends[-1] is not None or any(end is None for end in ends[:-1]) or ends[:-1] != sorted(set(ends[:-1])):

@@ -1,0 +1,98 @@
+"""Export: a plain model, the same logits, nothing of the distillation left."""
+
+import hashlib
+import re
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from shake_mm.errors import UsageError
+from shake_mm.export import export_student
+from shake_mm.registry import MODELS
+from tools.export_student import main
+
+from .runs import run_config, train
+
+
+def strip(network):
+    """mmpretrain parts only, so that the exported config stands without shake_mm."""
+    network['backbone'] = dict(type='MobileNetV2', widen_factor=0.1, out_indices=(7,))
+    network['head']['in_channels'] = 1280
+    return network
+
+
+@pytest.fixture
+def finished(make_classifier, trained, tmp_path):
+    """A finished SHAKE run: its config file, checkpoint and model."""
+    teacher = make_classifier(8, classes=100, mean=[50.0, 60, 70], std=[70.0, 80, 90], to_rgb=True)
+    student = strip(make_classifier(6, classes=100))
+    student['data_preprocessor'].update(mean=[50.0, 60, 70], std=[70.0, 80, 90], to_rgb=True)
+    model = dict(type='shake_mm.SHAKE', student=student, teachers=dict(config=teacher, checkpoint=trained(teacher)))
+    runner = train(model, tmp_path / 'run')
+    run_config(model, tmp_path / 'run').dump(tmp_path / 'config.py')
+    return tmp_path / 'config.py', tmp_path / 'run' / 'epoch_1.pth', runner.model.eval()
+
+
+def test_logits_names_and_contents(finished, tmp_path):
+    config, checkpoint, model = finished
+    (tmp_path / 'teacher.pth').unlink()  # the export needs no teacher
+    weights, plain = export_student(str(config), str(checkpoint), str(tmp_path / 'out'))
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:8]
+    assert re.fullmatch(rf'config_student_\d{{8}}-{digest}\.pth', weights.name)
+    assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == sorted([weights.name, plain.name])
+
+    state = torch.load(weights, weights_only=True)['state_dict']
+    assert not [key for key in state if re.search('student|proxy|proxies|teacher', key)]
+    text = plain.read_text()
+    assert not re.search(r'SHAKE|teacher|prox|MemberEval|FiniteGuard|StageHook', text)
+
+    network = MODELS.build(Config.fromfile(plain).model).eval()
+    network.load_state_dict(state, strict=True)
+    inputs = torch.randn(3, 3, 16, 16)
+    assert torch.equal(network(inputs, mode='tensor'), model(inputs, mode='tensor'))
+
+
+def test_a_plain_mmpretrain_call_classifies_a_picture(finished, tmp_path):
+    from mmpretrain import ImageClassificationInferencer
+
+    from shake_mm.datasets import DigitPairs
+
+    config, checkpoint, model = finished
+    weights, plain = export_student(str(config), str(checkpoint), str(tmp_path / 'named.pth'))
+    assert plain == tmp_path / 'named.py' and weights.name.startswith('named_')
+    picture = DigitPairs(split='val', num_samples=4, image_size=16, pipeline=[])[0]['img']
+    (result,) = ImageClassificationInferencer(str(plain), pretrained=str(weights), device='cpu')(picture)
+    data = model.data_preprocessor({'inputs': [torch.tensor(picture).permute(2, 0, 1)]}, False)
+    scores = model(data['inputs'], mode='tensor').softmax(1)[0].detach()
+    torch.testing.assert_close(torch.tensor(result['pred_scores']), scores, rtol=1e-4, atol=1e-6)
+
+
+def test_command_line(finished, tmp_path, capsys):
+    config, checkpoint, _ = finished
+    assert main([str(config), str(checkpoint), str(tmp_path / 'out')]) == 0
+    assert 'verified' in capsys.readouterr().out
+
+
+def test_errors_leave_nothing_behind(finished, make_classifier, trained, tmp_path, capsys):
+    config, checkpoint, _ = finished
+    other = trained(make_classifier(6), 'other.pth')
+    for wrong, words in ((other, 'another network'), (tmp_path / 'no.pth', 'does not exist')):
+        assert main([str(config), str(wrong), str(tmp_path / 'out')]) == 1
+        assert words in capsys.readouterr().err
+    Config(dict(model=dict(type='ImageClassifier'))).dump(tmp_path / 'plain.py')
+    with pytest.raises(UsageError, match='model.student'):
+        export_student(str(tmp_path / 'plain.py'), str(checkpoint), str(tmp_path / 'out'))
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_student_that_answers_differently_is_not_published(finished, tmp_path, monkeypatch):
+    import shake_mm.export as module
+
+    config, checkpoint, _ = finished
+    original = module._logits
+    answers = iter([0.0, 1.0])
+    monkeypatch.setattr(module, '_logits', lambda network, inputs: original(network, inputs) + next(answers))
+    with pytest.raises(RuntimeError, match='nothing was published'):
+        export_student(str(config), str(checkpoint), str(tmp_path / 'out'))
+    assert not list((tmp_path / 'out').iterdir())
