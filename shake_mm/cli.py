@@ -14,9 +14,10 @@ from mmengine.dist import get_dist_info
 from mmengine.registry import Registry, root
 from torch import distributed as torch_dist
 
-from .errors import UsageError
+from .errors import NonFiniteError, UsageError
 
 UNKNOWN_TYPE = re.compile(r'(\S+) is not in the (?:(\S+)::)?(.+?) registry')
+WRONG_ARGUMENT = re.compile(r'(\w+)\.__init__\(\) ((?:got an unexpected keyword|missing \d+ required).*)')
 UNSAFE_GLOBAL = re.compile(r'Unsupported global: GLOBAL (\S+)')
 
 
@@ -117,7 +118,10 @@ def explain(error: Exception) -> str | None:
         match = UNSAFE_GLOBAL.search(str(error))
         held = f'it holds `{match[1]}`' if match else _one_line(error)
         return f'a checkpoint cannot be read safely: {held}; publish it again with weights and plain values only'
-    if isinstance(error, UsageError | OSError):
+    if isinstance(error, TypeError):
+        match = WRONG_ARGUMENT.search(str(error))
+        return match and f'{match[1]} in the config {match[2]}: correct the key, see its documentation'
+    if isinstance(error, UsageError | NonFiniteError | OSError):
         return _one_line(error)
     return None
 

@@ -169,7 +169,8 @@ def _plain(value: Any) -> Any:
 def _as_history(value: Any) -> Any:
     """Rebuild a log history from its plain form; anything else passes."""
     if isinstance(value, dict) and value.keys() == {'log_history', 'count_history', 'max_length'}:
-        log, count = value['log_history'].numpy(), value['count_history'].numpy()
+        # A runner that resumes on a device has moved all tensors of the file there.
+        log, count = (value[key].cpu().numpy() for key in ('log_history', 'count_history'))
         return HistoryBuffer(log, count, value['max_length'])
     return value
 

@@ -4,8 +4,9 @@ Both draw on the 1,797 glyphs of 8x8 pixels that come inside scikit-learn. One f
 serves both, so a picture of the validation set never shows a glyph that training has seen.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -21,7 +22,7 @@ GLYPH_SIZE = 8
 
 
 @lru_cache(maxsize=1)
-def _load_glyphs() -> Tuple[np.ndarray, np.ndarray]:
+def _load_glyphs() -> tuple[np.ndarray, np.ndarray]:
     """Return all glyphs, :math:`(1797, 8, 8)` float32 in [0, 1], and their digits, :math:`(1797,)`."""
     bunch = load_digits()
     return (bunch.images / 16).astype(np.float32), bunch.target.astype(np.int64)
@@ -67,9 +68,7 @@ class _GlyphDataset(BaseDataset):
         **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`, such as ``pipeline``.
     """
 
-    def __init__(
-        self, split: str, image_size: int, interpolation: str, num_samples: Optional[int], **kwargs: Any
-    ) -> None:
+    def __init__(self, split: str, image_size: int, interpolation: str, num_samples: int | None, **kwargs: Any) -> None:
         name = type(self).__name__
         if split not in SPLITS:
             raise UsageError(f"split={split!r} of {name} does not exist: use 'train' or 'val'.")
@@ -83,14 +82,14 @@ class _GlyphDataset(BaseDataset):
         self.num_samples = num_samples
         super().__init__(ann_file='', **kwargs)
 
-    def extra_repr(self) -> List[str]:
+    def extra_repr(self) -> list[str]:
         """Describe the pictures: there is neither an annotation file nor a folder to name."""
         return [f'Split: \t{self.split}', f'Image size: \t{self.image_size}']
 
 
 @DATASETS.register_module()
 class Digits(_GlyphDataset):
-    """The handwritten digits of scikit-learn, 10 classes, 1,348 of them for training and 449 for validation.
+    """The handwritten digits of scikit-learn, 10 classes, 1,347 of them for training and 450 for validation.
 
     A sample holds ``img``, shape :math:`(H, W, 3)`, uint8, BGR (grey), and ``gt_label``.
 
@@ -114,12 +113,12 @@ class Digits(_GlyphDataset):
         split: str = 'train',
         image_size: int = 32,
         interpolation: str = 'bilinear',
-        num_samples: Optional[int] = None,
+        num_samples: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(split, image_size, interpolation, num_samples, **kwargs)
 
-    def load_data_list(self) -> List[Dict[str, Any]]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """Return one dict with ``img``, ``gt_label`` and ``glyph`` (its position in scikit-learn's set) a sample."""
         glyphs, digits = _load_glyphs()
         own = split_glyphs(self.split)
@@ -175,14 +174,14 @@ class DigitPairs(_GlyphDataset):
         self.seed = seed
         super().__init__(split, image_size, interpolation, num_samples, **kwargs)
 
-    def load_data_list(self) -> List[Dict[str, Any]]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """Return one dict with ``img``, ``gt_label`` and ``glyphs`` (left and right, as positions) a sample."""
         glyphs, digits = _load_glyphs()
         own = split_glyphs(self.split)
         members = [own[digits[own] == digit] for digit in range(10)]
         resized = _resize(glyphs, self.image_size // 2, self.interpolation)
 
-        data_list: List[Dict[str, Any]] = []
+        data_list: list[dict[str, Any]] = []
         for block in range(-(-self.num_samples // 100)):
             # A generator for each hundred, drawn to its end, keeps picture i the same in a set of any length.
             rng = np.random.default_rng((self.seed, SPLITS.index(self.split), block))

@@ -2,7 +2,8 @@
 
 from typing import Dict, Mapping, Optional, Sequence, Tuple
 
-from torch import Tensor, nn
+from mmengine.model import BaseModule
+from torch import Tensor
 
 from ..errors import UsageError
 from ..registry import build_part
@@ -11,7 +12,7 @@ from .taps import Taps
 Losses = Dict[str, Tensor]
 
 
-class Term(nn.Module):
+class Term(BaseModule):
     r"""One summand of the objective.
 
     With a ``loss``, the term is ``weight * loss(of, sg(to))``: gradient flows into the tap ``of``, the tap ``to`` is

@@ -42,7 +42,7 @@ def test_sample(dataset_type, split, serialize_data):
 
 def test_digits():
     train, val = Digits(split='train'), Digits(split='val')
-    assert (len(train), len(val)) == (1348, 449)
+    assert (len(train), len(val)) == (1347, 450)
     assert train.metainfo['classes'] == tuple('0123456789')
     assert Digits(split='val', image_size=16, num_samples=1)[0]['img'].shape == (16, 16, 3)
     assert images(val).mean() == pytest.approx(77.9, abs=1.5)
@@ -146,5 +146,5 @@ def test_bad_arguments(dataset_type, kwargs, sentence):
 
 
 def test_more_digits_than_there_are():
-    with pytest.raises(UsageError, match='449'):
-        Digits(split='val', num_samples=450)
+    with pytest.raises(UsageError, match='450'):
+        Digits(split='val', num_samples=451)

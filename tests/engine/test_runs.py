@@ -173,6 +173,7 @@ def test_an_empty_data_set_is_an_error(shake, tmp_path, capsys):
         ('model.student.head.num_classes=7', 'classes'),
         ('model.proxies.type=NoHead', 'not in the'),
         ('model.stages.nope=1', 'stages'),
+        ('model.tow=2', "unexpected keyword argument 'tow'"),
     ],
 )
 def test_bad_options_are_one_sentence(shake, tmp_path, capsys, option, words):

@@ -1,7 +1,7 @@
 """The CIFAR ResNets of the CRD benchmark, with a name for every point that distillation taps."""
 
 from collections import OrderedDict
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class BasicBlock(nn.Module):
         self.relu = nn.ReLU()
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.downsample: Optional[nn.Sequential] = None
+        self.downsample: nn.Sequential | None = None
         if stride != 1 or in_channels != out_channels:
             self.downsample = nn.Sequential(
                 nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
@@ -71,7 +71,8 @@ class CRDResNet(BaseModule):
         widths: Channels of the stem and of the three stages. The benchmark's ``x4`` networks use
             ``(32, 64, 128, 256)``. Defaults to ``(16, 16, 32, 64)``.
         out_indices: Stages whose features are returned, counted from 0. Defaults to ``(2, )``.
-        init_cfg: Initialisation. Defaults to the benchmark's: Kaiming-normal (fan out) convolutions and identity batch norms.
+        init_cfg: Initialisation. Defaults to the benchmark's: Kaiming-normal (fan out) convolutions and identity batch
+            norms.
 
     Shape:
         - Input: :math:`(N, 3, H, W)`
@@ -89,7 +90,7 @@ class CRDResNet(BaseModule):
         depth: int,
         widths: Sequence[int] = (16, 16, 32, 64),
         out_indices: Sequence[int] = (2,),
-        init_cfg: Union[dict, List[dict], None] = BENCHMARK_INIT,
+        init_cfg: dict | list[dict] | None = BENCHMARK_INIT,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if depth < 8 or (depth - 2) % 6:
@@ -111,7 +112,7 @@ class CRDResNet(BaseModule):
     @staticmethod
     def _make_stage(in_channels: int, out_channels: int, blocks: int, stride: int) -> nn.Sequential:
         """Build a stage: its blocks, then the parameter-free tap ``preact`` and the last ReLU."""
-        stage: 'OrderedDict[str, nn.Module]' = OrderedDict()
+        stage: OrderedDict[str, nn.Module] = OrderedDict()
         for i in range(blocks):
             last = i == blocks - 1
             stage[str(i)] = BasicBlock(out_channels if i else in_channels, out_channels, 1 if i else stride, last)
@@ -119,7 +120,7 @@ class CRDResNet(BaseModule):
         stage['relu'] = nn.ReLU()
         return nn.Sequential(stage)
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the features of the stages in ``out_indices``, after their last ReLU."""
         x = self.relu(self.bn1(self.conv1(x)))
         feats = []
