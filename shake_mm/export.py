@@ -5,7 +5,6 @@ import datetime
 import hashlib
 import os
 from pathlib import Path
-from typing import Tuple, Union
 
 import torch
 from mmengine.config import Config
@@ -21,7 +20,7 @@ from .version import __version__
 _OURS = ('teachers', 'student')  # top-level variables that only a distillation config has
 
 
-def export_student(config: Union[str, Config], checkpoint: str, out: str) -> Tuple[Path, Path]:
+def export_student(config: str | Config, checkpoint: str, out: str) -> tuple[Path, Path]:
     """Write the student of a distillation run as a plain checkpoint and config.
 
     Neither needs a teacher or a shadow; the config needs ``import shake_mm`` only if the student or its data set is
@@ -41,7 +40,9 @@ def export_student(config: Union[str, Config], checkpoint: str, out: str) -> Tup
     """
     cfg = Config.fromfile(config) if isinstance(config, (str, os.PathLike)) else config
     if 'student' not in cfg.get('model', {}):
-        raise UsageError('export: the config has no `model.student`: give the config that the student was distilled with.')
+        raise UsageError(
+            'export: the config has no `model.student`: give the config that the student was distilled with.'
+        )
     folder, name = _destination(cfg, out)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         spec = MemberSpec.parse('student', cfg.model['student'])
@@ -70,7 +71,7 @@ def export_student(config: Union[str, Config], checkpoint: str, out: str) -> Tup
     return published, config_file
 
 
-def _destination(cfg: Config, out: str) -> Tuple[Path, str]:
+def _destination(cfg: Config, out: str) -> tuple[Path, str]:
     path = Path(out)
     if path.suffix == '.pth':
         return path.parent, path.stem
@@ -110,10 +111,12 @@ def _verify(spec: MemberSpec, checkpoint: str, config_file: Path, weights: Path)
     inputs = torch.randn(2, *_input_shape(spec.config), generator=torch.Generator().manual_seed(0))
     ours, theirs = (_logits(network.eval(), inputs) for network in (distilled, model))
     if not torch.equal(ours, theirs):
-        raise RuntimeError('export: the written student does not answer as the distilled one does; nothing was published.')
+        raise RuntimeError(
+            'export: the written student does not answer as the distilled one does; nothing was published.'
+        )
 
 
-def _input_shape(student: dict) -> Tuple[int, int, int]:
+def _input_shape(student: dict) -> tuple[int, int, int]:
     backbone = student.get('backbone', {})
     size = backbone.get('img_size', 224)
     height, width = (size, size) if isinstance(size, int) else size

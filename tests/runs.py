@@ -12,7 +12,11 @@ def run_config(model, work_dir, epochs=1, samples=64, **changes):
         collate_fn=dict(type='default_collate'),
         sampler=dict(type='DefaultSampler', shuffle=True),
         dataset=dict(
-            type='shake_mm.DigitPairs', split='train', num_samples=samples, image_size=16, pipeline=[dict(type='PackInputs')]
+            type='shake_mm.DigitPairs',
+            split='train',
+            num_samples=samples,
+            image_size=16,
+            pipeline=[dict(type='PackInputs')],
         ),
     )
     val = {**data, 'sampler': dict(type='DefaultSampler', shuffle=False)}
@@ -35,7 +39,9 @@ def run_config(model, work_dir, epochs=1, samples=64, **changes):
             dict(type='shake_mm.StageHook'),
             dict(type='shake_mm.FiniteGuardHook'),
         ],
-        default_hooks=dict(logger=dict(type='LoggerHook', interval=2), checkpoint=dict(type='CheckpointHook', interval=1)),
+        default_hooks=dict(
+            logger=dict(type='LoggerHook', interval=2), checkpoint=dict(type='CheckpointHook', interval=1)
+        ),
         randomness=dict(seed=0),
         log_level='WARNING',
         experiment_name=f'{work_dir.name}_{id(model)}',

@@ -9,4 +9,5 @@ model = dict(
             config='shake_mm::baseline/resnet14_digits100.py',
             checkpoint='work_dirs/resnet14_digits100_seed1/epoch_24.pth',
         ),
-    ])
+    ]
+)

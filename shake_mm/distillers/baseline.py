@@ -1,6 +1,7 @@
 """No distillation, measured by the same engine."""
 
-from typing import Any, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from ..engine import Distiller
 from ..engine.terms import merge_terms
@@ -18,5 +19,5 @@ class Baseline(Distiller):
         **kwargs: See :class:`Distiller`.
     """
 
-    def __init__(self, student: Any, teachers: Any = (), terms: Optional[Mapping] = None, **kwargs: Any) -> None:
+    def __init__(self, student: Any, teachers: Any = (), terms: Mapping | None = None, **kwargs: Any) -> None:
         super().__init__(student, teachers, terms=merge_terms({'task': {'of': 'student'}}, terms), **kwargs)

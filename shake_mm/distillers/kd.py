@@ -1,6 +1,7 @@
 """Knowledge distillation (Hinton et al., 2015), Eq. 1 of the SHAKE paper."""
 
-from typing import Any, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from ..engine import Distiller
 from ..engine.terms import merge_terms
@@ -35,7 +36,7 @@ class KD(Distiller):
         lam: float = 1.0,
         alpha: float = 1.0,
         weighting: str = 'mean',
-        terms: Optional[Mapping] = None,
+        terms: Mapping | None = None,
         **kwargs: Any,
     ) -> None:
         defaults = {

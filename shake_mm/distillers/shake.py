@@ -1,6 +1,7 @@
 """SHAKE: Shadow Knowledge Distillation (Li and Jin, NeurIPS 2022)."""
 
-from typing import Any, Mapping, Optional, Sequence, Union
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..engine import Distiller
 from ..engine.terms import merge_terms
@@ -36,15 +37,21 @@ class SHAKE(Distiller):
         tau: float = 4.0,
         lam: float = 1.0,
         weighting: str = 'mean',
-        proxies: Union[dict, Sequence[dict], None] = None,
-        terms: Optional[Mapping] = None,
+        proxies: dict | Sequence[dict] | None = None,
+        terms: Mapping | None = None,
         **kwargs: Any,
     ) -> None:
         kl = {'type': 'KLDivLoss', 'tau': tau}
         student_tap, proxy_tap, teacher_tap = 'student.logits', 'proxy*.logits', 'teacher*.logits'
         defaults = {
             'task': {'of': 'student'},
-            'student_from_proxy': {'of': student_tap, 'to': proxy_tap, 'loss': kl, 'weight': lam, 'weighting': weighting},
+            'student_from_proxy': {
+                'of': student_tap,
+                'to': proxy_tap,
+                'loss': kl,
+                'weight': lam,
+                'weighting': weighting,
+            },
             'proxy_from_teacher': {'of': proxy_tap, 'to': teacher_tap, 'loss': kl},
             'proxy_from_student': {'of': proxy_tap, 'to': student_tap, 'loss': kl, 'weight': lam},
         }

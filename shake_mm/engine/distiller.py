@@ -1,7 +1,8 @@
 """The teacher-student model: one batch, one view, one pass per member, one loss per term."""
 
 import inspect
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Union
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
@@ -20,11 +21,11 @@ class Evaluation(NamedTuple):
 
     Args:
         key (tuple): Identifies the batch within the run, e.g. ``('val', 3)``.
-        cache (dict): Keeps the frozen teachers' logits by key, so that they are computed once a run.
+        cache (dict): Keeps the frozen teachers' logits on the CPU, so that they are computed once a run.
     """
 
     key: tuple
-    cache: Dict[tuple, Tensor]
+    cache: dict[tuple, Tensor]
 
 
 @MODELS.register_module()
@@ -55,12 +56,12 @@ class Distiller(BaseModel):
     def __init__(
         self,
         student: Any,
-        teachers: Union[Sequence[Any], dict, str] = (),
-        proxies: Union[dict, Sequence[dict], None] = None,
-        terms: Optional[Mapping[str, Optional[dict]]] = None,
-        stages: Optional[Sequence[dict]] = None,
-        data_preprocessor: Optional[dict] = None,
-        init_cfg: Optional[dict] = None,
+        teachers: Sequence[Any] | dict | str = (),
+        proxies: dict | Sequence[dict] | None = None,
+        terms: Mapping[str, dict | None] | None = None,
+        stages: Sequence[dict] | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
     ) -> None:
         spec = MemberSpec.parse('student', student)
         if spec.checkpoint is not None:
@@ -75,8 +76,8 @@ class Distiller(BaseModel):
         # mmengine's ModuleDict: torch's would end the recursion of init_weights()
         self.peers = ModuleDict()
         self.views = ModuleDict()  # of the peers; a frozen teacher keeps its own
-        self._frozen: Dict[str, FrozenMember] = {}  # a plain dict: hidden from state_dict() and parameters()
-        self._peer_specs: List[MemberSpec] = []
+        self._frozen: dict[str, FrozenMember] = {}  # a plain dict: hidden from state_dict() and parameters()
+        self._peer_specs: list[MemberSpec] = []
         for i, teacher in enumerate(_as_list(teachers)):
             self._add_teacher(MemberSpec.parse(f'teacher{i}', teacher))
         number = len(self._frozen) + len(self.peers)
@@ -100,11 +101,11 @@ class Distiller(BaseModel):
         self.stage_index = 0 if len(self.stages) == 1 else None
         if self.stage_index == 0:
             set_trained(self, self.stages[0], self._trainable)
-        self.evaluation: Optional[Evaluation] = None
+        self.evaluation: Evaluation | None = None
 
     # ------------------------------------------------------------------------------------------------ the step
 
-    def forward(self, inputs: Tensor, data_samples: Optional[list] = None, mode: str = 'tensor') -> Any:
+    def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor') -> Any:
         """Losses of a training step, or the student's answer.
 
         Args:
@@ -116,7 +117,7 @@ class Distiller(BaseModel):
             return self.loss(inputs, data_samples)
         return self.student(inputs, data_samples, mode=mode)
 
-    def loss(self, inputs: Tensor, data_samples: Optional[list]) -> Dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: list | None) -> dict[str, Tensor]:
         """The weighted terms of the current stage, by log name."""
         terms = self._active_terms()
         needed = self._needed(terms.values())
@@ -132,7 +133,7 @@ class Distiller(BaseModel):
                 if name in needed:
                     teacher(inputs)
             self._run_proxies(taps, needed)
-            losses: Dict[str, Tensor] = {}
+            losses: dict[str, Tensor] = {}
             for term in terms.values():
                 losses.update(term(taps, own))
         return losses
@@ -142,12 +143,12 @@ class Distiller(BaseModel):
             if name in needed:
                 taps.put(f'{name}.logits', proxy(taps.raw(proxy.source)))
 
-    def _active_terms(self) -> Dict[str, Term]:
+    def _active_terms(self) -> dict[str, Term]:
         if self.stage_index is None:
             raise UsageError("stages: several stages need dict(type='shake_mm.StageHook') in `custom_hooks`.")
         return active_terms(self.terms, self.stages[self.stage_index].terms)
 
-    def _needed(self, terms: Iterable[Term]) -> Set[str]:
+    def _needed(self, terms: Iterable[Term]) -> set[str]:
         """Members that the terms read, and those that their proxies read: the others do not run."""
         needed = {TapName.parse(tap).member for term in terms for tap in term.taps}
         sources = {TapName.parse(self.proxies[name].source).member for name in needed & set(self.proxies)}
@@ -171,7 +172,7 @@ class Distiller(BaseModel):
             for name, teacher in self._frozen.items():
                 if (*key, name) not in cache:
                     teacher(data['inputs'])
-                    cache[(*key, name)] = taps.tensor(f'{name}.logits')
+                    cache[(*key, name)] = taps.tensor(f'{name}.logits').cpu()
                 logits[name] = cache[(*key, name)]
             self.task.attach(samples, logits)
         return samples
@@ -212,7 +213,9 @@ class Distiller(BaseModel):
             known = self.student.state_dict().keys()
             adopted = [key for key in mine if key[len(prefix) :] in known]
             if not adopted:
-                raise UsageError(f'load_from: none of its keys ({mine[0]}, …) belongs to the student: it is of another network.')
+                raise UsageError(
+                    f'load_from: none of its keys ({mine[0]}, …) belongs to the student: it is of another network.'
+                )
             for key in adopted:
                 state_dict[f'{prefix}student.{key[len(prefix) :]}'] = state_dict.pop(key)
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -223,7 +226,9 @@ class Distiller(BaseModel):
         network = spec.build()
         mine, theirs = self.task.num_classes(self.student), self.task.num_classes(network)
         if mine is not None and theirs is not None and mine != theirs:
-            raise UsageError(f'{spec.name} has {theirs} classes and the student has {mine}: set both `num_classes` alike.')
+            raise UsageError(
+                f'{spec.name} has {theirs} classes and the student has {mine}: set both `num_classes` alike.'
+            )
         if spec.checkpoint is not None:
             self._load(network, spec)
         view = TeacherView(self.data_preprocessor, network.data_preprocessor, spec.resize)
@@ -233,14 +238,16 @@ class Distiller(BaseModel):
                 self._peer_specs.append(spec)
             return
         if spec.checkpoint is None and not isinstance(spec.model, nn.Module):
-            raise UsageError(f'{spec.name}: a frozen teacher needs trained weights: give `checkpoint`, or `trainable=True`.')
+            raise UsageError(
+                f'{spec.name}: a frozen teacher needs trained weights: give `checkpoint`, or `trainable=True`.'
+            )
         self._frozen[spec.name] = FrozenMember(network, view, self.task.run)
 
     @staticmethod
     def _load(network: nn.Module, spec: MemberSpec) -> None:
         load_strictly(network, read_weights(spec.checkpoint, spec.name), spec.name, spec.checkpoint)
 
-    def _build_proxy(self, config: Union[dict, nn.Module], student: Optional[dict]) -> nn.Module:
+    def _build_proxy(self, config: dict | nn.Module, student: dict | None) -> nn.Module:
         if isinstance(config, dict):
             head = config.get('head') or self.task.branch(student)
             config = {'source': self.task.shadow_source, **config, 'head': head}
@@ -257,10 +264,12 @@ class Distiller(BaseModel):
             for tap in term.taps:
                 self.taps.request(tap)
             if term.loss is None and term.of not in ('student', *self.peers):
-                raise UsageError(f"terms.{term.name}: only the student and trained members have a loss of their own, not '{term.of}'.")
+                raise UsageError(
+                    f"terms.{term.name}: '{term.of}' has no loss of its own, only the student and trained members have."
+                )
 
 
-def _as_list(teachers: Union[Sequence[Any], dict, str, nn.Module]) -> Sequence[Any]:
+def _as_list(teachers: Sequence[Any] | dict | str | nn.Module) -> Sequence[Any]:
     return [teachers] if isinstance(teachers, (dict, str, nn.Module)) else list(teachers)
 
 

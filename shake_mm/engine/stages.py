@@ -1,7 +1,7 @@
 """Stages: which terms are active and which members are trained, and until when."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Iterable, List, Optional, Sequence, Tuple
 
 from torch import nn
 
@@ -19,9 +19,9 @@ class Stage:
             (``'student'``, ``'peers.teacher0.head'``, ``'proxies'``). Defaults to all.
     """
 
-    until: Optional[int] = None
-    terms: Optional[Sequence[str]] = None
-    train: Optional[Sequence[str]] = None
+    until: int | None = None
+    terms: Sequence[str] | None = None
+    train: Sequence[str] | None = None
 
     def trains(self, name: str) -> bool:
         """Whether the parameter ``name`` is trained."""
@@ -31,7 +31,7 @@ class Stage:
 _KEYS = tuple(field.name for field in fields(Stage))
 
 
-def build_stages(configs: Optional[Sequence[dict]]) -> Tuple[Stage, ...]:
+def build_stages(configs: Sequence[dict] | None) -> tuple[Stage, ...]:
     """Stages from their config; without one, a single stage trains everything on all terms."""
     if configs is not None and not (isinstance(configs, (list, tuple)) and all(isinstance(c, dict) for c in configs)):
         raise UsageError(f'stages must be a list of dicts with {_KEYS}, but it is {configs}.')
@@ -50,7 +50,7 @@ def stage_at(stages: Sequence[Stage], epoch: int) -> int:
     return next(i for i, stage in enumerate(stages) if stage.until is None or epoch < stage.until)
 
 
-def set_trained(model: nn.Module, stage: Stage, trainable: Iterable[str]) -> List[str]:
+def set_trained(model: nn.Module, stage: Stage, trainable: Iterable[str]) -> list[str]:
     """Let exactly the parameters of ``stage`` ask for gradients.
 
     Gradients left over from an earlier stage are dropped: an optimizer skips a parameter without gradient, so that

@@ -9,8 +9,9 @@ name of a layer, optionally followed by ``:input`` (what the layer receives inst
 
 import difflib
 import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -25,13 +26,16 @@ class TapName(NamedTuple):
     member: str
     path: str
     input: bool
-    index: Optional[int]
+    index: int | None
 
     @classmethod
     def parse(cls, text: str) -> 'TapName':
+        """Read a tap as it is written in a config."""
         match = _PATTERN.match(text)
         if match is None:
-            raise UsageError(f"tap '{text}' is not of the form 'member.layer', 'member.layer:input' or 'member.layer[i]'.")
+            raise UsageError(
+                f"tap '{text}' is not of the form 'member.layer', 'member.layer:input' or 'member.layer[i]'."
+            )
         index = match['index']
         return cls(match['member'], match['path'], bool(match['input']), None if index is None else int(index))
 
@@ -43,7 +47,7 @@ class _Recorder:
         self.text = text
         self.of_input = of_input
         self.active = False
-        self.values: List[Any] = []
+        self.values: list[Any] = []
 
     def __call__(self, module: nn.Module, args: tuple, output: Any) -> None:
         if self.active:
@@ -72,8 +76,8 @@ class Taps:
     def __init__(self, members: Mapping[str, nn.Module], aliases: Mapping[str, str]) -> None:
         self._members = dict(members)
         self._aliases = dict(aliases)
-        self._recorders: Dict[str, _Recorder] = {}
-        self._computed: Dict[str, Any] = {}
+        self._recorders: dict[str, _Recorder] = {}
+        self._computed: dict[str, Any] = {}
         self._virtual: set = set()
 
     def declare(self, name: str) -> None:

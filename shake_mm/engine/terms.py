@@ -1,6 +1,6 @@
 """Terms: what a distiller minimises, each a loss between two taps, logged under its own name."""
 
-from typing import Dict, Mapping, Optional, Sequence, Tuple
+from collections.abc import Mapping, Sequence
 
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -9,7 +9,7 @@ from ..errors import UsageError
 from ..registry import build_part
 from .taps import Taps
 
-Losses = Dict[str, Tensor]
+Losses = dict[str, Tensor]
 
 
 class Term(BaseModule):
@@ -35,14 +35,14 @@ class Term(BaseModule):
         self,
         name: str,
         of: str,
-        to: Optional[str] = None,
-        loss: Optional[dict] = None,
+        to: str | None = None,
+        loss: dict | None = None,
         weight: float = 1.0,
-        connector: Optional[dict] = None,
+        connector: dict | None = None,
     ) -> None:
         super().__init__()
         if not weight >= 0:
-            raise UsageError(f"terms.{name}: the weight is {weight}, but it must be a number >= 0.")
+            raise UsageError(f'terms.{name}: the weight is {weight}, but it must be a number >= 0.')
         if (loss is None) != (to is None):
             raise UsageError(f"terms.{name}: give both 'loss' and 'to', or neither for the own loss of '{of}'.")
         self.name, self.of, self.to, self.weight = name, of, to, weight
@@ -50,7 +50,7 @@ class Term(BaseModule):
         self.connector = None if connector is None else build_part(connector)
 
     @property
-    def taps(self) -> Tuple[str, ...]:
+    def taps(self) -> tuple[str, ...]:
         """The taps that must be recorded for this term."""
         return () if self.loss is None else (self.of, self.to)
 
@@ -72,7 +72,7 @@ class Term(BaseModule):
         return {f'loss_{self.name}': self.weight * self.loss(learner, target)}
 
 
-def expand_terms(configs: Mapping[str, Optional[dict]], counts: Mapping[str, int]) -> Dict[str, dict]:
+def expand_terms(configs: Mapping[str, dict | None], counts: Mapping[str, int]) -> dict[str, dict]:
     """Write out the terms that hold for every teacher.
 
     A term whose taps name ``teacher*`` or ``proxy*`` is repeated for each of them. ``weighting`` says how the copies
@@ -86,7 +86,7 @@ def expand_terms(configs: Mapping[str, Optional[dict]], counts: Mapping[str, int
     Returns:
         dict: Arguments of :class:`Term` by name.
     """
-    expanded: Dict[str, dict] = {}
+    expanded: dict[str, dict] = {}
     for name, config in configs.items():
         if config is None:
             continue
@@ -100,9 +100,13 @@ def expand_terms(configs: Mapping[str, Optional[dict]], counts: Mapping[str, int
             continue
         number = counts[kinds[0]]
         if any(counts[kind] != number for kind in kinds):
-            raise UsageError(f'terms.{name} pairs {" with ".join(kinds)}, but there are {[counts[k] for k in kinds]} of them.')
+            raise UsageError(
+                f'terms.{name} pairs {" with ".join(kinds)}, but there are {[counts[k] for k in kinds]} of them.'
+            )
         if number == 0:
-            raise UsageError(f"terms.{name} needs a {kinds[0]}, but this distiller has none: add one or set the term to None.")
+            raise UsageError(
+                f'terms.{name} needs a {kinds[0]}, but this distiller has none: add one or set the term to None.'
+            )
         if weighting == 'mean':
             config['weight'] = config.get('weight', 1.0) / number
         for i in range(number):
@@ -111,9 +115,9 @@ def expand_terms(configs: Mapping[str, Optional[dict]], counts: Mapping[str, int
     return expanded
 
 
-def merge_terms(defaults: Mapping[str, dict], changes: Optional[Mapping[str, Optional[dict]]]) -> Dict[str, Optional[dict]]:
+def merge_terms(defaults: Mapping[str, dict], changes: Mapping[str, dict | None] | None) -> dict[str, dict | None]:
     """A method's terms with the config's changes: keys are merged, None drops a term, a new name adds one."""
-    merged: Dict[str, Optional[dict]] = dict(defaults)
+    merged: dict[str, dict | None] = dict(defaults)
     for name, change in (changes or {}).items():
         keep = merged.get(name) if change is not None and not change.get('_delete_', False) else None
         change = None if change is None else {k: v for k, v in change.items() if k != '_delete_'}
@@ -121,7 +125,7 @@ def merge_terms(defaults: Mapping[str, dict], changes: Optional[Mapping[str, Opt
     return merged
 
 
-def active_terms(terms: Mapping[str, Term], names: Optional[Sequence[str]]) -> Dict[str, Term]:
+def active_terms(terms: Mapping[str, Term], names: Sequence[str] | None) -> dict[str, Term]:
     """Those of ``terms`` that a stage names; a name also stands for its copies over several teachers."""
     if names is None:
         return dict(terms)
@@ -139,4 +143,3 @@ def _scaled(losses: Losses, weight: float) -> Losses:
         return [weight * item for item in value] if isinstance(value, (list, tuple)) else weight * value
 
     return {key: scale(value) if 'loss' in key else value for key, value in losses.items()}
-

@@ -1,6 +1,7 @@
 """Accuracies of all members and their ensemble, and the gaps between them."""
 
-from typing import Any, Dict, List, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -35,10 +36,12 @@ class MemberMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Reduce a batch to one row of numbers per sample."""
         if 'member_logits' not in data_samples[0]:
-            raise UsageError("MemberMetric finds no members' logits: add dict(type='shake_mm.MemberEvalHook') to `custom_hooks`.")
+            raise UsageError(
+                "MemberMetric finds no members' logits: add dict(type='shake_mm.MemberEvalHook') to `custom_hooks`."
+            )
         names = list(data_samples[0]['member_logits'])
-        logits = {n: torch.stack([s['member_logits'][n].cpu().float() for s in data_samples]) for n in names}
-        labels = torch.stack([s['gt_label'].cpu().reshape(-1)[0] for s in data_samples])
+        logits = {n: torch.stack([s['member_logits'][n] for s in data_samples]).cpu().float() for n in names}
+        labels = torch.stack([s['gt_label'].reshape(-1)[0] for s in data_samples]).cpu()
         rows = {f'{name}/top1': _hits(values, labels) for name, values in logits.items()}
         proxies = [name for name in names if name.startswith('proxy')]
         if proxies:
@@ -50,10 +53,10 @@ class MemberMetric(BaseMetric):
         keys = list(rows)
         self.results.extend(dict(zip(keys, row)) for row in torch.stack([rows[k] for k in keys], dim=1).tolist())
 
-    def compute_metrics(self, results: List[Dict[str, float]]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[dict[str, float]]) -> dict[str, float]:
         """Average over the set, and over the members of a kind."""
         mean = {key: sum(row[key] for row in results) / len(results) for key in results[0]}
-        metrics: Dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for kind in ('teacher', 'proxy'):
             of_kind = [key for key in mean if key.startswith(f'gap/{kind}')]
             if of_kind:

@@ -1,6 +1,7 @@
 """Never apply an update that is not finite, and stop."""
 
-from typing import Any, Dict, Iterator, List
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -31,13 +32,16 @@ class FiniteGuardHook(Hook):
 
     def __init__(self, interval: int = 50) -> None:
         self.interval = interval
-        self._finite: Dict[str, Tensor] = {}
-        self._handles: List[Any] = []
+        self._finite: dict[str, Tensor] = {}
+        self._handles: list[Any] = []
 
     def before_train(self, runner: Any) -> None:
+        """Watch the losses and the optimizer steps."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
 
-        def watch(module: nn.Module, args: tuple, output: Any) -> None:  # a plain function: copies of the model share it
+        def watch(
+            module: nn.Module, args: tuple, output: Any
+        ) -> None:  # a plain function: copies of the model share it
             if module.training and isinstance(output, dict):
                 for name, value in output.items():
                     self._note(name, value)
@@ -46,14 +50,17 @@ class FiniteGuardHook(Hook):
         self._handles += [opt.register_step_pre_hook(self._guard) for opt in _optimizers(runner.optim_wrapper)]
 
     def after_train(self, runner: Any) -> None:
+        """Stop watching."""
         for handle in self._handles:
             handle.remove()
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Check, where it costs nothing or is due."""
         if self._on_host() or self.every_n_train_iters(runner, self.interval):
             self._check()
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Never write a checkpoint after a bad step."""
         self._check()
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
 """Evaluate every member of a distiller in the Runner's own validation pass."""
 
-from typing import Any, Dict
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -21,24 +21,30 @@ class MemberEvalHook(Hook):
     """
 
     def __init__(self) -> None:
-        self._cache: Dict[tuple, Tensor] = {}
+        self._cache: dict[tuple, Tensor] = {}
 
     def before_val_epoch(self, runner: Any) -> None:
+        """Make sure that the members are measured."""
         self._prepare(runner, runner.val_evaluator)
 
     def before_test_epoch(self, runner: Any) -> None:
+        """Make sure that the members are measured."""
         self._prepare(runner, runner.test_evaluator)
 
     def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Ask for the members' logits of this batch."""
         self._ask(runner, ('val', batch_idx))
 
     def before_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Ask for the members' logits of this batch."""
         self._ask(runner, ('test', batch_idx))
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+        """Go back to plain inference."""
         self._model(runner).evaluation = None
 
     def after_test_epoch(self, runner: Any, metrics: Any = None) -> None:
+        """Go back to plain inference."""
         self._model(runner).evaluation = None
 
     def _prepare(self, runner: Any, evaluator: Any) -> None:

@@ -21,11 +21,14 @@ class StageHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner: Any) -> None:
+        """Enter the stage of the epoch that begins."""
         wrapped = is_model_wrapper(runner.model)
         model = runner.model.module if wrapped else runner.model
         if not model.enter_stage(stage_at(model.stages, runner.epoch)):
             return
-        runner.logger.info(f'Stage {model.stage_index} begins at epoch {runner.epoch}: {model.stages[model.stage_index]}')
+        runner.logger.info(
+            f'Stage {model.stage_index} begins at epoch {runner.epoch}: {model.stages[model.stage_index]}'
+        )
         if wrapped:
             # The old wrapper must be gone, with its gradient hooks, before the new one is built.
             runner.model = model

@@ -1,7 +1,6 @@
 """The one door through which foreign weights come in: read safely, compared strictly."""
 
 import os
-from typing import Dict, List
 
 import torch
 from mmengine.runner import CheckpointLoader
@@ -39,7 +38,7 @@ def read_checkpoint(source: str, owner: str = 'checkpoint') -> dict:
     return loaded
 
 
-def read_weights(source: str, owner: str = 'checkpoint') -> Dict[str, Tensor]:
+def read_weights(source: str, owner: str = 'checkpoint') -> dict[str, Tensor]:
     """Read a state dict, as :func:`read_checkpoint`.
 
     Wrappers' prefixes (``module.``) are removed, and of a distiller's checkpoint the student is taken.
@@ -54,7 +53,7 @@ def read_weights(source: str, owner: str = 'checkpoint') -> Dict[str, Tensor]:
     return dict(state)
 
 
-def load_strictly(module: nn.Module, state: Dict[str, Tensor], owner: str, source: str) -> None:
+def load_strictly(module: nn.Module, state: dict[str, Tensor], owner: str, source: str) -> None:
     """Load ``state`` into ``module`` if every key and shape agrees, else load nothing.
 
     BatchNorm's ``num_batches_tracked``, which old checkpoints lack, may be absent.
@@ -75,7 +74,10 @@ def load_strictly(module: nn.Module, state: Dict[str, Tensor], owner: str, sourc
                     *_listed('unexpected', unexpected),
                     *_listed(
                         'shape differs',
-                        [f'{k} ({tuple(state[k].shape)} in the file, {tuple(expected[k].shape)} in the model)' for k in reshaped],
+                        [
+                            f'{k} ({tuple(state[k].shape)} in the file, {tuple(expected[k].shape)} in the model)'
+                            for k in reshaped
+                        ],
                     ),
                 ]
             )
@@ -85,7 +87,7 @@ def load_strictly(module: nn.Module, state: Dict[str, Tensor], owner: str, sourc
         module.load_state_dict(state, strict=False)
 
 
-def _listed(title: str, keys: List[str]) -> List[str]:
+def _listed(title: str, keys: list[str]) -> list[str]:
     if not keys:
         return []
     more = f' and {len(keys) - _SHOWN} more' if len(keys) > _SHOWN else ''

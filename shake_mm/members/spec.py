@@ -4,7 +4,7 @@ import copy
 import difflib
 import os
 from dataclasses import dataclass
-from typing import Any, Optional, Tuple, Union
+from typing import Any
 
 from mmengine.config import Config
 from torch import nn
@@ -28,10 +28,10 @@ class MemberSpec:
     """
 
     name: str
-    model: Union[dict, nn.Module]
-    checkpoint: Optional[str] = None
+    model: dict | nn.Module
+    checkpoint: str | None = None
     trainable: bool = False
-    resize: Optional[Tuple[int, int]] = None
+    resize: tuple[int, int] | None = None
 
     @classmethod
     def parse(cls, name: str, spec: Any) -> 'MemberSpec':
@@ -48,7 +48,9 @@ class MemberSpec:
         if isinstance(spec, (str, os.PathLike, nn.Module)) or (isinstance(spec, dict) and 'type' in spec):
             return cls(name, _read_model(name, spec))
         if not isinstance(spec, dict) or 'config' not in spec:
-            raise UsageError(f"{name}: give a config file, a model dict with a 'type', or dict(config=…, checkpoint=…).")
+            raise UsageError(
+                f"{name}: give a config file, a model dict with a 'type', or dict(config=…, checkpoint=…)."
+            )
         for key in spec:
             if key not in _KEYS:
                 near = difflib.get_close_matches(key, _KEYS, n=1) or [', '.join(_KEYS)]
@@ -69,12 +71,12 @@ class MemberSpec:
         return self.model if isinstance(self.model, nn.Module) else MODELS.build(copy.deepcopy(self.model))
 
     @property
-    def config(self) -> Optional[dict]:
+    def config(self) -> dict | None:
         """The model dict, or None where the model itself was given."""
         return None if isinstance(self.model, nn.Module) else self.model
 
 
-def _read_model(name: str, source: Any) -> Union[dict, nn.Module]:
+def _read_model(name: str, source: Any) -> dict | nn.Module:
     """The model dict behind ``source``; from a file, with its scope and its ``data_preprocessor``."""
     if isinstance(source, nn.Module):
         return source
@@ -87,6 +89,8 @@ def _read_model(name: str, source: Any) -> Union[dict, nn.Module]:
     if 'model' not in config:
         raise UsageError(f"{name}: '{source}' has no `model`.")
     model = copy.deepcopy(dict(config['model']))
+    if 'student' in model:  # a distillation config: its student is meant, as its checkpoint's weights are
+        model = dict(model['student'])
     if config.get('data_preprocessor') is not None:
         model.setdefault('data_preprocessor', copy.deepcopy(config['data_preprocessor']))
     if config.get('default_scope'):

@@ -1,7 +1,5 @@
 """The view that a teacher gets: the student's, drawn once, re-normalised and resized at most."""
 
-from typing import Optional, Tuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,7 +19,7 @@ class TeacherView(nn.Module):
         resize (tuple[int, int], optional): Size ``(H, W)`` that the teacher wants.
     """
 
-    def __init__(self, student: nn.Module, teacher: nn.Module, resize: Optional[Tuple[int, int]] = None) -> None:
+    def __init__(self, student: nn.Module, teacher: nn.Module, resize: tuple[int, int] | None = None) -> None:
         super().__init__()
         self.resize = resize
         mean_s, std_s, rgb_s = _normalisation(student)
@@ -41,7 +39,7 @@ class TeacherView(nn.Module):
             inputs (Tensor): The student's batch, shape (N, C, H, W).
 
         Returns:
-            Tensor: Shape (N, C, H, W), or (N, C, \\*resize).
+            Tensor: Shape (N, C, H, W), or (N, C) + ``resize``.
         """
         if self.flip:
             inputs = inputs.flip(1)
@@ -52,7 +50,7 @@ class TeacherView(nn.Module):
         return inputs
 
 
-def _normalisation(preprocessor: nn.Module) -> Tuple[Tensor, Tensor, bool]:
+def _normalisation(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
     """Mean and standard deviation, shape (C, 1, 1), and whether channels come out swapped to RGB."""
     rgb = bool(getattr(preprocessor, 'to_rgb', False) or getattr(preprocessor, '_channel_conversion', False))
     if not getattr(preprocessor, '_enable_normalize', False):

@@ -1,6 +1,6 @@
 """The shadow head: a proxy teacher on the student's own backbone (SHAKE, the `share` variant)."""
 
-from typing import Any, Optional
+from typing import Any
 
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -22,7 +22,7 @@ class ShadowHead(BaseModule):
     """
 
     def __init__(
-        self, head: dict, neck: Optional[dict] = None, source: str = 'student.feats', init_cfg: Optional[dict] = None
+        self, head: dict, neck: dict | None = None, source: str = 'student.feats', init_cfg: dict | None = None
     ) -> None:
         super().__init__(init_cfg)
         self.source = source

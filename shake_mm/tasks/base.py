@@ -1,6 +1,7 @@
 """What the engine asks of a task."""
 
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -11,7 +12,7 @@ from ..registry import TASKS
 class Task:
     """How the engine talks to a family of networks. Stateless: every method gets the network it is about."""
 
-    model_types: ClassVar[Tuple[type, ...]] = ()
+    model_types: ClassVar[tuple[type, ...]] = ()
     """Base classes by which a student is recognised."""
 
     aliases: ClassVar[Mapping[str, str]] = {}
@@ -20,7 +21,7 @@ class Task:
     shadow_source: ClassVar[str] = ''
     """Tap that a shadow branch of the student reads by default."""
 
-    def learn(self, network: nn.Module, inputs: Tensor, data_samples: Optional[list]) -> Dict[str, Tensor]:
+    def learn(self, network: nn.Module, inputs: Tensor, data_samples: list | None) -> dict[str, Tensor]:
         """One pass with labels; returns the network's own losses."""
         raise NotImplementedError
 
@@ -32,11 +33,11 @@ class Task:
         """Config of a classification branch of the architecture of the student's own."""
         raise NotImplementedError
 
-    def num_classes(self, network: nn.Module) -> Optional[int]:
+    def num_classes(self, network: nn.Module) -> int | None:
         """Number of classes, or None if the network does not tell."""
         raise NotImplementedError
 
-    def attach(self, samples: List[Any], logits: Mapping[str, Tensor]) -> None:
+    def attach(self, samples: list[Any], logits: Mapping[str, Tensor]) -> None:
         """Put every member's logits, by member and shape (N, K), into the evaluated samples."""
         raise NotImplementedError
 

@@ -136,7 +136,9 @@ def test_config_drops_and_adds_terms(make_classifier, trained, batch):
     assert model.terms['student_from_proxy'].weight == 2.0
 
 
-@pytest.mark.parametrize('key, value, words', [('tau', 0, 'temperature'), ('tau', -1, 'temperature'), ('lam', -0.1, 'weight')])
+@pytest.mark.parametrize(
+    'key, value, words', [('tau', 0, 'temperature'), ('tau', -1, 'temperature'), ('lam', -0.1, 'weight')]
+)
 def test_bad_numbers_are_refused_at_build(make_classifier, trained, key, value, words):
     teacher = make_classifier(8)
     config = dict(

@@ -23,7 +23,12 @@ def network(width):
         type='ImageClassifier',
         backbone=dict(type='LeNet5'),
         neck=dict(type='GlobalAveragePooling'),
-        head=dict(type='LinearClsHead', num_classes=5, in_channels=120, init_cfg=dict(type='Normal', layer='Linear', std=width)),
+        head=dict(
+            type='LinearClsHead',
+            num_classes=5,
+            in_channels=120,
+            init_cfg=dict(type='Normal', layer='Linear', std=width),
+        ),
     )
 
 

@@ -14,7 +14,9 @@ from shake_mm.registry import MODELS
 def config(make_classifier, trained):
     """A SHAKE config with one teacher."""
     teacher = make_classifier(8)
-    return dict(type='shake_mm.SHAKE', student=make_classifier(6), teachers=[dict(config=teacher, checkpoint=trained(teacher))])
+    return dict(
+        type='shake_mm.SHAKE', student=make_classifier(6), teachers=[dict(config=teacher, checkpoint=trained(teacher))]
+    )
 
 
 @pytest.fixture
@@ -197,7 +199,11 @@ def test_classes_as_types_in_lazy_configs(config, batch):
     for network in (config['student'], config['teachers'][0]['config']):
         network.update(type=ImageClassifier)
         network.pop('_scope_')
-        network['backbone']['type'], network['neck']['type'], network['head']['type'] = CRDResNet, GlobalAveragePooling, LinearClsHead
+        network['backbone']['type'], network['neck']['type'], network['head']['type'] = (
+            CRDResNet,
+            GlobalAveragePooling,
+            LinearClsHead,
+        )
     model = MODELS.build({**config, 'type': SHAKE})
     assert len(model(*batch(), mode='loss')) == 4
 
@@ -209,11 +215,17 @@ def refused(config, **changes):
 @pytest.mark.parametrize(
     'changes, words',
     [
-        (dict(terms=dict(x=dict(of='student.logits', to='teacher0.lgits', loss=dict(type='KLDivLoss')))), 'did you mean logits'),
-        (dict(terms=dict(x=dict(of='student.logits', to='teacher3.logits', loss=dict(type='KLDivLoss')))), 'its members are'),
+        (
+            dict(terms=dict(x=dict(of='student.logits', to='teacher0.lgits', loss=dict(type='KLDivLoss')))),
+            'did you mean logits',
+        ),
+        (
+            dict(terms=dict(x=dict(of='student.logits', to='teacher3.logits', loss=dict(type='KLDivLoss')))),
+            'its members are',
+        ),
         (dict(terms=dict(x=dict(off='student'))), "unknown key 'off'"),
         (dict(terms=dict(x=dict(weight=1.0))), "'of' is missing"),
-        (dict(terms=dict(x=dict(of='proxy0'))), 'loss of their own'),
+        (dict(terms=dict(x=dict(of='proxy0'))), 'no loss of its own'),
         (dict(teachers=[]), 'needs a'),
         (dict(stages=[dict(until=3, terms=['nope']), dict()]), "'nope'"),
         (dict(stages=[dict(until=3)]), 'last stage'),

@@ -88,7 +88,10 @@ teacher = dict(
     data_preprocessor=dict(num_classes=100))
 model = dict(type=SHAKE, student=student, teachers=dict(config=teacher, checkpoint='CHECKPOINT'))
 train_dataloader = dict(
-    batch_size=16, num_workers=0, collate_fn=dict(type='default_collate'), sampler=dict(type=DefaultSampler, shuffle=True),
+    batch_size=16,
+    num_workers=0,
+    collate_fn=dict(type='default_collate'),
+    sampler=dict(type=DefaultSampler, shuffle=True),
     dataset=dict(type=DigitPairs, split='train', num_samples=32, image_size=16, pipeline=[dict(type=PackInputs)]))
 val_dataloader = dict(train_dataloader, sampler=dict(type=DefaultSampler, shuffle=False))
 val_evaluator = dict(type=Accuracy)

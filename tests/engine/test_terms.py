@@ -70,7 +70,16 @@ def test_target_is_detached_and_weight_applies():
 
 def test_own_losses_are_weighted_but_not_accuracies():
     term = Term('task', 'student', weight=0.1)
-    out = term(None, {'student': {'loss': torch.tensor(2.0), 'loss_list': [torch.tensor(1.0)], 'accuracy_top-1': torch.tensor(50.0)}})
+    out = term(
+        None,
+        {
+            'student': {
+                'loss': torch.tensor(2.0),
+                'loss_list': [torch.tensor(1.0)],
+                'accuracy_top-1': torch.tensor(50.0),
+            }
+        },
+    )
     assert out['student.loss'] == pytest.approx(0.2)
     assert out['student.loss_list'][0] == pytest.approx(0.1)
     assert out['student.accuracy_top-1'] == 50

@@ -82,7 +82,9 @@ def test_the_teacher_is_evaluated_once_a_run(shake, tmp_path):
 
     runner = Runner.from_cfg(run_config(shake(), tmp_path, epochs=3))
     calls = []
-    runner.model._frozen['teacher0'].network.backbone.register_forward_hook(lambda *a: calls.append(torch.is_grad_enabled()))
+    runner.model._frozen['teacher0'].network.backbone.register_forward_hook(
+        lambda *a: calls.append(torch.is_grad_enabled())
+    )
     runner.train()
     training, evaluation = 3 * 4, 2  # 64 images in batches of 16; 24 in batches of 16, once
     assert len(calls) == training + evaluation and not any(calls)

@@ -29,6 +29,8 @@ def test_each_stage_moves_its_own_parameters(make_classifier, trained, tmp_path)
         assert torch.equal(first[name], last[name]) == name.startswith('proxies'), name
     assert runner.model.stage_index == 1
 
-    resumed = Runner.from_cfg(run_config(model, tmp_path, epochs=3, resume=True, load_from=str(tmp_path / 'epoch_2.pth')))
+    resumed = Runner.from_cfg(
+        run_config(model, tmp_path, epochs=3, resume=True, load_from=str(tmp_path / 'epoch_2.pth'))
+    )
     resumed.train()
     assert resumed.model.stage_index == 1 and resumed.epoch == 3

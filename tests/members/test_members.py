@@ -22,7 +22,9 @@ class TestSpec:
         assert spec.config == dict(type='X', _scope_='mmpretrain', data_preprocessor=dict(mean=[1.0]))
         assert spec.checkpoint == 'a.pth' and spec.resize == (8, 8) and not spec.trainable
 
-    @pytest.mark.parametrize('source', ['mmpretrain::resnet/resnet18_8xb16_cifar10.py', 'shake_mm::baseline/resnet20_cifar100.py'])
+    @pytest.mark.parametrize(
+        'source', ['mmpretrain::resnet/resnet18_8xb16_cifar10.py', 'shake_mm::baseline/resnet20_cifar100.py']
+    )
     def test_config_of_a_package(self, source):
         assert MemberSpec.parse('student', source).config['type'] == 'ImageClassifier'
 
@@ -31,7 +33,7 @@ class TestSpec:
         [
             (dict(checkpoint='x'), 'give a config file'),
             (3, 'give a config file'),
-            (dict(config=dict(type='X'), checkpiont='x'), "did you mean checkpoint"),
+            (dict(config=dict(type='X'), checkpiont='x'), 'did you mean checkpoint'),
             ('/no/such/file.py', 'cannot be read'),
         ],
     )
@@ -105,13 +107,21 @@ class TestCheckpoint:
 
 class TestView:
     def preprocessors(self, student, teacher):
-        return tuple(MODELS.build(dict(type='mmpretrain.ClsDataPreprocessor', **kwargs)) for kwargs in (student, teacher))
+        return tuple(
+            MODELS.build(dict(type='mmpretrain.ClsDataPreprocessor', **kwargs)) for kwargs in (student, teacher)
+        )
 
     @pytest.mark.parametrize(
         'student, teacher',
         [
-            (dict(mean=[1.0, 2, 3], std=[4.0, 5, 6], to_rgb=True), dict(mean=[7.0, 8, 9], std=[3.0, 2, 1], to_rgb=False)),
-            (dict(mean=[1.0, 2, 3], std=[4.0, 5, 6], to_rgb=False), dict(mean=[7.0, 8, 9], std=[3.0, 2, 1], to_rgb=True)),
+            (
+                dict(mean=[1.0, 2, 3], std=[4.0, 5, 6], to_rgb=True),
+                dict(mean=[7.0, 8, 9], std=[3.0, 2, 1], to_rgb=False),
+            ),
+            (
+                dict(mean=[1.0, 2, 3], std=[4.0, 5, 6], to_rgb=False),
+                dict(mean=[7.0, 8, 9], std=[3.0, 2, 1], to_rgb=True),
+            ),
             (dict(mean=[1.0, 2, 3], std=[4.0, 5, 6]), dict()),
             (dict(), dict(mean=[7.0, 8, 9], std=[3.0, 2, 1], to_rgb=True)),
         ],
@@ -120,7 +130,9 @@ class TestView:
         ours, theirs = self.preprocessors(student, teacher)
         images = torch.randint(256, (2, 3, 4, 4), dtype=torch.uint8)
         view = TeacherView(ours, theirs)
-        torch.testing.assert_close(view(ours({'inputs': images})['inputs']), theirs({'inputs': images})['inputs'], rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(
+            view(ours({'inputs': images})['inputs']), theirs({'inputs': images})['inputs'], rtol=1e-4, atol=1e-3
+        )
 
     def test_equal_normalisation_passes_the_same_tensor(self):
         same = dict(mean=[1.0, 2, 3], std=[4.0, 5, 6], to_rgb=True)
@@ -136,10 +148,14 @@ class TestView:
         augment = dict(augments=[dict(type='Mixup', alpha=1.0)])
         student, teacher = make_classifier(6), make_classifier(8)
         student['train_cfg'] = teacher['train_cfg'] = augment
-        model = MODELS.build(dict(type='shake_mm.KD', student=student, teachers=dict(config=teacher, checkpoint=trained(teacher))))
+        model = MODELS.build(
+            dict(type='shake_mm.KD', student=student, teachers=dict(config=teacher, checkpoint=trained(teacher)))
+        )
         seen = {}
         model.student.backbone.register_forward_pre_hook(lambda m, args: seen.update(student=args[0]))
-        model._frozen['teacher0'].network.backbone.register_forward_pre_hook(lambda m, args: seen.update(teacher=args[0]))
+        model._frozen['teacher0'].network.backbone.register_forward_pre_hook(
+            lambda m, args: seen.update(teacher=args[0])
+        )
         from mmpretrain.structures import DataSample
 
         images = torch.randint(256, (4, 3, 8, 8), dtype=torch.uint8)
@@ -148,3 +164,17 @@ class TestView:
         assert not torch.equal(data['inputs'], images.float())
         model(**data, mode='loss')
         assert torch.equal(seen['student'], seen['teacher']) and torch.equal(seen['student'], data['inputs'])
+
+
+def test_a_distilled_student_can_teach(make_classifier, trained, tmp_path):
+    """Its distillation config and checkpoint are enough, no export is needed."""
+    from mmengine.config import Config
+
+    first = dict(type='shake_mm.Baseline', student=make_classifier(8))
+    model = MODELS.build(first)
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'first.pth')
+    Config(dict(model=first, default_scope='mmpretrain')).dump(tmp_path / 'first.py')
+    teacher = dict(config=str(tmp_path / 'first.py'), checkpoint=str(tmp_path / 'first.pth'))
+    second = MODELS.build(dict(type='shake_mm.KD', student=make_classifier(6), teachers=teacher))
+    network = second._frozen['teacher0'].network
+    assert torch.equal(network.head.fc.weight, model.student.head.fc.weight)

@@ -31,7 +31,9 @@ def test_a_stronger_shadow_head_is_a_config(make_classifier, trained, batch):
     model = build(make_classifier, trained, dict(type='ShadowHead', head=head))
     losses = model(*batch(), mode='loss')
     losses['loss_proxy_from_teacher'].backward()
-    assert sum(p.numel() for p in model.proxies.parameters()) > 2 * sum(p.numel() for p in model.student.head.parameters())
+    assert sum(p.numel() for p in model.proxies.parameters()) > 2 * sum(
+        p.numel() for p in model.student.head.parameters()
+    )
     assert all(p.grad is not None for p in model.proxies.parameters())
 
 

@@ -1,5 +1,5 @@
-# Pairs of digits at 16x16: 100 classes, no download. The set of the demonstration. Its noise leaves a half-width
-# ResNet-8 room to learn from a teacher (by about 5 points); at the data set's default of 0.2 little is left.
+# Pairs of digits at 16x16: 100 classes, no download. The set of the demonstration. At the data set's default noise of
+# 0.2 the half-width ResNet-8 reaches 94 to 95 % alone; at 0.3 it stays near 90 % and has more to learn from a teacher.
 dataset_type = 'shake_mm.DigitPairs'
 noise = 0.3
 data_preprocessor = dict(num_classes=100, mean=[60.0, 60.0, 60.0], std=[77.6, 77.6, 77.6], to_rgb=False)

@@ -1,0 +1,254 @@
+"""Distil a small classifier and compare: ``python tools/demo.py`` (or ``make demo``).
+
+Trains a teacher, then the same student alone, by KD and by SHAKE over several seeds, on pairs of handwritten digits;
+draws and tabulates what came out, exports a SHAKE student and classifies a picture with it in plain mmpretrain.
+"""
+
+import argparse
+import json
+import os.path as osp
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from shake_mm import compat
+from shake_mm.analysis import Stat, difference, over_seeds, read_run, step_time
+from shake_mm.analysis.curves import draw_comparison
+from shake_mm.analysis.runs import Run, RunFailed, train_all
+from shake_mm.analysis.scalars import Scalars
+from shake_mm.export import export_student
+
+CONFIGS = Path(compat.configs_dir())
+TRAIN_SCRIPT = Path(__file__).resolve().with_name('train.py')
+TEACHER = CONFIGS / 'baseline' / 'resnet14_digits100.py'
+METHODS = {
+    'baseline': CONFIGS / 'baseline' / 'baseline_resnet14_resnet8_digits100.py',
+    'KD': CONFIGS / 'kd' / 'kd_resnet14_resnet8_digits100.py',
+    'SHAKE': CONFIGS / 'shake' / 'shake_resnet14_resnet8_digits100.py',
+}
+COLUMNS = {
+    'accuracy/top1': 'student\n%',
+    'proxy/top1': 'proxy\n%',
+    'ensemble/top1': 'ensemble\n%',
+    'gap/teacher': 'gap/\nteacher',
+    'gap/proxy': 'gap/\nproxy',
+}
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description='Distil a small classifier and compare')
+    parser.add_argument('--work-dir', default=osp.join('work_dirs', 'demo'), help='folder of runs and results')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='seeds of the students (0 1 2)')
+    parser.add_argument('--jobs', type=int, default=2, help='trainings at a time (2)')
+    parser.add_argument('--fresh', action='store_true', help='train again what is finished')
+    parser.add_argument('--rounds', type=int, default=20, help='rounds of the comparison of times (20)')
+    parser.add_argument('--cfg-options', nargs='+', default=[], help='key=value pairs for all configs')
+    return parser.parse_args(argv)
+
+
+def plan(args: argparse.Namespace) -> tuple[Run, dict[str, list[Run]]]:
+    """The teacher's run, and the students' by method."""
+    work_dir, options = Path(args.work_dir).resolve(), tuple(args.cfg_options)
+    teacher = Run('teacher', TEACHER, work_dir / 'teacher', 0, options)
+    options += (f'model.teachers.0.checkpoint={teacher.checkpoint}',)
+    students = {
+        name: [
+            Run(f'{name}, seed {seed}', config, work_dir / f'{name.lower()}_seed{seed}', seed, options, (teacher,))
+            for seed in args.seeds
+        ]
+        for name, config in METHODS.items()
+    }
+    return teacher, students
+
+
+class Display:
+    """Shows how the runs get on: bars in a terminal, else a line for each validation.
+
+    Args:
+        console (Console): Where to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bars = Progress(
+            TextColumn('{task.description:<18}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn('epochs  {task.fields[note]}'),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[Run, int] = {}
+        self._told: dict[Run, int] = {}
+
+    def __call__(self, run: Run, state: str, scalars: Scalars) -> None:
+        """Take note of a run's state."""
+        note = _progress_note(scalars)
+        if self.console.is_terminal:
+            if run not in self._tasks:
+                self._tasks[run] = self.bars.add_task(run.name, total=run.epochs, note='')
+            # An epoch under way counts as done only when the next one logs, or the run ends.
+            done = run.epochs if state != 'running' else int(scalars.train[-1]['epoch']) - 1 if scalars.train else 0
+            self.bars.update(self._tasks[run], completed=done, note=note)
+            if state != 'running':
+                self.bars.stop_task(self._tasks[run])
+            return
+        if state == 'skipped':
+            self.console.print(f'{run.name}: finished earlier, not trained again  {note}', highlight=False)
+        elif len(scalars.val) > self._told.get(run, 0):
+            self._told[run] = len(scalars.val)
+            self.console.print(f'{run.name}: epoch {scalars.val[-1]["step"]}/{run.epochs}  {note}', highlight=False)
+
+
+def _progress_note(scalars: Scalars) -> str:
+    parts = [f'loss {scalars.train[-1]["loss"]:.3f}'] if scalars.train else []
+    if scalars.val:
+        parts.append(f'accuracy {scalars.val[-1]["accuracy/top1"]:.2f} %')
+    return '  '.join(parts)
+
+
+def train(args: argparse.Namespace, teacher: Run, students: dict[str, list[Run]], console: Console) -> None:
+    """Train what is not finished: the teacher with all cores, then the students side by side."""
+    if args.fresh:
+        shutil.rmtree(args.work_dir, ignore_errors=True)
+    display = Display(console)
+    with display.bars:
+        train_all([teacher], TRAIN_SCRIPT, threads=args.jobs, watch=display)
+        # Seed by seed, so that an interrupted demonstration has whole comparisons.
+        runs = [run for seed in zip(*students.values(), strict=True) for run in seed]
+        train_all(runs, TRAIN_SCRIPT, jobs=args.jobs, watch=display)
+
+
+def measure_time(args: argparse.Namespace, console: Console) -> step_time.Timing:
+    """Compare the times of a step, with nothing else running."""
+    console.print('comparing the times of a training step in turns …')
+    cfg = Config.fromfile(METHODS['KD'])
+    student = {'model': cfg.model.student, **{key: cfg[key] for key in ('data_preprocessor', 'default_scope')}}
+    loader = cfg.train_dataloader
+    return step_time.measure(
+        {'config': student},
+        str(TEACHER),
+        image_size=loader.dataset.image_size,
+        batch_size=loader.batch_size,
+        rounds=args.rounds,
+    )
+
+
+def summarise(
+    logs: dict[str, list[Scalars]], epochs: int, teacher: float, timing: step_time.Timing, seeds: Sequence[int]
+) -> dict:
+    """Everything that was measured, as plain values."""
+    stats = {name: over_seeds([run.last(epochs) for run in runs]) for name, runs in logs.items()}
+    curves = [run.column('accuracy/top1')[1] for run in logs['baseline']]
+    return {
+        'epochs': epochs,
+        'seeds': list(seeds),
+        'teacher': teacher,
+        'methods': {
+            name: {key: stat[key]._asdict() for key in COLUMNS if key in stat}
+            | {'accuracy by seed': [run.last(epochs)['accuracy/top1'] for run in logs[name]]}
+            for name, stat in stats.items()
+        },
+        'difference': difference('SHAKE', stats['SHAKE']['accuracy/top1'], 'KD', stats['KD']['accuracy/top1']),
+        'convergence': Stat.of(c[-1] - c[-2] for c in curves).mean if len(curves[0]) > 1 else None,
+        'time': timing.as_dict(),
+    }
+
+
+def show(results: dict, console: Console) -> None:
+    """Print the table and the sentences."""
+    seeds = len(results['seeds'])
+    table = Table(title=f'After {results["epochs"]} epochs: last epoch, mean ± standard deviation over {_seeds(seeds)}')
+    table.add_column('method')
+    for title in (*COLUMNS.values(), 'time\n/ KD'):
+        table.add_column(title, justify='right')
+    ratios = {**results['time']['ratios'], 'kd/kd': {'median': 1.0}}
+    for name, stats in results['methods'].items():
+        cells = [f'{Stat(**stats[key]):.2f}' if key in stats else '–' for key in COLUMNS]
+        table.add_row(name, *cells, f'{ratios[f"{name.lower()}/kd"]["median"]:.2f}')
+    console.print(table)
+    console.print(f'Teacher: {results["teacher"]:.2f} %. Gaps are KL(teacher ‖ student) and KL(proxy ‖ student) in nats.')
+    console.print(f'Student accuracy: {results["difference"]}')
+    if results['convergence'] is not None:
+        console.print(f"The baseline's last two evaluations differ by {results['convergence']:+.2f} points.")
+    spread = results['time']['ratios']['shake/kd']
+    console.print(
+        f'A SHAKE step takes {spread["median"]:.2f} of a KD step ({spread["low"]:.2f} to {spread["high"]:.2f} '
+        f'over {results["time"]["setting"]["rounds"]} rounds in turns).'
+    )
+
+
+def _seeds(number: int) -> str:
+    return f'{number} seed{"s" if number > 1 else ""}'
+
+
+def export_and_classify(run: Run, out_dir: Path, console: Console) -> bool:
+    """Export a student, load it by plain mmpretrain, classify one picture of the validation set."""
+    from mmpretrain import ImageClassificationInferencer
+
+    cfg = run.load()
+    checkpoint, config = export_student(cfg, str(run.checkpoint), str(out_dir))
+    inferencer = ImageClassificationInferencer(model=str(config), pretrained=str(checkpoint), device='cpu')
+    init_default_scope('mmpretrain')
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    sample = dataset.get_data_info(0)
+    found = inferencer(sample['img'])[0]
+    label = dataset.metainfo['classes'][sample['gt_label']]
+    predicted = dataset.metainfo['classes'][found['pred_label']]
+    console.print(f'Exported student: {checkpoint}\n            with: {config}', soft_wrap=True)
+    console.print(f'Plain mmpretrain classifies a validation picture of {label} as {predicted} (score {found["pred_score"]:.2f}).')
+    return label == predicted
+
+
+def demonstrate(args: argparse.Namespace, console: Console) -> None:
+    """Do it all."""
+    start = time.monotonic()
+    teacher, students = plan(args)
+    out_dir = Path(args.work_dir).resolve()
+    train(args, teacher, students, console)
+    logs = {name: [read_run(run.work_dir) for run in runs] for name, runs in students.items()}
+    accuracy = read_run(teacher.work_dir).last(teacher.epochs)['accuracy/top1']
+    results = summarise(logs, teacher.epochs, accuracy, measure_time(args, console), args.seeds)
+    show(results, console)
+    title = f'ResNet-14 teaches a half-width ResNet-8 on pairs of digits, {_seeds(len(args.seeds))}'
+    draw_comparison(logs, out_dir / 'demo.png', accuracy, title)
+    (out_dir / 'results.json').write_text(json.dumps(results, indent=2))
+    export_and_classify(students['SHAKE'][0], out_dir / 'student', console)
+    console.print(f'Picture: {out_dir / "demo.png"}\nFigures: {out_dir / "results.json"}', soft_wrap=True)
+    console.print(f'Done in {(time.monotonic() - start) / 60:.1f} minutes.')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool and return its exit status."""
+    args, console = parse_args(argv), Console()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        demonstrate(args, console)
+    except KeyboardInterrupt:
+        print('interrupted: all trainings were stopped, the finished ones are kept', file=sys.stderr)
+        return 130
+    except RunFailed as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
