@@ -7,7 +7,7 @@ model = dict(
         *_base_.teachers,
         dict(
             config='shake_mm::baseline/resnet14_digits100.py',
-            checkpoint='work_dirs/resnet14_digits100_seed1/epoch_24.pth',
+            checkpoint='work_dirs/resnet14_digits100_seed1/epoch_20.pth',
         ),
     ]
 )

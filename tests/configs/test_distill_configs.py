@@ -56,3 +56,15 @@ def test_builds_and_steps(path, tmp_path):
         'Baseline': {'student'},
     }[model_cfg.type.split('.')[-1]]
     assert kinds == expected
+
+
+def test_the_metafiles_list_every_config():
+    import yaml
+
+    listed = []
+    for folder in ('kd', 'shake', 'baseline'):
+        metafile = yaml.safe_load((ROOT / folder / 'metafile.yml').read_text())
+        assert all((ROOT.parent / c['README']).is_file() for c in metafile['Collections'])
+        assert {m['In Collection'] for m in metafile['Models']} == {c['Name'] for c in metafile['Collections']}
+        listed += [ROOT.parent / m['Config'] for m in metafile['Models']]
+    assert sorted(listed) == FILES

@@ -4,6 +4,6 @@ _base_ = ['../../baseline/resnet8_digits100.py', '../distill.py']
 teachers = [
     dict(
         config='shake_mm::baseline/resnet14_digits100.py',
-        checkpoint='work_dirs/resnet14_digits100/epoch_24.pth',
+        checkpoint='work_dirs/resnet14_digits100/epoch_20.pth',
     ),
 ]
