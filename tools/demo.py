@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -25,6 +26,7 @@ from shake_mm.analysis import Stat, difference, over_seeds, read_run, step_time
 from shake_mm.analysis.curves import draw_comparison
 from shake_mm.analysis.runs import Run, RunFailed, train_all
 from shake_mm.analysis.scalars import Scalars
+from shake_mm.errors import UsageError
 from shake_mm.export import export_student
 
 CONFIGS = Path(compat.configs_dir())
@@ -120,13 +122,13 @@ def _progress_note(scalars: Scalars) -> str:
 
 def train(args: argparse.Namespace, teacher: Run, students: dict[str, list[Run]], console: Console) -> None:
     """Train what is not finished: the teacher with all cores, then the students side by side."""
-    if args.fresh:
-        shutil.rmtree(args.work_dir, ignore_errors=True)
+    runs = [run for seed in zip(*students.values(), strict=True) for run in seed]
+    for run in [teacher, *runs] if args.fresh else []:
+        shutil.rmtree(run.work_dir, ignore_errors=True)
     display = Display(console)
     with display.bars:
         train_all([teacher], TRAIN_SCRIPT, threads=args.jobs, watch=display)
         # Seed by seed, so that an interrupted demonstration has whole comparisons.
-        runs = [run for seed in zip(*students.values(), strict=True) for run in seed]
         train_all(runs, TRAIN_SCRIPT, jobs=args.jobs, watch=display)
 
 
@@ -169,16 +171,19 @@ def summarise(
 def show(results: dict, console: Console) -> None:
     """Print the table and the sentences."""
     seeds = len(results['seeds'])
-    table = Table(title=f'After {results["epochs"]} epochs: last epoch, mean ± standard deviation over {_seeds(seeds)}')
-    table.add_column('method')
+    title = f'After {results["epochs"]} epochs: last epoch, mean ± standard deviation over {_seeds(seeds)}'
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column('method', no_wrap=True)
     for title in (*COLUMNS.values(), 'time\n/ KD'):
-        table.add_column(title, justify='right')
+        table.add_column(title, justify='right', no_wrap=True)
     ratios = {**results['time']['ratios'], 'kd/kd': {'median': 1.0}}
     for name, stats in results['methods'].items():
-        cells = [f'{Stat(**stats[key]):.2f}' if key in stats else '–' for key in COLUMNS]
+        cells = [_cell(key, stats) for key in COLUMNS]
         table.add_row(name, *cells, f'{ratios[f"{name.lower()}/kd"]["median"]:.2f}')
     console.print(table)
-    console.print(f'Teacher: {results["teacher"]:.2f} %. Gaps are KL(teacher ‖ student) and KL(proxy ‖ student) in nats.')
+    console.print(
+        f'Teacher: {results["teacher"]:.2f} %. Gaps are KL(teacher ‖ student) and KL(proxy ‖ student) in nats.'
+    )
     console.print(f'Student accuracy: {results["difference"]}')
     if results['convergence'] is not None:
         console.print(f"The baseline's last two evaluations differ by {results['convergence']:+.2f} points.")
@@ -187,6 +192,11 @@ def show(results: dict, console: Console) -> None:
         f'A SHAKE step takes {spread["median"]:.2f} of a KD step ({spread["low"]:.2f} to {spread["high"]:.2f} '
         f'over {results["time"]["setting"]["rounds"]} rounds in turns).'
     )
+
+
+def _cell(key: str, stats: dict) -> str:
+    digits = '.3f' if key.startswith('gap') else '.2f'
+    return format(Stat(**stats[key]), digits).replace(' ', '') if key in stats else '–'
 
 
 def _seeds(number: int) -> str:
@@ -207,7 +217,9 @@ def export_and_classify(run: Run, out_dir: Path, console: Console) -> bool:
     label = dataset.metainfo['classes'][sample['gt_label']]
     predicted = dataset.metainfo['classes'][found['pred_label']]
     console.print(f'Exported student: {checkpoint}\n            with: {config}', soft_wrap=True)
-    console.print(f'Plain mmpretrain classifies a validation picture of {label} as {predicted} (score {found["pred_score"]:.2f}).')
+    console.print(
+        f'Plain mmpretrain classifies a validation picture of {label} as {predicted} (score {found["pred_score"]:.2f}).'
+    )
     return label == predicted
 
 
@@ -242,7 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print('interrupted: all trainings were stopped, the finished ones are kept', file=sys.stderr)
         return 130
-    except RunFailed as error:
+    except (RunFailed, UsageError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     finally:

@@ -19,7 +19,7 @@ PYTHON=${PYTHON:-python3.11}
 TORCH=${TORCH:-torch==2.13.0}
 TORCHVISION=${TORCHVISION:-torchvision==0.28.0}
 MMCV_VERSION=2.1.0
-ENV_VERSION=1  # raise it when the steps below change what they install
+ENV_VERSION=2  # raise it when the steps below change what they install
 CACHE=${SHAKE_MM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/shake_mm}
 unset PYTHONPATH PYTHONHOME
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
@@ -131,9 +131,18 @@ install_mmcv() {
     exec 8>&-
 }
 
+swap_opencv() {
+    # The packages ask for opencv-python, which needs the libraries of a window system; servers often have none.
+    local version
+    version=$("$ENV/bin/python" -c 'from importlib.metadata import version; print(version("opencv-python"))') ||
+        die "opencv-python is missing: delete $ENV and run again"
+    "$ENV/bin/python" -m pip uninstall --quiet --yes opencv-python || die "opencv-python could not be removed"
+    pip_install --force-reinstall --no-deps "opencv-python-headless==$version"
+}
+
 check_imports() {
-    "$ENV/bin/python" -c 'import torch, mmengine, mmcv._ext' ||
-        die "torch, mmengine or mmcv's compiled ops do not import: delete $CACHE/mmcv-* and $ENV, then run again"
+    "$ENV/bin/python" -c 'import torch, cv2, mmengine, mmcv._ext' ||
+        die "torch, OpenCV, mmengine or mmcv's compiled ops do not import (the reason stands above): delete $CACHE/mmcv-* and $ENV, then run again"
 }
 
 mkdir -p "$CACHE" || die "$CACHE cannot be written: set SHAKE_MM_CACHE"
@@ -149,6 +158,7 @@ else
     step mmcv "mmcv $MMCV_VERSION with compiled ops" install_mmcv
     step mm 'mmengine, mmdet, mmpretrain, mmrazor' pip_install -r requirements/mminstall.txt
     step rest 'runtime and test packages' pip_install -r requirements/runtime.txt -r requirements/tests.txt
+    step opencv 'OpenCV without a window system' swap_opencv
     check_imports
     touch "$ENV/.complete"
 fi

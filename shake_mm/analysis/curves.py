@@ -28,21 +28,23 @@ def draw_comparison(
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
 
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(10, 4.2), width_ratios=(1.7, 1), layout='constrained', dpi=150
-    )
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), width_ratios=(1.7, 1), layout='constrained', dpi=150)
     for (name, seeds), colour, marker in zip(runs.items(), COLOURS, MARKERS, strict=False):
         epochs = seeds[0].column('accuracy/top1')[0]
         stats = [Stat.of(values) for values in zip(*(run.column('accuracy/top1')[1] for run in seeds), strict=True)]
         means = [stat.mean for stat in stats]
-        left.plot(epochs, means, color=colour, marker=marker, markersize=5, label=name)
+        left.plot(epochs, means, color=colour, marker=marker, markersize=5, label=f'{name}: {stats[-1]:.2f}')
         if len(seeds) > 1:
             low, high = zip(*((stat.mean - stat.std, stat.mean + stat.std) for stat in stats), strict=True)
             left.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
     if teacher is not None:
-        left.axhline(teacher, color='0.35', linestyle='--', linewidth=1, label='teacher, last epoch')
-    left.set(xlabel='epoch', ylabel='top-1 accuracy of the student (%)', title='Accuracy on the validation set')
-    left.legend(frameon=False, loc='lower right')
+        left.axhline(teacher, color='0.35', linestyle='--', linewidth=1, label=f'teacher: {teacher:.2f}')
+    left.set(
+        xlabel='epoch',
+        ylabel='top-1 accuracy of the student (%)',
+        title='Accuracy on the validation set\n(mean and standard deviation of the seeds)',
+    )
+    left.legend(frameon=False, loc='lower right', title='last epoch')
     left.grid(alpha=0.3)
     _draw_gaps(right, runs)
     figure.suptitle(title)
@@ -60,6 +62,8 @@ def _draw_gaps(axes, runs: Mapping[str, Sequence[Scalars]]) -> None:
         )
     axes.set_xticks(range(len(runs)), list(runs))
     axes.margins(y=0.12)
-    axes.set(ylabel='KL(teacher ‖ student), nats', title='Gap to the teacher, last epoch\n(dots: seeds; lower is closer)')
+    axes.set(
+        ylabel='KL(teacher ‖ student), nats', title='Gap to the teacher, last epoch\n(dots: seeds; lower is closer)'
+    )
     axes.grid(alpha=0.3, axis='y')
     axes.set_axisbelow(True)

@@ -121,7 +121,9 @@ def train_all(
             for run, process in list(active.items()):
                 status = process.poll()
                 if status:
-                    raise RunFailed(f'{run.name} failed (exit status {status}); the end of {_log(run)}:\n{_tail(_log(run))}')
+                    raise RunFailed(
+                        f'{run.name} failed (exit status {status}); the end of {_log(run)}:\n{_tail(_log(run))}'
+                    )
                 if status == 0:
                     del active[run]
                     (run.work_dir / _DONE).write_text(json.dumps({'fingerprint': run.fingerprint}))

@@ -45,7 +45,9 @@ class Scalars(NamedTuple):
         """
         found = self.val[-1]['step'] if self.val else None
         if found is None or (epoch is not None and found != epoch):
-            raise UsageError(f'the last logged validation is of epoch {found}, expected {epoch or "one"}: is the run finished?')
+            raise UsageError(
+                f'the last logged validation is of epoch {found}, expected {epoch or "one"}: is the run finished?'
+            )
         return self.val[-1]
 
 

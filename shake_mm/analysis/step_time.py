@@ -120,7 +120,9 @@ def measure(
                 turns[name].append(statistics.median(timer(contestants[name]) for _ in range(steps)))
     finally:
         torch.set_num_threads(before)
-    setting = dict(batch_size=batch_size, image_size=image_size, rounds=rounds, steps=steps, clock=clock, threads=threads)
+    setting = dict(
+        batch_size=batch_size, image_size=image_size, rounds=rounds, steps=steps, clock=clock, threads=threads
+    )
     return Timing(
         {name: Spread.of(values) for name, values in turns.items()},
         {name: Spread.of(_paired(turns, *sides)) for name, sides in RATIOS.items()},
@@ -128,7 +130,9 @@ def measure(
     )
 
 
-def build_steps(student: Any, teacher: Any, batch_size: int, image_size: int, device: str) -> dict[str, Callable[[], Any]]:
+def build_steps(
+    student: Any, teacher: Any, batch_size: int, image_size: int, device: str
+) -> dict[str, Callable[[], Any]]:
     """Build the contestants; each has networks, optimizer and batch of its own.
 
     Returns:
@@ -208,7 +212,13 @@ def hardware(device: str) -> dict[str, Any]:
     """Say where a figure was measured."""
     name = torch.cuda.get_device_name(device) if device.startswith('cuda') else _cpu_name()
     load = round(os.getloadavg()[0], 1) if hasattr(os, 'getloadavg') else None
-    return {'hardware': name, 'cores': os.cpu_count(), 'load_average': load, 'device': device, 'torch': torch.__version__}
+    return {
+        'hardware': name,
+        'cores': os.cpu_count(),
+        'load_average': load,
+        'device': device,
+        'torch': torch.__version__,
+    }
 
 
 def _our_step(model: nn.Module, data: dict[str, Any]) -> Callable[[], Any]:

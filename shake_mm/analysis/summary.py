@@ -68,8 +68,5 @@ def difference(name_a: str, a: Stat, name_b: str, b: Stat, unit: str = 'points')
         return f'{sentence}, measured with a single seed: nothing can be said about the spread between seeds.'
     spread = pooled_std(a, b)
     seeds = f'{a.n} and {b.n} seeds' if a.n != b.n else f'{a.n} seeds each'
-    if abs(delta) <= spread:
-        verdict = 'which does not exceed'
-    else:
-        verdict = f'{"a gain" if delta > 0 else "a loss"} that exceeds'
-    return f'{sentence}, {verdict} the spread between seeds (pooled standard deviation {spread:.2f}, {seeds}).'
+    verdict = 'exceeds' if abs(delta) > spread else 'does not exceed'
+    return f'{sentence}, which {verdict} the spread between seeds (pooled standard deviation {spread:.2f}, {seeds}).'

@@ -123,15 +123,16 @@ class Distiller(BaseModel):
         needed = self._needed(terms.values())
         labelled = {term.of for term in terms.values() if term.loss is None}
         with self.taps.recording() as taps:
+            # Frozen teachers first: what their layers allocate is free again before the student keeps its activations.
+            for name, teacher in self._frozen.items():
+                if name in needed:
+                    teacher(inputs)
             own = {'student': self.task.learn(self.student, inputs, data_samples)}
             for name, peer in self.peers.items():
                 if name in labelled:
                     own[name] = self.task.learn(peer, self.views[name](inputs), data_samples)
                 elif name in needed:
                     self.task.run(peer, self.views[name](inputs))
-            for name, teacher in self._frozen.items():
-                if name in needed:
-                    teacher(inputs)
             self._run_proxies(taps, needed)
             losses: dict[str, Tensor] = {}
             for term in terms.values():
