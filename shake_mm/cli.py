@@ -118,6 +118,8 @@ def explain(error: Exception) -> str | None:
         match = UNSAFE_GLOBAL.search(str(error))
         held = f'it holds `{match[1]}`' if match else _one_line(error)
         return f'a checkpoint cannot be read safely: {held}; publish it again with weights and plain values only'
+    if isinstance(error, EOFError) or (isinstance(error, RuntimeError) and 'PytorchStreamReader' in str(error)):
+        return f'a checkpoint is truncated or damaged ({_one_line(error)}): use an earlier one'
     if isinstance(error, TypeError):
         match = WRONG_ARGUMENT.search(str(error))
         return match and f'{match[1]} in the config {match[2]}: correct the key, see its documentation'

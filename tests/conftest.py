@@ -68,3 +68,14 @@ def batch():
         return inputs, [DataSample().set_gt_label(int(label)) for label in labels]
 
     return make
+
+
+@pytest.fixture
+def shake(make_classifier, trained):
+    """A SHAKE config for the two-digit pictures, one teacher."""
+    teacher = make_classifier(8, classes=100)
+    return dict(
+        type='shake_mm.SHAKE',
+        student=make_classifier(6, classes=100),
+        teachers=dict(config=teacher, checkpoint=trained(teacher)),
+    )

@@ -208,17 +208,18 @@ class Distiller(BaseModel):
             self._load(self.peers[spec.name], spec)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Accept a plain checkpoint of the student too (``load_from``)."""
-        mine = [key for key in state_dict if key.startswith(prefix)]
-        if mine and not any(key.startswith(f'{prefix}student.') for key in mine):
-            known = self.student.state_dict().keys()
-            adopted = [key for key in mine if key[len(prefix) :] in known]
-            if not adopted:
-                raise UsageError(
-                    f'load_from: none of its keys ({mine[0]}, …) belongs to the student: it is of another network.'
-                )
-            for key in adopted:
-                state_dict[f'{prefix}student.{key[len(prefix) :]}'] = state_dict.pop(key)
+        """Accept a plain checkpoint of the student too (``load_from``), and refuse one of another network."""
+        mine = self.student.state_dict(prefix=f'{prefix}student.')
+        if state_dict and not any(key in state_dict for key in mine):
+            plain = {key: f'{prefix}{key[len(prefix) + len("student.") :]}' for key in mine}
+            state_dict.update({key: state_dict.pop(name) for key, name in plain.items() if name in state_dict})
+        fitting = [key for key, value in mine.items() if key in state_dict and state_dict[key].shape == value.shape]
+        # mmengine loads what fits and only warns; a new classifier on known features is a fair use of that, but:
+        if state_dict and 2 * len(fitting) < len(mine):
+            raise UsageError(
+                f'checkpoint: only {len(fitting)} of the {len(mine)} tensors of the student are in it with their shape: '
+                'it is of another network.'
+            )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     # ------------------------------------------------------------------------------------------------ construction

@@ -32,7 +32,7 @@ def test_a_config_is_a_few_lines(path):
 def test_builds_and_steps(path, tmp_path):
     cfg = Config.fromfile(path)
     model_cfg = copy.deepcopy(cfg.model)
-    size = 64 if 'in1k' in path.stem else 16 if 'digits' in path.stem else 32
+    size = 64 if 'in1k' in path.stem else 16 if path.stem.endswith('digits100') else 32
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         for i, teacher in enumerate(model_cfg.teachers):
             network = MemberSpec.parse(f'teacher{i}', dict(teacher)).build()

@@ -60,20 +60,15 @@ def test_two_processes_give_the_gradients_of_the_joined_batch(teachers, tmp_path
         torch.testing.assert_close(two[name], grad, rtol=1e-9, atol=1e-12)
 
 
-def test_dist_train_switches_stages_on_the_cpu(make_classifier, trained, tmp_path):
+def test_dist_train_switches_stages_on_the_cpu(shake, tmp_path):
     """tools/dist_train.sh CONFIG 2: gloo, three epochs, a switch of trained members, no find_unused_parameters."""
     from ..runs import run_config
 
-    teacher = make_classifier(8, classes=100)
-    model = dict(
-        type='shake_mm.SHAKE',
-        student=make_classifier(6, classes=100),
-        teachers=dict(config=teacher, checkpoint=trained(teacher)),
-        stages=[
-            dict(until=1, terms=['proxy_from_teacher'], train=['proxies']),
-            dict(terms=['task'], train=['student']),
-        ],
-    )
+    stages = [
+        dict(until=1, terms=['proxy_from_teacher'], train=['proxies']),
+        dict(terms=['task'], train=['student']),
+    ]
+    model = {**shake, 'stages': stages}
     config = run_config(model, tmp_path, epochs=2, log_level='INFO')
     config.dump(tmp_path / 'config.py')
     result = launch(['bash', 'tools/dist_train.sh', tmp_path / 'config.py', 2], PORT=str(free_port()))

@@ -12,16 +12,6 @@ from ..runs import run_config, train
 from .gloo_gradients import network
 
 
-@pytest.fixture
-def shake(make_classifier, trained):
-    teacher = make_classifier(8, classes=100)
-    return dict(
-        type='shake_mm.SHAKE',
-        student=make_classifier(6, classes=100),
-        teachers=dict(config=teacher, checkpoint=trained(teacher)),
-    )
-
-
 def test_gradient_accumulation_equals_the_joined_batch(trained, batch):
     path = trained(network(0.2))
     inputs, samples = torch.randn(8, 1, 32, 32), batch(8)[1]
@@ -199,3 +189,25 @@ def test_config_is_not_changed_by_building(shake):
     before = config.pretty_text
     MODELS.build(config.model)
     assert config.pretty_text == before
+
+
+@pytest.mark.parametrize('how', ['resume', 'load_from', 'test'])
+@pytest.mark.parametrize('damage, words', [('truncated', 'truncated'), ('other', 'another network')])
+def test_checkpoints_that_cannot_be_used(shake, make_classifier, trained, tmp_path, capsys, how, damage, words):
+    from tools.test import main as test_main
+
+    run_config(shake, tmp_path / 'run').dump(tmp_path / 'config.py')
+    path = trained(make_classifier(10, classes=100), 'bad.pth')
+    if damage == 'truncated':
+        with open(path, 'rb+') as file:
+            file.truncate(3000)
+    config = str(tmp_path / 'config.py')
+    if how == 'resume':
+        status = train_main([config, '--resume', path])
+    elif how == 'load_from':
+        status = train_main([config, '--cfg-options', f'load_from={path}'])
+    else:
+        status = test_main([config, path])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error')]
+    assert status == 1 and words in line
+    assert not list((tmp_path / 'run').glob('*.pth'))

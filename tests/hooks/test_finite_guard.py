@@ -10,16 +10,6 @@ from shake_mm.hooks import FiniteGuardHook
 from ..runs import run_config
 
 
-@pytest.fixture
-def model(make_classifier, trained):
-    teacher = make_classifier(8, classes=100)
-    return dict(
-        type='shake_mm.SHAKE',
-        student=make_classifier(6, classes=100),
-        teachers=dict(config=teacher, checkpoint=trained(teacher)),
-    )
-
-
 def poison(runner, at):
     """From iteration ``at`` on, one term is NaN."""
     original, state = runner.model.loss, {'iter': 0}
@@ -38,8 +28,8 @@ def snapshot(model):
     return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
-def test_no_update_and_an_intact_checkpoint(model, tmp_path):
-    runner = Runner.from_cfg(run_config(model, tmp_path, epochs=2))
+def test_no_update_and_an_intact_checkpoint(shake, tmp_path):
+    runner = Runner.from_cfg(run_config(shake, tmp_path, epochs=2))
     poison(runner, at=6)  # the third iteration of the second epoch
     seen = {}
 
@@ -56,11 +46,11 @@ def test_no_update_and_an_intact_checkpoint(model, tmp_path):
     assert all(torch.isfinite(value.float()).all() for value in state.values())
 
 
-def test_on_an_accelerator_gradients_are_zeroed_until_the_check(model, tmp_path, monkeypatch):
+def test_on_an_accelerator_gradients_are_zeroed_until_the_check(shake, tmp_path, monkeypatch):
     """The path without host reads, forced on the CPU: it stops at the check, with finite weights."""
     monkeypatch.setattr(FiniteGuardHook, '_on_host', lambda self: False)
     hooks = [dict(type='shake_mm.FiniteGuardHook', interval=3)]
-    runner = Runner.from_cfg(run_config(model, tmp_path, epochs=2, custom_hooks=hooks))
+    runner = Runner.from_cfg(run_config(shake, tmp_path, epochs=2, custom_hooks=hooks))
     poison(runner, at=3)  # the last iteration of the first epoch: the checkpoint's check comes first
     with pytest.raises(NonFiniteError, match='loss_proxy_from_teacher'):
         runner.train()
@@ -68,11 +58,11 @@ def test_on_an_accelerator_gradients_are_zeroed_until_the_check(model, tmp_path,
     assert all(torch.isfinite(p).all() for p in runner.model.parameters())
 
 
-def test_clean_runs_are_unchanged(model, tmp_path):
+def test_clean_runs_are_unchanged(shake, tmp_path):
     states = []
     for i, hooks in enumerate(([], [dict(type='shake_mm.FiniteGuardHook')])):
         torch.manual_seed(0)
-        runner = Runner.from_cfg(run_config(model, tmp_path / str(i), custom_hooks=hooks))
+        runner = Runner.from_cfg(run_config(shake, tmp_path / str(i), custom_hooks=hooks))
         runner.train()
         states.append(runner.model.state_dict())
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())

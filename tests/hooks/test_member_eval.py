@@ -9,7 +9,7 @@ from ..runs import run_config, train
 
 
 @pytest.fixture
-def shake(make_classifier, trained):
+def shakes(make_classifier, trained):
     teacher = make_classifier(8, classes=100)
     paths = [trained(teacher, f't{i}.pth', seed=i + 1) for i in range(2)]
 
@@ -46,8 +46,8 @@ def top1(scores, labels):
     return 100 * float((scores.argmax(1) == labels).float().mean())
 
 
-def test_one_teacher(shake, tmp_path):
-    runner = train(shake(), tmp_path)
+def test_one_teacher(shakes, tmp_path):
+    runner = train(shakes(), tmp_path)
     metrics = runner.val_loop.run()
     student, (proxy,), (teacher,), labels = logits_of(runner)
     expected = {
@@ -63,8 +63,8 @@ def test_one_teacher(shake, tmp_path):
     assert metrics['gap/teacher'] != pytest.approx(kl(student, teacher), rel=1e-3)  # the direction matters
 
 
-def test_two_teachers(shake, tmp_path):
-    runner = train(shake(2), tmp_path)
+def test_two_teachers(shakes, tmp_path):
+    runner = train(shakes(2), tmp_path)
     metrics = runner.val_loop.run()
     student, proxies, teachers, labels = logits_of(runner)
     gaps = [kl(t, student) for t in teachers]
@@ -77,10 +77,10 @@ def test_two_teachers(shake, tmp_path):
     assert metrics['ensemble/top1'] == pytest.approx(top1(ensemble, labels), abs=1e-4)
 
 
-def test_the_teacher_is_evaluated_once_a_run(shake, tmp_path):
+def test_the_teacher_is_evaluated_once_a_run(shakes, tmp_path):
     from mmengine.runner import Runner
 
-    runner = Runner.from_cfg(run_config(shake(), tmp_path, epochs=3))
+    runner = Runner.from_cfg(run_config(shakes(), tmp_path, epochs=3))
     calls = []
     runner.model._frozen['teacher0'].network.backbone.register_forward_hook(
         lambda *a: calls.append(torch.is_grad_enabled())
@@ -91,14 +91,14 @@ def test_the_teacher_is_evaluated_once_a_run(shake, tmp_path):
     assert runner.model.evaluation is None
 
 
-def test_save_best_and_ema(shake, tmp_path):
+def test_save_best_and_ema(shakes, tmp_path):
     hooks = [
         dict(type='shake_mm.MemberEvalHook'),
         dict(type='shake_mm.FiniteGuardHook'),
         dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.5),
     ]
     default = dict(checkpoint=dict(type='CheckpointHook', interval=1, save_best='student/top1', rule='greater'))
-    runner = train(shake(), tmp_path, epochs=2, custom_hooks=hooks, default_hooks=default)
+    runner = train(shakes(), tmp_path, epochs=2, custom_hooks=hooks, default_hooks=default)
     checkpoint = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)
     assert not any('teacher' in key for part in ('state_dict', 'ema_state_dict') for key in checkpoint[part])
     assert list(tmp_path.glob('best_student_top1_epoch_*.pth'))
@@ -108,18 +108,18 @@ def test_save_best_and_ema(shake, tmp_path):
     torch.testing.assert_close(checkpoint['ema_state_dict'][f'module.{key}'], runner.model.state_dict()[key])
 
 
-def test_the_tools_evaluate_too(shake, tmp_path):
+def test_the_tools_evaluate_too(shakes, tmp_path):
     from mmengine.runner import Runner
 
-    runner = train(shake(), tmp_path)
+    runner = train(shakes(), tmp_path)
     trained = runner.val_loop.run()
-    again = Runner.from_cfg(run_config(shake(), tmp_path, load_from=str(tmp_path / 'epoch_1.pth')))
+    again = Runner.from_cfg(run_config(shakes(), tmp_path, load_from=str(tmp_path / 'epoch_1.pth')))
     assert again.test() == pytest.approx(trained, rel=1e-5)
 
 
-def test_the_metric_asks_for_its_hook(shake, tmp_path):
+def test_the_metric_asks_for_its_hook(shakes, tmp_path):
     from shake_mm.errors import UsageError
 
     evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='shake_mm.MemberMetric')]
     with pytest.raises(UsageError, match='MemberEvalHook'):
-        train(shake(), tmp_path, custom_hooks=[], val_evaluator=evaluator)
+        train(shakes(), tmp_path, custom_hooks=[], val_evaluator=evaluator)

@@ -8,18 +8,8 @@ from ..runs import run_config
 STAGES = [dict(until=1, terms=['proxy_from_teacher'], train=['proxies']), dict(train=['student'])]
 
 
-def config(make_classifier, trained):
-    teacher = make_classifier(8, classes=100)
-    return dict(
-        type='shake_mm.SHAKE',
-        student=make_classifier(6, classes=100),
-        teachers=dict(config=teacher, checkpoint=trained(teacher)),
-        stages=STAGES,
-    )
-
-
-def test_each_stage_moves_its_own_parameters(make_classifier, trained, tmp_path):
-    model = config(make_classifier, trained)
+def test_each_stage_moves_its_own_parameters(shake, tmp_path):
+    model = {**shake, 'stages': STAGES}
     runner = Runner.from_cfg(run_config(model, tmp_path, epochs=2))
     runner.train()
     first = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['state_dict']

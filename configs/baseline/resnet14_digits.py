@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/models/digits/resnet14.py',
+    '../_base_/datasets/digits_bs64.py',
+    '../_base_/schedules/digits100.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(head=dict(num_classes=10))
