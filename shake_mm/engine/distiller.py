@@ -217,7 +217,7 @@ class Distiller(BaseModel):
         # mmengine loads what fits and only warns; a new classifier on known features is a fair use of that, but:
         if state_dict and 2 * len(fitting) < len(mine):
             raise UsageError(
-                f'checkpoint: only {len(fitting)} of the {len(mine)} tensors of the student are in it with their shape: '
+                f'checkpoint: only {len(fitting)} of the {len(mine)} tensors of the student are in it in their shape: '
                 'it is of another network.'
             )
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, LoggerHook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
@@ -21,22 +21,26 @@ class FiniteGuardHook(Hook):
 
     What every named loss was, and before every optimizer step the gradients' norm, is tested on the device. On the CPU,
     where reading the answer costs nothing, a bad one raises before the update. On an accelerator the gradients of that
-    step and of all later ones are zeroed there, and the run stops at the next check: every ``interval`` iterations and
-    before every checkpoint, so that none is written after it. Infinite gradients that AMP's scaler skips are no error.
+    step and of all later ones are zeroed there, and the run stops at the next check: when the run logs, at the end of an
+    epoch, and before every checkpoint, so that none is written after it. Infinite gradients that AMP's scaler skips are
+    no error.
 
     Args:
-        interval (int): Iterations between two checks on an accelerator. Defaults to 50.
+        interval (int, optional): Iterations between two checks on an accelerator. Defaults to those of the run's
+            ``LoggerHook``, which reads the losses anyway.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, interval: int = 50) -> None:
+    def __init__(self, interval: int | None = None) -> None:
         self.interval = interval
         self._finite: dict[str, Tensor] = {}
         self._handles: list[Any] = []
 
     def before_train(self, runner: Any) -> None:
         """Watch the losses and the optimizer steps."""
+        if self.interval is None:
+            self.interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 1)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
 
         def watch(
@@ -56,7 +60,10 @@ class FiniteGuardHook(Hook):
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Check, where it costs nothing or is due."""
-        if self._on_host() or self.every_n_train_iters(runner, self.interval):
+        due = self.every_n_inner_iters(batch_idx, self.interval) or self.end_of_epoch(
+            runner.train_dataloader, batch_idx
+        )
+        if due or self._on_host():
             self._check()
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:

@@ -46,15 +46,16 @@ def test_no_update_and_an_intact_checkpoint(shake, tmp_path):
     assert all(torch.isfinite(value.float()).all() for value in state.values())
 
 
-def test_on_an_accelerator_gradients_are_zeroed_until_the_check(shake, tmp_path, monkeypatch):
-    """The path without host reads, forced on the CPU: it stops at the check, with finite weights."""
+@pytest.mark.parametrize('at, stops', [(0, 1), (3, 3), (4, 5)])
+def test_on_an_accelerator_gradients_are_zeroed_until_the_next_log(shake, tmp_path, monkeypatch, at, stops):
+    """The path without host reads, forced on the CPU: it stops at the next log (every 2) or epoch end (every 4)."""
     monkeypatch.setattr(FiniteGuardHook, '_on_host', lambda self: False)
-    hooks = [dict(type='shake_mm.FiniteGuardHook', interval=3)]
-    runner = Runner.from_cfg(run_config(shake, tmp_path, epochs=2, custom_hooks=hooks))
-    poison(runner, at=3)  # the last iteration of the first epoch: the checkpoint's check comes first
+    runner = Runner.from_cfg(run_config(shake, tmp_path, epochs=2))
+    poison(runner, at=at)
     with pytest.raises(NonFiniteError, match='loss_proxy_from_teacher'):
         runner.train()
-    assert not list(tmp_path.glob('epoch_*.pth'))
+    assert runner.iter == stops
+    assert [path.name for path in tmp_path.glob('epoch_*.pth')] == (['epoch_1.pth'] if at >= 4 else [])
     assert all(torch.isfinite(p).all() for p in runner.model.parameters())
 
 
