@@ -2,7 +2,8 @@
 
 from ..engine import Distiller
 from .baseline import Baseline
+from .dml import DML
 from .kd import KD
 from .shake import SHAKE
 
-__all__ = ['KD', 'SHAKE', 'Baseline', 'Distiller']
+__all__ = ['DML', 'KD', 'SHAKE', 'Baseline', 'Distiller']

@@ -192,7 +192,17 @@ class Distiller(BaseModel):
             return False
         self.stage_index = index
         set_trained(self, self.stages[index], self._trainable)
+        self.train(self.training)
         return True
+
+    def train(self, mode: bool = True) -> 'Distiller':
+        """As always, but what is not trained of a peer stays in evaluation mode, as a frozen teacher does."""
+        super().train(mode)
+        for module in self.peers.modules() if mode else ():
+            parameters = list(module.parameters())
+            if parameters and not any(parameter.requires_grad for parameter in parameters):
+                module.eval()
+        return self
 
     # ------------------------------------------------------------------------------------------------ module plumbing
 

@@ -1,0 +1,65 @@
+"""Deep mutual learning (Zhang et al., 2018), and the reversed distillation of the SHAKE paper's Table 1."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..engine import Distiller
+from ..engine.terms import merge_terms
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+class DML(Distiller):
+    r"""Student and teachers train together and learn from each other.
+
+    .. math::
+        L_S &= L_{CE}(f_S, Y) + \lambda \sum_i w_i L_{KL}(f_S, f_{T_i}) \\
+        L_{T_i} &= L_{CE}(f_{T_i}, Y) + \lambda L_{KL}(f_{T_i}, f_S)
+
+    The second argument of each divergence is detached. Teachers without a ``checkpoint`` start from scratch (DML), with
+    one they are trained on (KD†). The paper's other variants are configs: ``terms=dict(teacher_from_student=None)`` is
+    DML†, and ``stages`` restrict what is trained (the head only, the first 60 epochs only); a member, or part of one,
+    that a stage does not train is in evaluation mode.
+
+    Args:
+        student (str | dict): The network to train.
+        teachers (list | dict): The networks that train along.
+        tau (float): Temperature. Defaults to 4.
+        lam (float): :math:`\lambda`. Defaults to 1.
+        weighting (str): ``'mean'`` (:math:`w_i = 1/N`) or ``'sum'`` (:math:`w_i = 1`). Defaults to ``'mean'``.
+        terms (dict, optional): Terms to change (by key), drop (None) or add.
+        **kwargs: See :class:`Distiller`.
+    """
+
+    def __init__(
+        self,
+        student: Any,
+        teachers: Any,
+        tau: float = 4.0,
+        lam: float = 1.0,
+        weighting: str = 'mean',
+        terms: Mapping | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kl = {'type': 'KLDivLoss', 'tau': tau}
+        student_tap, teacher_tap = 'student.logits', 'teacher*.logits'
+        defaults = {
+            'task': {'of': 'student'},
+            'student_from_teacher': {
+                'of': student_tap,
+                'to': teacher_tap,
+                'loss': kl,
+                'weight': lam,
+                'weighting': weighting,
+            },
+            'teacher_task': {'of': 'teacher*'},
+            'teacher_from_student': {'of': teacher_tap, 'to': student_tap, 'loss': kl, 'weight': lam},
+        }
+        several = isinstance(teachers, Sequence) and not isinstance(teachers, str)
+        peers = [_trainable(teacher) for teacher in (teachers if several else [teachers])]
+        super().__init__(student, peers, terms=merge_terms(defaults, terms), **kwargs)
+
+
+def _trainable(teacher: Any) -> dict:
+    entry = teacher if isinstance(teacher, dict) and 'type' not in teacher else {'config': teacher}
+    return {'trainable': True, **entry}
