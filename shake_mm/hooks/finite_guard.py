@@ -21,8 +21,8 @@ class FiniteGuardHook(Hook):
 
     What every named loss was, and before every optimizer step the gradients' norm, is tested on the device. On the CPU,
     where reading the answer costs nothing, a bad one raises before the update. On an accelerator the gradients of that
-    step and of all later ones are zeroed there, and the run stops at the next check: when the run logs, at the end of
-    an epoch, and before every checkpoint, so that none is written after it. Infinite gradients that AMP's scaler skips are
+    step and of all later ones are zeroed there, and the run stops at the next check: when it logs, at the end of an
+    epoch, and before every checkpoint, so that none is written after it. Infinite gradients that AMP's scaler skips are
     no error.
 
     Args:
