@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import gc
 import os
 import os.path as osp
 import pickle
@@ -105,6 +106,9 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
         print(f'error: {sentence}' if world_size == 1 else f'error (rank {rank}): {sentence}', file=sys.stderr)
         return 1
     if torch_dist.is_available() and torch_dist.is_initialized():
+        # The runner's reference cycles hold the wrapped model, and that the process group: its threads must have ended
+        # before the process does, or it aborts ("terminate called without an active exception").
+        gc.collect()
         torch_dist.destroy_process_group()
     return 0
 
