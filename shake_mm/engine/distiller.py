@@ -217,6 +217,13 @@ class Distiller(BaseModel):
         for spec in self._peer_specs:
             self._load(self.peers[spec.name], spec)
 
+    def get_layer_depth(self, param_name: str) -> tuple[int, int]:
+        """Depth of a parameter and number of layers, for mmpretrain's layer-wise learning rate decay.
+
+        All but the student's backbone counts as its last layer and gets the full rate.
+        """
+        return self.student.get_layer_depth(param_name.removeprefix('student.'))
+
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Accept a plain checkpoint of the student too (``load_from``), and refuse one of another network."""
         mine = self.student.state_dict(prefix=f'{prefix}student.')

@@ -251,3 +251,29 @@ def test_a_frozen_teacher_needs_weights(config, make_classifier):
 def test_student_takes_no_checkpoint(config, make_classifier):
     with pytest.raises(UsageError, match='load_from'):
         refused(config, student=dict(config=make_classifier(6), checkpoint='x.pth'))
+
+
+def test_a_vision_transformer_student(config, batch):
+    """Other kinds of features and heads: a token, a head with layers of its own, layer-wise learning rate decay."""
+    from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
+
+    arch = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
+    student = dict(
+        type='ImageClassifier',
+        backbone=dict(type='VisionTransformer', arch=arch, img_size=8, patch_size=4),
+        head=dict(type='VisionTransformerClsHead', num_classes=5, in_channels=16, hidden_dim=12),
+    )
+    model = MODELS.build({**config, 'student': student})
+    model.init_weights()
+    losses = model.train()(*batch(), mode='loss')
+    assert len(losses) == 4
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+    constructor = LearningRateDecayOptimWrapperConstructor(
+        dict(optimizer=dict(type='SGD', lr=1.0, weight_decay=0.1)), dict(layer_decay_rate=0.5)
+    )
+    groups = {g['param_name']: g['lr'] for g in constructor(model).optimizer.param_groups}
+    assert groups['student.head.layers.head.weight'] == groups['proxies.proxy0.head.layers.head.weight'] == 1.0
+    assert groups['student.backbone.layers.0.ln1.weight'] == 0.25
+    assert groups['student.backbone.cls_token'] == 0.125
