@@ -195,7 +195,7 @@ def show(results: dict, console: Console) -> None:
 
 
 def _cell(key: str, stats: dict) -> str:
-    digits = '.4f' if key.startswith('gap') else '.2f'
+    digits = {'gap/teacher': '.3f', 'gap/proxy': '.4f'}.get(key, '.2f')
     return format(Stat(**stats[key]), digits).replace(' ', '') if key in stats else '–'
 
 
