@@ -172,7 +172,7 @@ def show(results: dict, console: Console) -> None:
     """Print the table and the sentences."""
     seeds = len(results['seeds'])
     title = f'After {results["epochs"]} epochs: last epoch, mean ± standard deviation over {_seeds(seeds)}'
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)
     table.add_column('method', no_wrap=True)
     for title in (*COLUMNS.values(), 'time\n/ KD'):
         table.add_column(title, justify='right', no_wrap=True)
