@@ -13,7 +13,7 @@ from torch import nn
 
 from .engine import Distiller
 from .errors import UsageError
-from .members import MemberSpec, load_strictly, read_checkpoint, read_weights
+from .members import MemberSpec, load_strictly, read_checkpoint, weights_in
 from .registry import MODELS
 from .version import __version__
 
@@ -49,8 +49,8 @@ def export_student(config: str | Config, checkpoint: str, out: str) -> tuple[Pat
         if spec.config is not None and cfg.get('data_preprocessor') is not None:
             spec.config.setdefault('data_preprocessor', copy.deepcopy(dict(cfg.data_preprocessor)))
         plain = _plain_config(cfg, spec)
-        state = read_weights(checkpoint, 'export')
-        meta = read_checkpoint(checkpoint, 'export').get('meta') or {}
+        loaded = read_checkpoint(checkpoint, 'export')
+        state, meta = weights_in(loaded, 'export', checkpoint), loaded.get('meta') or {}
         load_strictly(spec.build(), state, 'export', checkpoint)
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def export_student(config: str | Config, checkpoint: str, out: str) -> tuple[Pat
         try:
             torch.save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': state}, draft)
             plain.dump(draft_config)
-            _verify(spec, checkpoint, draft_config, draft)
+            _verify(spec, state, draft_config, draft)
             digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:8]
             published = folder / f'{name}_{datetime.date.today():%Y%m%d}-{digest}.pth'
             draft.replace(published)
@@ -102,10 +102,10 @@ def _plain_config(cfg: Config, spec: MemberSpec) -> Config:
 
 
 @torch.no_grad()
-def _verify(spec: MemberSpec, checkpoint: str, config_file: Path, weights: Path) -> None:
+def _verify(spec: MemberSpec, state: dict, config_file: Path, weights: Path) -> None:
     """Load what was written as a stranger would, and compare it with the distilled model."""
     distilled = Distiller(student=spec.build())
-    distilled.load_state_dict({f'student.{k}': v for k, v in read_weights(checkpoint).items()}, strict=False)
+    distilled.load_state_dict({f'student.{k}': v for k, v in state.items()}, strict=False)
     model = MODELS.build(Config.fromfile(config_file).model)
     load_strictly(model, torch.load(weights, weights_only=True)['state_dict'], 'export', str(weights))
     inputs = torch.randn(2, *_input_shape(spec.config), generator=torch.Generator().manual_seed(0))

@@ -91,7 +91,7 @@ fetch_mmcv() {  # fetch_mmcv FOLDER: leaves the unpacked sources in FOLDER/sourc
     mv "$1/unpacked/mmcv-$MMCV_VERSION" "$1/source" || die "the sources of mmcv could not be moved"
 }
 
-compile_mmcv() {  # compile_mmcv FOLDER: leaves the wheel in FOLDER/wheels; ninja resumes what was interrupted
+compile_mmcv() {  # compile_mmcv FOLDER: leaves the wheel in FOLDER/wheels; the sources and objects are kept until then
     local pid
     rm -rf "$1/partial"
     set -m  # a process group of its own, so that an interruption ends the compilers too

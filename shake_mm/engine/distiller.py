@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..members import FrozenMember, MemberSpec, TeacherView, load_strictly, read_weights
 from ..registry import MODELS, build_part
 from ..tasks import task_of
-from .stages import build_stages, set_trained
+from .stages import Stage, build_stages, set_trained
 from .taps import TapName, Taps
 from .terms import Term, active_terms, expand_terms
 
@@ -26,6 +26,20 @@ class Evaluation(NamedTuple):
 
     key: tuple
     cache: dict[tuple, Tensor]
+
+
+class _Plan(NamedTuple):
+    """What the steps of a stage do, worked out when it begins: the others neither run nor count.
+
+    Args:
+        terms (tuple[str]): The active terms.
+        needed (set[str]): Members that they read, and those that their proxies read.
+        labelled (set[str]): Members whose own losses count.
+    """
+
+    terms: tuple[str, ...]
+    needed: set[str]
+    labelled: set[str]
 
 
 @MODELS.register_module()
@@ -98,9 +112,10 @@ class Distiller(BaseModel):
         for stage in self.stages:
             active_terms(self.terms, stage.terms)  # unknown names are an error now, not in epoch 60
         self._trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
-        self.stage_index = 0 if len(self.stages) == 1 else None
-        if self.stage_index == 0:
-            set_trained(self, self.stages[0], self._trainable)
+        self.stage_index: int | None = None
+        self._plan: _Plan | None = None
+        if len(self.stages) == 1:
+            self.enter_stage(0)
         self.evaluation: Evaluation | None = None
 
     # ------------------------------------------------------------------------------------------------ the step
@@ -119,9 +134,9 @@ class Distiller(BaseModel):
 
     def loss(self, inputs: Tensor, data_samples: list | None) -> dict[str, Tensor]:
         """The weighted terms of the current stage, by log name."""
-        terms = self._active_terms()
-        needed = self._needed(terms.values())
-        labelled = {term.of for term in terms.values() if term.loss is None}
+        if self._plan is None:
+            raise UsageError("stages: several stages need dict(type='shake_mm.StageHook') in `custom_hooks`.")
+        names, needed, labelled = self._plan
         with self.taps.recording() as taps:
             # Frozen teachers first: what their layers allocate is free again before the student keeps its activations.
             for name, teacher in self._frozen.items():
@@ -135,25 +150,14 @@ class Distiller(BaseModel):
                     self.task.run(peer, self.views[name](inputs))
             self._run_proxies(taps, needed)
             losses: dict[str, Tensor] = {}
-            for term in terms.values():
-                losses.update(term(taps, own))
+            for name in names:
+                losses.update(self.terms[name](taps, own))
         return losses
 
     def _run_proxies(self, taps: Taps, needed: Iterable[str]) -> None:
         for name, proxy in self.proxies.items():
             if name in needed:
                 taps.put(f'{name}.logits', proxy(taps.raw(proxy.source)))
-
-    def _active_terms(self) -> dict[str, Term]:
-        if self.stage_index is None:
-            raise UsageError("stages: several stages need dict(type='shake_mm.StageHook') in `custom_hooks`.")
-        return active_terms(self.terms, self.stages[self.stage_index].terms)
-
-    def _needed(self, terms: Iterable[Term]) -> set[str]:
-        """Members that the terms read, and those that their proxies read: the others do not run."""
-        needed = {TapName.parse(tap).member for term in terms for tap in term.taps}
-        sources = {TapName.parse(self.proxies[name].source).member for name in needed & set(self.proxies)}
-        return needed | sources
 
     # ------------------------------------------------------------------------------------------------ evaluation
 
@@ -191,9 +195,16 @@ class Distiller(BaseModel):
         if index == self.stage_index:
             return False
         self.stage_index = index
+        self._plan = self._plan_of(self.stages[index])
         set_trained(self, self.stages[index], self._trainable)
         self.train(self.training)
         return True
+
+    def _plan_of(self, stage: Stage) -> _Plan:
+        terms = active_terms(self.terms, stage.terms)
+        needed = {TapName.parse(tap).member for term in terms.values() for tap in term.taps}
+        sources = {TapName.parse(self.proxies[name].source).member for name in needed & set(self.proxies)}
+        return _Plan(tuple(terms), needed | sources, {term.of for term in terms.values() if term.loss is None})
 
     def train(self, mode: bool = True) -> 'Distiller':
         """As always, but what is not trained of a peer stays in evaluation mode, as a frozen teacher does."""

@@ -39,11 +39,18 @@ def read_checkpoint(source: str, owner: str = 'checkpoint') -> dict:
 
 
 def read_weights(source: str, owner: str = 'checkpoint') -> dict[str, Tensor]:
-    """Read a state dict, as :func:`read_checkpoint`.
+    """Read a file's state dict: :func:`read_checkpoint` and :func:`weights_in`."""
+    return weights_in(read_checkpoint(source, owner), owner, source)
+
+
+def weights_in(loaded: dict, owner: str, source: str) -> dict[str, Tensor]:
+    """The state dict in a checkpoint that was read.
 
     Wrappers' prefixes (``module.``) are removed, and of a distiller's checkpoint the student is taken.
+
+    Raises:
+        UsageError: If it holds none.
     """
-    loaded = read_checkpoint(source, owner)
     state = next((loaded[key] for key in ('state_dict', 'model') if isinstance(loaded.get(key), dict)), loaded)
     if not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise UsageError(f"{owner}: checkpoint '{source}' holds no state dict.")
