@@ -36,6 +36,6 @@ from . import compat  # noqa: E402
 
 compat.mend_all()
 
-from . import datasets, distillers, evaluation, hooks, losses, models, proxies, tasks  # noqa: E402, F401
+from . import connectors, datasets, distillers, evaluation, hooks, losses, models, proxies, tasks  # noqa: E402, F401
 
 __all__ = ['__version__']

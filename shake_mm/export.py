@@ -17,7 +17,8 @@ from .members import MemberSpec, load_strictly, read_checkpoint, weights_in
 from .registry import MODELS
 from .version import __version__
 
-_OURS = ('teachers', 'student')  # top-level variables that only a distillation config has
+# top-level variables that only distillation configs use
+_OURS = ('teachers', 'student', 'peers', 'terms', 'connectors', 'contrast', 'with_init')
 
 
 def export_student(config: str | Config, checkpoint: str, out: str) -> tuple[Path, Path]:

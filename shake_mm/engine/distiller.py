@@ -1,7 +1,7 @@
 """The teacher-student model: one batch, one view, one pass per member, one loss per term."""
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from mmengine.model import BaseModel, ModuleDict
@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..members import FrozenMember, MemberSpec, TeacherView, load_strictly, read_weights
-from ..registry import MODELS, build_part
+from ..registry import MODELS
 from ..tasks import task_of
+from .construction import build_objective
+from .expand import select
 from .stages import Stage, build_stages, set_trained
-from .taps import TapName, Taps
-from .terms import Term, active_terms, expand_terms
+from .taps import TapName, Taps, listed
 
 
 class Evaluation(NamedTuple):
@@ -33,7 +34,7 @@ class _Plan(NamedTuple):
 
     Args:
         terms (tuple[str]): The active terms.
-        needed (set[str]): Members that they read, and those that their proxies read.
+        needed (set[str]): Members and derived taps that they read, directly or through one another.
         labelled (set[str]): Members whose own losses count.
     """
 
@@ -46,8 +47,8 @@ class _Plan(NamedTuple):
 class Distiller(BaseModel):
     """A student that learns from teachers, through proxies, by terms.
 
-    A training step runs the student once, each teacher once and without gradients, then each proxy, and adds up the
-    terms of the current stage. Inference (``mode='predict'`` and ``'tensor'``) runs the student alone.
+    A training step runs the student once, each teacher once and without gradients, then each proxy and connector, and
+    adds up the terms of the current stage. Inference (``mode='predict'`` and ``'tensor'``) runs the student alone.
 
     The members are called ``student``, ``teacher0``, ``teacher1``, … and ``proxy0``, ``proxy1``, … in taps. Frozen
     teachers live outside ``state_dict()`` and ``parameters()`` but follow ``.to()``, ``.half()`` and ``.double()``.
@@ -58,7 +59,13 @@ class Distiller(BaseModel):
         teachers (list | dict | str): One or several networks to learn from; a frozen one needs a ``checkpoint``.
         proxies (dict | list[dict], optional): Proxy teachers. One dict stands for one proxy per teacher.
         terms (dict[str, dict | None]): The objective, see :class:`Term` and :func:`expand_terms`.
+        connectors (dict[str, dict], optional): Modules that several terms read, each with its ``source``, a tap. What
+            one makes is the tap ``connectors.NAME``. (A connector of a single term stands in the term.)
         stages (list[dict], optional): See :class:`Stage`; several need ``shake_mm.StageHook``.
+        num_samples (int, optional): Size of the training set, for losses that remember every sample.
+        input_size (int | tuple[int, int], optional): Height and width of the pictures, from which the shapes of taps
+            are inferred. Defaults to the student's ``img_size``, or 32 where it has none; networks of strides that are
+            powers of two fit each other in the same way at any size.
         data_preprocessor (dict, optional): The student's, where its own config does not hold it (the Runner passes
             the run's top-level one).
         init_cfg (dict, optional): See :class:`mmengine.model.BaseModule`.
@@ -73,7 +80,10 @@ class Distiller(BaseModel):
         teachers: Sequence[Any] | dict | str = (),
         proxies: dict | Sequence[dict] | None = None,
         terms: Mapping[str, dict | None] | None = None,
+        connectors: Mapping[str, dict] | None = None,
         stages: Sequence[dict] | None = None,
+        num_samples: int | None = None,
+        input_size: int | Sequence[int] | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -86,31 +96,25 @@ class Distiller(BaseModel):
         super().__init__(data_preprocessor=network.data_preprocessor, init_cfg=init_cfg)
         self.student = network
         self.task = task_of(network)
+        self.num_samples = num_samples
+        self.input_size = input_size
 
         # mmengine's ModuleDict: torch's would end the recursion of init_weights()
         self.peers = ModuleDict()
         self.views = ModuleDict()  # of the peers; a frozen teacher keeps its own
         self._frozen: dict[str, FrozenMember] = {}  # a plain dict: hidden from state_dict() and parameters()
-        self._peer_specs: list[MemberSpec] = []
+        self.specs = {'student': spec}
         for i, teacher in enumerate(_as_list(teachers)):
             self._add_teacher(MemberSpec.parse(f'teacher{i}', teacher))
-        number = len(self._frozen) + len(self.peers)
 
-        self.proxies = ModuleDict()
-        configs = [proxies] * number if isinstance(proxies, dict) else list(proxies or ())
-        for i, config in enumerate(configs):
-            self.proxies[f'proxy{i}'] = self._build_proxy(config, spec.config)
-
-        expanded = expand_terms(terms or {'task': {'of': 'student'}}, {'teacher': number, 'proxy': len(self.proxies)})
-        self.terms = ModuleDict({name: Term(name, **_checked(name, config)) for name, config in expanded.items()})
-
-        networks = {'student': self.student, **self.peers, **{k: m.network for k, m in self._frozen.items()}}
-        self.taps = Taps({**networks, **self.proxies}, self.task.aliases)
-        self._request_taps(networks)
+        objective = build_objective(self, proxies, terms, connectors)
+        self.proxies, self.connectors, self.terms = objective.proxies, objective.connectors, objective.terms
+        self.taps: Taps = objective.taps
+        self._sources, self._origins = objective.sources, objective.origins
 
         self.stages = build_stages(stages)
         for stage in self.stages:
-            active_terms(self.terms, stage.terms)  # unknown names are an error now, not in epoch 60
+            select(self._origins, stage.terms)  # unknown names are an error now, not in epoch 60
         self._trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
         self.stage_index: int | None = None
         self._plan: _Plan | None = None
@@ -142,22 +146,27 @@ class Distiller(BaseModel):
             for name, teacher in self._frozen.items():
                 if name in needed:
                     teacher(inputs)
-            own = {'student': self.task.learn(self.student, inputs, data_samples)}
-            for name, peer in self.peers.items():
+            own: dict[str, dict[str, Tensor]] = {}
+            for name, network in (('student', self.student), *self.peers.items()):
+                view = self.views[name] if name in self.views else _same
                 if name in labelled:
-                    own[name] = self.task.learn(peer, self.views[name](inputs), data_samples)
+                    own[name] = self.task.learn(network, view(inputs), data_samples)
                 elif name in needed:
-                    self.task.run(peer, self.views[name](inputs))
-            self._run_proxies(taps, needed)
+                    self.task.run(network, view(inputs))
+            self._derive(taps, needed)
+            field = cache(lambda name: self.task.field(data_samples, name))
             losses: dict[str, Tensor] = {}
             for name in names:
-                losses.update(self.terms[name](taps, own))
+                losses.update(self.terms[name](taps, own, field))
         return losses
 
-    def _run_proxies(self, taps: Taps, needed: Iterable[str]) -> None:
-        for name, proxy in self.proxies.items():
-            if name in needed:
-                taps.put(f'{name}.logits', proxy(taps.raw(proxy.source)))
+    def _derive(self, taps: Taps, needed: Iterable[str]) -> None:
+        """Run the proxies and connectors that are needed, in the order in which they were configured."""
+        for tap, source in self._sources.items():
+            if tap in needed:
+                kind, name = tap.split('.')
+                module = self.connectors[name] if kind == 'connectors' else self.proxies[kind]
+                taps.put(tap, module(taps.raw(source) if kind != 'connectors' else taps.value(source)))
 
     # ------------------------------------------------------------------------------------------------ evaluation
 
@@ -168,7 +177,7 @@ class Distiller(BaseModel):
             return self._run_forward(data, mode='predict')
         with self.taps.recording() as taps:
             samples = self._run_forward(data, mode='predict')
-            self._run_proxies(taps, self.proxies)
+            self._derive(taps, {f'{name}.logits' for name in self.proxies})
             logits = {name: taps.tensor(f'{name}.logits') for name in ('student', *self.proxies)}
             for name in self.peers:
                 self.task.run(self.peers[name], self.views[name](data['inputs']))
@@ -200,16 +209,30 @@ class Distiller(BaseModel):
         self.train(self.training)
         return True
 
+    def enter_epoch(self, epoch: int) -> None:
+        """Set the weights of the terms that warm up, at the beginning of ``epoch`` (counted from 0)."""
+        for term in self.terms.values():
+            term.factor = min((epoch + 1) / term.warmup, 1.0) if term.warmup else 1.0
+
     def _plan_of(self, stage: Stage) -> _Plan:
-        terms = active_terms(self.terms, stage.terms)
-        needed = {TapName.parse(tap).member for term in terms.values() for tap in term.taps}
-        sources = {TapName.parse(self.proxies[name].source).member for name in needed & set(self.proxies)}
-        return _Plan(tuple(terms), needed | sources, {term.of for term in terms.values() if term.loss is None})
+        names = select(self._origins, stage.terms)
+        terms = [self.terms[name] for name in names]
+        waiting = [tap for term in terms for tap in term.taps]
+        needed: set[str] = set()
+        while waiting:
+            name = TapName.parse(waiting.pop())
+            tap = f'{name.member}.{name.path}'
+            if tap in self._sources:
+                needed.add(tap)
+                waiting.extend(listed(self._sources[tap]))
+            else:
+                needed.add(name.member)
+        return _Plan(tuple(names), needed, {term.of for term in terms if not term.taps})
 
     def train(self, mode: bool = True) -> 'Distiller':
-        """As always, but what is not trained of a peer stays in evaluation mode, as a frozen teacher does."""
+        """As always, but what is not trained of peers and connectors stays in evaluation mode, as frozen teachers do."""
         super().train(mode)
-        for module in self.peers.modules() if mode else ():
+        for module in (*self.peers.modules(), *self.connectors.modules()) if mode else ():
             parameters = list(module.parameters())
             if parameters and not any(parameter.requires_grad for parameter in parameters):
                 module.eval()
@@ -225,8 +248,9 @@ class Distiller(BaseModel):
     def init_weights(self) -> None:
         """Initialise what is trained; members that start from a checkpoint get its weights again."""
         super().init_weights()
-        for spec in self._peer_specs:
-            self._load(self.peers[spec.name], spec)
+        for name, peer in self.peers.items():
+            if self.specs[name].checkpoint is not None:
+                self._load(peer, self.specs[name])
 
     def get_layer_depth(self, param_name: str) -> tuple[int, int]:
         """Depth of a parameter and number of layers, for mmpretrain's layer-wise learning rate decay.
@@ -262,10 +286,9 @@ class Distiller(BaseModel):
         if spec.checkpoint is not None:
             self._load(network, spec)
         view = TeacherView(self.data_preprocessor, network.data_preprocessor, spec.resize)
+        self.specs[spec.name] = spec
         if spec.trainable:
             self.peers[spec.name], self.views[spec.name] = network, view
-            if spec.checkpoint is not None:
-                self._peer_specs.append(spec)
             return
         if spec.checkpoint is None and not isinstance(spec.model, nn.Module):
             raise UsageError(
@@ -273,42 +296,19 @@ class Distiller(BaseModel):
             )
         self._frozen[spec.name] = FrozenMember(network, view, self.task.run)
 
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The student and all teachers, by member."""
+        return {'student': self.student, **self.peers, **{name: m.network for name, m in self._frozen.items()}}
+
     @staticmethod
     def _load(network: nn.Module, spec: MemberSpec) -> None:
         load_strictly(network, read_weights(spec.checkpoint, spec.name), spec.name, spec.checkpoint)
-
-    def _build_proxy(self, config: dict | nn.Module, student: dict | None) -> nn.Module:
-        if isinstance(config, dict):
-            head = config.get('head') or self.task.branch(student)
-            config = {'source': self.task.shadow_source, **config, 'head': head}
-        return build_part(config)
-
-    def _request_taps(self, networks: Mapping[str, nn.Module]) -> None:
-        for name in self.proxies:
-            self.taps.declare(f'{name}.logits')
-        for name in networks:
-            self.taps.request(f'{name}.logits')
-        for proxy in self.proxies.values():
-            self.taps.request(proxy.source)
-        for term in self.terms.values():
-            for tap in term.taps:
-                self.taps.request(tap)
-            if term.loss is None and term.of not in ('student', *self.peers):
-                raise UsageError(
-                    f"terms.{term.name}: '{term.of}' has no loss of its own, only the student and trained members have."
-                )
 
 
 def _as_list(teachers: Sequence[Any] | dict | str | nn.Module) -> Sequence[Any]:
     return [teachers] if isinstance(teachers, (dict, str, nn.Module)) else list(teachers)
 
 
-def _checked(name: str, config: dict) -> dict:
-    """A term's arguments, unknown keys refused by name."""
-    known = list(inspect.signature(Term).parameters)[1:]
-    for key in config:
-        if key not in known:
-            raise UsageError(f"terms.{name}: unknown key '{key}', a term has {', '.join([*known, 'weighting'])}.")
-    if 'of' not in config:
-        raise UsageError(f"terms.{name}: 'of' is missing: name the tap that learns, e.g. of='student.logits'.")
-    return config
+def _same(inputs: Tensor) -> Tensor:
+    return inputs

@@ -17,11 +17,14 @@ class Stage:
         terms (list[str], optional): Names of the active terms. Defaults to all.
         train (list[str], optional): Prefixes of the trained parameters, as ``state_dict`` names them
             (``'student'``, ``'peers.teacher0.head'``, ``'proxies'``). Defaults to all.
+        reset_optimizer (bool): Whether the optimizer forgets its state (momentum) when the stage begins, as where a
+            method's initialisation ends and its training begins. Defaults to False.
     """
 
     until: int | None = None
     terms: Sequence[str] | None = None
     train: Sequence[str] | None = None
+    reset_optimizer: bool = False
 
     def trains(self, name: str) -> bool:
         """Whether the parameter ``name`` is trained."""
@@ -48,6 +51,11 @@ def build_stages(configs: Sequence[dict] | None) -> tuple[Stage, ...]:
 def stage_at(stages: Sequence[Stage], epoch: int) -> int:
     """Index of the stage that ``epoch`` (counted from 0) belongs to."""
     return next(i for i, stage in enumerate(stages) if stage.until is None or epoch < stage.until)
+
+
+def begins_at(stages: Sequence[Stage], index: int) -> int:
+    """First epoch (counted from 0) of the stage ``index``."""
+    return stages[index - 1].until if index else 0
 
 
 def set_trained(model: nn.Module, stage: Stage, trainable: Iterable[str]) -> list[str]:

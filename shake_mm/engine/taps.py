@@ -1,15 +1,15 @@
 """Taps: named tensors of the members, recorded while a step runs and released after it.
 
-A tap is written ``member.path``, where ``path`` is an alias of the task (``logits``, ``feats``, ``pool``) or the dotted
-name of a layer, optionally followed by ``:input`` (what the layer receives instead of what it returns) and by ``[i]``
-(one element of a tuple)::
+A tap is written ``member.path``, where ``path`` is an alias of the network (``logits``, ``feats``, ``pool``; ``f1`` to
+``fm`` for the outputs of its stages, ``f1.preact`` before their activation) or the dotted name of a layer, optionally
+followed by ``:input`` (what the layer receives instead of what it returns) and by ``[i]`` (one element of a tuple)::
 
-    student.logits    teacher0.backbone.layer3    student.head:input    student.backbone[1]
+    student.logits    student.f2    teacher0.backbone.layer3    student.head:input    student.backbone[1]
 """
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -70,15 +70,16 @@ class Taps:
 
     Args:
         members (dict): Networks by name. Not kept beyond construction as anything but references.
-        aliases (dict): Tap aliases of the task, e.g. ``{'logits': 'head'}``.
+        aliases (dict): Tap aliases by member, e.g. ``{'student': {'logits': 'head', 'f1': 'backbone.layer1'}}``.
     """
 
-    def __init__(self, members: Mapping[str, nn.Module], aliases: Mapping[str, str]) -> None:
+    def __init__(self, members: Mapping[str, nn.Module], aliases: Mapping[str, Mapping[str, str]]) -> None:
         self._members = dict(members)
-        self._aliases = dict(aliases)
+        self._aliases = {member: _with_last_level(own) for member, own in aliases.items()}
         self._recorders: dict[str, _Recorder] = {}
         self._computed: dict[str, Any] = {}
-        self._virtual: set = set()
+        self._virtual: set[str] = set()
+        self.unknown: set[str] = set()  # members that a dry run could not run: their taps are None
 
     def declare(self, name: str) -> None:
         """Announce a tap that the engine fills itself by :meth:`put` (a proxy's logits)."""
@@ -90,9 +91,8 @@ class Taps:
         Raises:
             UsageError: If the member or the layer does not exist; the nearest names are suggested.
         """
-        if text in self._virtual:
-            return
-        self._recorder(self._resolve(text), text)
+        if not self._is_virtual(TapName.parse(text)):
+            self._recorder(self._resolve(text), text)
 
     def put(self, name: str, value: Any) -> None:
         """Set a declared tap for the current step."""
@@ -100,11 +100,13 @@ class Taps:
 
     def raw(self, text: str) -> Any:
         """What the layer produced in this step: a tensor, or the tuple of levels that OpenMMLab's parts exchange."""
-        if text in self._virtual:
-            return self._computed[text]
-        name = self._resolve(text)
-        value = self._recorder(name, text).value()
-        return value if name.index is None else value[name.index]
+        name = TapName.parse(text)
+        if self._is_virtual(name):
+            value = self._computed[f'{name.member}.{name.path}']
+        else:
+            name = self._resolve(text)
+            value = None if name.member in self.unknown else self._recorder(name, text).value()
+        return value if name.index is None or value is None else value[name.index]
 
     def tensor(self, text: str) -> Tensor:
         """As :meth:`raw`, a tuple of levels reduced to its last one."""
@@ -112,6 +114,22 @@ class Taps:
         while isinstance(value, (tuple, list)):
             value = value[-1]
         return value
+
+    def value(self, tap: str | Sequence[str]) -> Tensor | list[Tensor]:
+        """:meth:`tensor` of one tap, or a list of those of several."""
+        return self.tensor(tap) if isinstance(tap, str) else [self.tensor(item) for item in tap]
+
+    def levels(self, member: str) -> list[str]:
+        """Names ``f1`` to ``fm`` of the stages of a member that states them."""
+        return _levels(self._aliases.get(member, {}))
+
+    def layer(self, text: str) -> str:
+        """The layer behind a tap, as ``member.layer``; a tap that the engine fills is its own."""
+        name = TapName.parse(text)
+        if self._is_virtual(name):
+            return text
+        name = self._resolve(text)
+        return f'{name.member}.{name.path}' + (':input' if name.input else '')
 
     @contextmanager
     def recording(self) -> Iterator['Taps']:
@@ -126,9 +144,12 @@ class Taps:
                 recorder.values = []
             self._computed = {}
 
+    def _is_virtual(self, name: TapName) -> bool:
+        return f'{name.member}.{name.path}' in self._virtual
+
     def _resolve(self, text: str) -> TapName:
         name = TapName.parse(text)
-        alias = self._aliases.get(name.path)
+        alias = self._aliases.get(name.member, {}).get(name.path)
         if alias is None:
             return name
         target = TapName.parse(f'{name.member}.{alias}')
@@ -148,12 +169,30 @@ class Taps:
         if name.member not in self._members:
             known = sorted({*self._members, *(tap.partition('.')[0] for tap in self._virtual)})
             raise UsageError(f"tap '{text}' names no member of this distiller: its members are {', '.join(known)}.")
+        aliases = self._aliases.get(name.member, {})
         layers = dict(self._members[name.member].named_modules())
         if name.path not in layers:
-            near = difflib.get_close_matches(name.path, [*self._aliases, *filter(None, layers)], n=4, cutoff=0.4)
+            near = difflib.get_close_matches(name.path, [*aliases, *filter(None, layers)], n=4, cutoff=0.4)
             hint = f'did you mean {" or ".join(near)}?' if near else f'it has {", ".join(list(layers)[1:6])} and more.'
             raise UsageError(f"tap '{text}' names no layer of {name.member}: {hint}")
         return layers[name.path]
+
+
+def listed(taps: str | Sequence[str]) -> list[str]:
+    """One tap or several, as a list."""
+    return [taps] if isinstance(taps, str) else list(taps)
+
+
+def _levels(aliases: Mapping[str, str]) -> list[str]:
+    return sorted((name for name in aliases if re.fullmatch(r'f[1-9]\d*', name)), key=lambda name: int(name[1:]))
+
+
+def _with_last_level(aliases: Mapping[str, str]) -> dict[str, str]:
+    """``fm`` names the last stage, whatever its number."""
+    for last in _levels(aliases)[-1:]:
+        ends = {f'fm{end}': aliases[f'{last}{end}'] for end in ('', '.preact') if f'{last}{end}' in aliases}
+        return {**aliases, **ends}
+    return dict(aliases)
 
 
 def _copy(value: Any) -> Any:

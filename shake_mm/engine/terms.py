@@ -1,13 +1,15 @@
 """Terms: what a distiller minimises, each a loss between two taps, logged under its own name."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..registry import build_part
-from .taps import Taps
+from .taps import Taps, listed
 
 Losses = dict[str, Tensor]
 
@@ -19,13 +21,18 @@ class Term(BaseModule):
     a target and is detached. Without one it is ``weight`` times the losses that the member ``of`` computes for itself
     from the labels (a classifier's cross-entropy, a detector's whole dict).
 
+    Arguments of a loss's ``forward`` beyond the first two are facts of the batch by name: ``gt_labels``, or any field of
+    its samples.
+
     Args:
         name (str): Under this name, as ``loss_{name}``, the weighted value is logged.
-        of (str): Tap that learns (with ``loss``), or member (without).
-        to (str, optional): Tap that is the target.
-        loss (dict, optional): A registered loss, called as ``loss(of, to)``.
+        of (str | list[str]): Tap that learns (with ``loss``), or member (without). Several taps are handed on as a list.
+        to (str | list[str], optional): Tap that is the target.
+        loss (dict | nn.Module, optional): A registered loss, called as ``loss(of, to)``.
         weight (float): Factor. Defaults to 1.
-        connector (dict, optional): A registered module applied to ``of`` first, trained with the student.
+        warmup (int): Epochs over which the weight rises linearly to its value. Defaults to 0.
+        connector (dict | nn.Module, optional): A registered module applied to ``of`` first, trained with the student.
+        to_connector (dict | nn.Module, optional): One applied to the detached ``to``, likewise trained.
 
     Raises:
         UsageError: If ``weight`` is negative, or only one of ``loss`` and ``to`` is given.
@@ -34,85 +41,57 @@ class Term(BaseModule):
     def __init__(
         self,
         name: str,
-        of: str,
-        to: str | None = None,
-        loss: dict | None = None,
+        of: str | list[str],
+        to: str | list[str] | None = None,
+        loss: dict | nn.Module | None = None,
         weight: float = 1.0,
-        connector: dict | None = None,
+        warmup: int = 0,
+        connector: dict | nn.Module | None = None,
+        to_connector: dict | nn.Module | None = None,
     ) -> None:
         super().__init__()
         if not weight >= 0:
             raise UsageError(f'terms.{name}: the weight is {weight}, but it must be a number >= 0.')
         if (loss is None) != (to is None):
             raise UsageError(f"terms.{name}: give both 'loss' and 'to', or neither for the own loss of '{of}'.")
-        self.name, self.of, self.to, self.weight = name, of, to, weight
-        self.loss = None if loss is None else build_part(loss)
-        self.connector = None if connector is None else build_part(connector)
+        self.name, self.of, self.to, self.weight, self.warmup = name, of, to, weight, warmup
+        self.factor = None if warmup else 1.0  # of the warm-up; StageHook sets it
+        self.loss, self.connector, self.to_connector = (build_part(part) for part in (loss, connector, to_connector))
+        self.fields = () if self.loss is None else fields_of(self.loss)
 
     @property
     def taps(self) -> tuple[str, ...]:
         """The taps that must be recorded for this term."""
-        return () if self.loss is None else (self.of, self.to)
+        return () if self.loss is None else (*listed(self.of), *listed(self.to))
 
-    def forward(self, taps: Taps, own: Mapping[str, Losses]) -> Losses:
+    def forward(self, taps: Taps, own: Mapping[str, Losses], field: Callable[[str], Tensor]) -> Losses:
         """Evaluate the term.
 
         Args:
             taps (Taps): The recorded taps of this step.
             own (dict): The members' own losses, by member.
+            field (callable): Facts of the batch by name, e.g. ``field('gt_labels')``.
 
         Returns:
             dict[str, Tensor]: Scalars by log name.
         """
+        if self.factor is None:
+            raise UsageError(f"terms.{self.name}: a warm-up needs dict(type='shake_mm.StageHook') in `custom_hooks`.")
+        weight = self.weight * self.factor
         if self.loss is None:
-            return {f'{self.of}.{key}': value for key, value in _scaled(own[self.of], self.weight).items()}
-        learner, target = taps.tensor(self.of), taps.tensor(self.to).detach()
+            return {f'{self.of}.{key}': value for key, value in _scaled(own[self.of], weight).items()}
+        learner, target = taps.value(self.of), _detached(taps.value(self.to))
         if self.connector is not None:
             learner = self.connector(learner)
-        return {f'loss_{self.name}': self.weight * self.loss(learner, target)}
+        if self.to_connector is not None:
+            target = self.to_connector(target)
+        return {f'loss_{self.name}': weight * self.loss(learner, target, *map(field, self.fields))}
 
 
-def expand_terms(configs: Mapping[str, dict | None], counts: Mapping[str, int]) -> dict[str, dict]:
-    """Write out the terms that hold for every teacher.
-
-    A term whose taps name ``teacher*`` or ``proxy*`` is repeated for each of them. ``weighting`` says how the copies
-    add up: ``'sum'`` (default) or ``'mean'``, which divides the weight by their number. With a single copy the name
-    stays as it is, else the index is appended. A term that is None was dropped by the config.
-
-    Args:
-        configs (dict): Terms by name, as in the config.
-        counts (dict): How many members there are of each kind, e.g. ``{'teacher': 2, 'proxy': 2}``.
-
-    Returns:
-        dict: Arguments of :class:`Term` by name.
-    """
-    expanded: dict[str, dict] = {}
-    for name, config in configs.items():
-        if config is None:
-            continue
-        config = dict(config)
-        weighting = config.pop('weighting', 'sum')
-        if weighting not in ('sum', 'mean'):
-            raise UsageError(f"terms.{name}.weighting is '{weighting}': use 'mean' or 'sum'.")
-        kinds = [kind for kind in counts for side in ('of', 'to') if f'{kind}*' in str(config.get(side))]
-        if not kinds:
-            expanded[name] = config
-            continue
-        number = counts[kinds[0]]
-        if any(counts[kind] != number for kind in kinds):
-            raise UsageError(
-                f'terms.{name} pairs {" with ".join(kinds)}, but there are {[counts[k] for k in kinds]} of them.'
-            )
-        if number == 0:
-            raise UsageError(
-                f'terms.{name} needs a {kinds[0]}, but this distiller has none: add one or set the term to None.'
-            )
-        if weighting == 'mean':
-            config['weight'] = config.get('weight', 1.0) / number
-        for i in range(number):
-            sides = {side: config[side].replace('*', str(i)) for side in ('of', 'to') if config.get(side)}
-            expanded[name if number == 1 else f'{name}{i}'] = {**config, **sides}
-    return expanded
+def fields_of(loss: nn.Module) -> tuple[str, ...]:
+    """Names of the facts of a batch that a loss asks for: what its ``forward`` requires beyond two features."""
+    parameters = list(inspect.signature(loss.forward).parameters.values())[2:]
+    return tuple(p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD)
 
 
 def merge_terms(defaults: Mapping[str, dict], changes: Mapping[str, dict | None] | None) -> dict[str, dict | None]:
@@ -125,15 +104,8 @@ def merge_terms(defaults: Mapping[str, dict], changes: Mapping[str, dict | None]
     return merged
 
 
-def active_terms(terms: Mapping[str, Term], names: Sequence[str] | None) -> dict[str, Term]:
-    """Those of ``terms`` that a stage names; a name also stands for its copies over several teachers."""
-    if names is None:
-        return dict(terms)
-    chosen = {key: term for key, term in terms.items() if key in names or key.rstrip('0123456789') in names}
-    for name in names:
-        if not any(name in (key, key.rstrip('0123456789')) for key in chosen):
-            raise UsageError(f"a stage names the term '{name}', but the terms are {', '.join(terms)}.")
-    return chosen
+def _detached(value: Any) -> Any:
+    return [item.detach() for item in value] if isinstance(value, list) else value.detach()
 
 
 def _scaled(losses: Losses, weight: float) -> Losses:

@@ -51,7 +51,7 @@ class FiniteGuardHook(Hook):
                     self._note(name, value)
 
         self._handles = [model.register_forward_hook(watch)]
-        self._handles += [opt.register_step_pre_hook(self._guard) for opt in _optimizers(runner.optim_wrapper)]
+        self._handles += [opt.register_step_pre_hook(self._guard) for opt in optimizers_of(runner.optim_wrapper)]
 
     def after_train(self, runner: Any) -> None:
         """Stop watching."""
@@ -101,6 +101,7 @@ class FiniteGuardHook(Hook):
             )
 
 
-def _optimizers(wrapper: Any) -> Iterator[Optimizer]:
+def optimizers_of(wrapper: Any) -> Iterator[Optimizer]:
+    """The optimizers in an optimizer wrapper, or in a dict of several."""
     for item in [wrapper] if isinstance(wrapper, OptimWrapper) else wrapper.values():
         yield item.optimizer

@@ -5,8 +5,9 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
-from ..engine.stages import stage_at
+from ..engine.stages import begins_at, stage_at
 from ..registry import HOOKS
+from .finite_guard import optimizers_of
 
 
 @HOOKS.register_module()
@@ -15,7 +16,9 @@ class StageHook(Hook):
 
     Where the set of trained parameters changes, the distributed wrapper is built anew: it fixes at construction which
     gradients it waits for, so ``find_unused_parameters`` can stay False. The optimizer holds all parameters from the
-    start and skips those without gradient.
+    start and skips those without gradient; where the stage says so, it begins as a new one would, without momentum.
+
+    It also tells the model the epoch, for terms whose weight warms up.
     """
 
     priority = 'VERY_HIGH'
@@ -24,11 +27,14 @@ class StageHook(Hook):
         """Enter the stage of the epoch that begins."""
         wrapped = is_model_wrapper(runner.model)
         model = runner.model.module if wrapped else runner.model
+        model.enter_epoch(runner.epoch)
         if not model.enter_stage(stage_at(model.stages, runner.epoch)):
             return
-        runner.logger.info(
-            f'Stage {model.stage_index} begins at epoch {runner.epoch}: {model.stages[model.stage_index]}'
-        )
+        stage = model.stages[model.stage_index]
+        runner.logger.info(f'Stage {model.stage_index} begins at epoch {runner.epoch}: {stage}')
+        if stage.reset_optimizer and runner.epoch == begins_at(model.stages, model.stage_index):
+            for optimizer in optimizers_of(runner.optim_wrapper):
+                optimizer.state.clear()
         if wrapped:
             # The old wrapper must be gone, with its gradient hooks, before the new one is built.
             runner.model = model

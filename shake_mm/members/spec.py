@@ -3,7 +3,7 @@
 import copy
 import difflib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mmengine.config import Config
@@ -12,7 +12,7 @@ from torch import nn
 from ..errors import UsageError
 from ..registry import MODELS
 
-_KEYS = ('config', 'checkpoint', 'trainable', 'resize')
+_KEYS = ('config', 'checkpoint', 'trainable', 'resize', 'taps')
 
 
 @dataclass
@@ -25,6 +25,7 @@ class MemberSpec:
         checkpoint (str, optional): File of trained weights.
         trainable (bool): Whether the member is trained along. Defaults to False.
         resize (tuple[int, int], optional): Size ``(H, W)`` to which the student's view is resized for this member.
+        taps (dict[str, str], optional): Further short tap names, e.g. ``dict(f1='backbone.stages.0')``.
     """
 
     name: str
@@ -32,6 +33,7 @@ class MemberSpec:
     checkpoint: str | None = None
     trainable: bool = False
     resize: tuple[int, int] | None = None
+    taps: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, name: str, spec: Any) -> 'MemberSpec':
@@ -40,7 +42,7 @@ class MemberSpec:
         Args:
             name (str): The member's name.
             spec (str | dict | nn.Module): A config file (also ``'mmpretrain::resnet/….py'``), a model dict, a model,
-                or ``dict(config=<one of these>, checkpoint=…, trainable=…, resize=…)``.
+                or ``dict(config=<one of these>, checkpoint=…, trainable=…, resize=…, taps=…)``.
 
         Raises:
             UsageError: If the entry is none of these.
@@ -64,6 +66,7 @@ class MemberSpec:
             spec.get('checkpoint'),
             bool(spec.get('trainable', False)),
             None if resize is None else tuple(resize),
+            dict(spec.get('taps') or {}),
         )
 
     def build(self) -> nn.Module:

@@ -15,11 +15,12 @@ class Task:
     model_types: ClassVar[tuple[type, ...]] = ()
     """Base classes by which a student is recognised."""
 
-    aliases: ClassVar[Mapping[str, str]] = {}
-    """Short tap names, e.g. ``{'logits': 'head'}``."""
-
     shadow_source: ClassVar[str] = ''
     """Tap that a shadow branch of the student reads by default."""
+
+    def aliases(self, network: nn.Module) -> dict[str, str]:
+        """Short tap names of a network, e.g. ``{'logits': 'head', 'f1': 'backbone.layer1'}``."""
+        raise NotImplementedError
 
     def learn(self, network: nn.Module, inputs: Tensor, data_samples: list | None) -> dict[str, Tensor]:
         """One pass with labels; returns the network's own losses."""
@@ -35,6 +36,14 @@ class Task:
 
     def num_classes(self, network: nn.Module) -> int | None:
         """Number of classes, or None if the network does not tell."""
+        raise NotImplementedError
+
+    def field(self, samples: list[Any], name: str) -> Tensor:
+        """A fact of the batch that a loss asks for, e.g. ``gt_labels`` of shape (N,).
+
+        Raises:
+            UsageError: If the samples do not have it.
+        """
         raise NotImplementedError
 
     def attach(self, samples: list[Any], logits: Mapping[str, Tensor]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmpretrain.models.classifiers import BaseClassifier
 from torch import Tensor, nn
 
@@ -16,8 +17,19 @@ class ClassificationTask(Task):
     """Any mmpretrain classifier: a backbone, perhaps a neck, and a head whose output are the logits (N, K)."""
 
     model_types = (BaseClassifier,)
-    aliases = {'logits': 'head', 'feats': 'head:input', 'pool': 'neck'}
     shadow_source = 'student.feats'
+
+    def aliases(self, network: nn.Module) -> dict[str, str]:
+        """See :meth:`Task.aliases`.
+
+        The stages ``f0``, ``f1``, … are what the backbone states as ``tap_points``, or the ``res_layers`` of
+        mmpretrain's ResNets.
+        """
+        backbone = getattr(network, 'backbone', None)
+        layers = enumerate(getattr(backbone, 'res_layers', ()), start=1)
+        points = getattr(backbone, 'tap_points', None) or {f'f{i}': layer for i, layer in layers}
+        stages = {name: f'backbone.{layer}' for name, layer in points.items()}
+        return {'logits': 'head', 'feats': 'head:input', 'pool': 'neck', **stages}
 
     def learn(self, network: nn.Module, inputs: Tensor, data_samples: list | None) -> dict[str, Tensor]:
         """See :meth:`Task.learn`."""
@@ -39,6 +51,17 @@ class ClassificationTask(Task):
     def num_classes(self, network: nn.Module) -> int | None:
         """The head's ``num_classes``."""
         return getattr(getattr(network, 'head', None), 'num_classes', None)
+
+    def field(self, samples: list[Any], name: str) -> Tensor:
+        """See :meth:`Task.field`; ``gt_labels`` are the classes, other names are fields of the samples."""
+        key = 'gt_label' if name == 'gt_labels' else name
+        if not all(key in sample for sample in samples):
+            mends = {'contrast_idx': "wrap the training set in dict(type='shake_mm.ContrastDataset', dataset=…)"}
+            raise UsageError(
+                f"a loss asks for '{name}', which the samples do not hold: {mends.get(name, 'add it in the pipeline')}."
+            )
+        values = torch.stack([sample.get(key) for sample in samples])
+        return values.reshape(-1) if name == 'gt_labels' else values
 
     def attach(self, samples: list[Any], logits: Mapping[str, Tensor]) -> None:
         """Stored as the field ``member_logits``."""

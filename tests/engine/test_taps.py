@@ -36,7 +36,7 @@ class Pair(nn.Module):
 @pytest.fixture
 def taps():
     net = Net()
-    return net, Taps({'student': net}, ALIASES)
+    return net, Taps({'student': net}, {'student': ALIASES})
 
 
 def test_a_recorded_tensor_survives_in_place_layers(taps):

@@ -1,52 +1,21 @@
-"""Terms: expansion over teachers, changes by config, errors."""
+"""Terms: gradients, weights, connectors, facts of the batch, changes by config, errors."""
 
 import pytest
 import torch
 
 from shake_mm.engine import Taps, Term
-from shake_mm.engine.terms import active_terms, expand_terms, merge_terms
+from shake_mm.engine.expand import expand_terms
+from shake_mm.engine.terms import merge_terms
 from shake_mm.errors import UsageError
 
 KL = dict(type='KLDivLoss', tau=2.0)
-
-
-def test_expansion_over_teachers():
-    config = {'kd': dict(of='student.logits', to='teacher*.logits', loss=KL, weight=0.6, weighting='mean')}
-    two = expand_terms(config, {'teacher': 2, 'proxy': 0})
-    assert list(two) == ['kd0', 'kd1']
-    assert [t['to'] for t in two.values()] == ['teacher0.logits', 'teacher1.logits']
-    assert [t['weight'] for t in two.values()] == [0.3, 0.3]
-    one = expand_terms(config, {'teacher': 1, 'proxy': 0})
-    assert list(one) == ['kd'] and one['kd']['weight'] == 0.6
-
-
-def test_sum_is_the_default_weighting():
-    two = expand_terms({'m': dict(of='proxy*.logits', to='teacher*.logits', loss=KL)}, {'teacher': 2, 'proxy': 2})
-    assert [t.get('weight', 1) for t in two.values()] == [1, 1]
-    assert [(t['of'], t['to']) for t in two.values()] == [
-        ('proxy0.logits', 'teacher0.logits'),
-        ('proxy1.logits', 'teacher1.logits'),
-    ]
-
-
-@pytest.mark.parametrize(
-    'counts, words', [({'teacher': 0, 'proxy': 0}, 'needs a'), ({'teacher': 2, 'proxy': 1}, 'of them')]
-)
-def test_missing_members(counts, words):
-    with pytest.raises(UsageError, match=words):
-        expand_terms({'m': dict(of='proxy*.logits', to='teacher*.logits', loss=KL)}, counts)
-
-
-def test_unknown_weighting():
-    with pytest.raises(UsageError, match="'mean' or 'sum'"):
-        expand_terms({'m': dict(of='student.logits', to='teacher*.logits', loss=KL, weighting='max')}, {'teacher': 1})
 
 
 def test_merge():
     defaults = {'a': dict(of='x.y', weight=1.0), 'b': dict(of='z')}
     merged = merge_terms(defaults, {'a': dict(weight=2.0), 'b': None, 'c': dict(of='n')})
     assert merged == {'a': dict(of='x.y', weight=2.0), 'b': None, 'c': dict(of='n')}
-    assert list(expand_terms(merged, {})) == ['a', 'c']
+    assert list(expand_terms(merged, {}, {})) == ['a', 'c']
     assert merge_terms(defaults, {'a': dict(_delete_=True, of='q')})['a'] == dict(of='q')
     assert defaults['a'] == dict(of='x.y', weight=1.0)
 
@@ -61,7 +30,7 @@ def test_target_is_detached_and_weight_applies():
     with taps.recording():
         taps.put('a.logits', a)
         taps.put('b.logits', b)
-        out = term(taps, {})
+        out = term(taps, {}, None)
     full = term.loss(a, b)
     torch.testing.assert_close(out['loss_t'], 0.5 * full)
     out['loss_t'].backward()
@@ -79,6 +48,7 @@ def test_own_losses_are_weighted_but_not_accuracies():
                 'accuracy_top-1': torch.tensor(50.0),
             }
         },
+        None,
     )
     assert out['student.loss'] == pytest.approx(0.2)
     assert out['student.loss_list'][0] == pytest.approx(0.1)
@@ -90,6 +60,64 @@ def test_connector_is_applied_and_trained():
     assert len(list(term.parameters())) == 2
 
 
+class Weighted(torch.nn.Module):
+    """A loss that asks for two facts of the batch."""
+
+    def forward(self, feature, target, gt_labels, rank, power=1):
+        return ((feature - target).pow(power) * gt_labels[:, None] * rank[:, None]).sum()
+
+
+def recorded(taps, **values):
+    for name in values:
+        taps.declare(f'{name}.x')
+        taps.put(f'{name}.x', values[name])
+
+
+def test_a_loss_gets_the_facts_it_asks_for():
+    taps = Taps({}, {})
+    term = Term('t', 'a.x', 'b.x', Weighted(), weight=2.0)
+    assert term.fields == ('gt_labels', 'rank')
+    facts = {'gt_labels': torch.tensor([1, 2]), 'rank': torch.tensor([3.0, 5.0])}
+    with taps.recording():
+        recorded(taps, a=torch.ones(2, 2), b=torch.zeros(2, 2))
+        out = term(taps, {}, facts.__getitem__)
+    assert out['loss_t'].item() == 2 * (2 * 3 + 2 * 10)
+
+
+def test_both_connectors_train_and_the_target_does_not():
+    taps = Taps({}, {})
+    term = Term('t', 'a.x', 'b.x', torch.nn.MSELoss(), connector=torch.nn.Linear(2, 4), to_connector=torch.nn.Linear(3, 4))
+    a, b = torch.randn(5, 2, requires_grad=True), torch.randn(5, 3, requires_grad=True)
+    with taps.recording():
+        recorded(taps, a=a, b=b)
+        term(taps, {}, None)['loss_t'].backward()
+    assert a.grad is not None and b.grad is None
+    assert all(p.grad.abs().sum() > 0 for p in term.parameters()) and len(list(term.parameters())) == 4
+
+
+def test_several_taps_are_a_list():
+    class Sums(torch.nn.Module):
+        def forward(self, features, targets):
+            return sum((f - t).sum() for f, t in zip(features, targets))
+
+    taps = Taps({}, {})
+    term = Term('t', ['a.x', 'b.x'], ['c.x', 'd.x'], Sums())
+    values = {name: torch.full((2,), i + 1.0, requires_grad=True) for i, name in enumerate('abcd')}
+    with taps.recording():
+        recorded(taps, **values)
+        term(taps, {}, None)['loss_t'].backward()
+    assert [v.grad is not None for v in values.values()] == [True, True, False, False]
+
+
+def test_a_warm_up_scales_the_weight_and_needs_its_hook():
+    term = Term('task', 'student', weight=3.0, warmup=4)
+    own = {'student': {'loss': torch.tensor(2.0)}}
+    with pytest.raises(UsageError, match='StageHook'):
+        term(None, own, None)
+    term.factor = 0.25
+    assert term(None, own, None)['student.loss'] == 1.5
+
+
 @pytest.mark.parametrize('weight', [-1, float('nan')])
 def test_negative_weight(weight):
     with pytest.raises(UsageError, match='>= 0'):
@@ -99,11 +127,3 @@ def test_negative_weight(weight):
 def test_loss_and_target_come_together():
     with pytest.raises(UsageError, match="both 'loss' and 'to'"):
         Term('t', 'a.x', loss=KL)
-
-
-def test_active_terms():
-    terms = {name: None for name in ('task', 'kd0', 'kd1')}
-    assert list(active_terms(terms, None)) == ['task', 'kd0', 'kd1']
-    assert list(active_terms(terms, ['kd'])) == ['kd0', 'kd1']
-    with pytest.raises(UsageError, match="'kx'"):
-        active_terms(terms, ['kx'])

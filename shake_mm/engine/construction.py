@@ -1,0 +1,165 @@
+"""Building what a distiller minimises: proxies, taps, connectors and terms, fitted to each other by a dry run."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from mmengine.model import ModuleDict
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..registry import build_part
+from .dry_run import BATCH, facts_of, run_members, try_out
+from .expand import Expanded, expand_terms
+from .taps import Taps, listed
+from .terms import Term
+
+if TYPE_CHECKING:
+    from .distiller import Distiller
+
+DEFAULT_SIZE = 32
+TERM_KEYS = (*list(inspect.signature(Term).parameters)[1:], 'weighting', 'level_decay')
+
+
+class Objective(NamedTuple):
+    """What :func:`build_objective` builds.
+
+    Args:
+        proxies (ModuleDict): By name.
+        connectors (ModuleDict): Those that several terms read, by name.
+        terms (ModuleDict): By the name under which they are logged.
+        taps (Taps): The taps of all members.
+        sources (dict[str, str | list[str]]): The tap that a proxy or connector reads, by the tap that it makes.
+        origins (dict[str, str]): The terms' names in the config, by their own.
+    """
+
+    proxies: ModuleDict
+    connectors: ModuleDict
+    terms: ModuleDict
+    taps: Taps
+    sources: dict[str, str | list[str]]
+    origins: dict[str, str]
+
+
+def build_objective(
+    model: 'Distiller',
+    proxies: dict | Sequence[dict] | None,
+    terms: Mapping[str, dict | None] | None,
+    connectors: Mapping[str, dict] | None,
+) -> Objective:
+    """Build a distiller's objective.
+
+    Args:
+        model (Distiller): With its members.
+        proxies (dict | list[dict], optional): See :class:`Distiller`.
+        terms (dict, optional): See :class:`Distiller`.
+        connectors (dict, optional): See :class:`Distiller`.
+
+    Raises:
+        UsageError: If a key is unknown, a tap does not exist, or the parts do not fit.
+    """
+    networks = model.networks
+    number = len(networks) - 1
+    configs = [proxies] * number if isinstance(proxies, dict) else list(proxies or ())
+    built = ModuleDict({f'proxy{i}': _build_proxy(model, config) for i, config in enumerate(configs)})
+    aliases = {name: {**model.task.aliases(network), **model.specs[name].taps} for name, network in networks.items()}
+    taps = Taps({**networks, **built}, aliases)
+
+    counts = {'teacher': number, 'proxy': len(built)}
+    levels = {name: taps.levels(name) for name in networks}
+    expanded = expand_terms(_checked(terms or {'task': {'of': 'student'}}), counts, levels)
+    _check_own_losses(expanded, ('student', *model.peers))
+    sources = {f'{name}.logits': proxy.source for name, proxy in built.items()}
+    shared = {f'connectors.{name}': dict(config) for name, config in (connectors or {}).items() if config is not None}
+    sources |= {tap: _popped_source(tap, config) for tap, config in shared.items()}
+    read = [tap for term in expanded.values() if 'to' in term.config for tap in _taps_of(term.config)]
+    for tap in sources:
+        taps.declare(tap)
+    for tap in (*(f'{name}.logits' for name in networks), *(t for s in sources.values() for t in listed(s)), *read):
+        taps.request(tap)
+
+    with taps.recording():
+        # Where every loss is a member's own there is nothing to fit.
+        taps.unknown = run_members(networks, model.task.run, _input_sizes(model)) if read else set(networks)
+        for name, proxy in built.items():
+            taps.put(f'{name}.logits', try_out(name, proxy, taps.raw(proxy.source)))
+        modules = ModuleDict()
+        for tap, config in shared.items():
+            source, name = taps.value(sources[tap]), tap.removeprefix('connectors.')
+            modules[name] = build_part(config, facts_of(source, None, model.num_samples), tap)
+            taps.put(tap, try_out(tap, modules[name], source))
+        fitted = {name: _build_term(name, term.config, taps, model.num_samples) for name, term in expanded.items()}
+    taps.unknown = set()
+    origins = {name: term.origin for name, term in expanded.items()}
+    return Objective(built, modules, ModuleDict(fitted), taps, sources, origins)
+
+
+def _checked(terms: Mapping[str, dict | None]) -> Mapping[str, dict | None]:
+    """The terms, after their keys are checked."""
+    for name, config in terms.items():
+        for key in config or ():
+            if key not in TERM_KEYS:
+                raise UsageError(f"terms.{name}: unknown key '{key}', a term has {', '.join(TERM_KEYS)}.")
+        if config is not None and 'of' not in config:
+            raise UsageError(f"terms.{name}: 'of' is missing: name the tap that learns, e.g. of='student.logits'.")
+    return terms
+
+
+def _build_proxy(model: 'Distiller', config: dict | nn.Module) -> nn.Module:
+    if isinstance(config, dict):
+        head = config.get('head') or model.task.branch(model.specs['student'].config)
+        config = {'source': model.task.shadow_source, **config, 'head': head}
+    return build_part(config)
+
+
+def _check_own_losses(expanded: Mapping[str, Expanded], learners: Sequence[str]) -> None:
+    for name, term in expanded.items():
+        of = term.config['of']
+        if 'to' not in term.config and 'loss' not in term.config and of not in learners:
+            raise UsageError(
+                f"terms.{name}: '{of}' has no loss of its own, only the student and trained members have."
+            )
+
+
+def _popped_source(tap: str, config: dict) -> str | list[str]:
+    if 'source' not in config:
+        raise UsageError(f"{tap}: 'source' is missing: name the tap that it reads, e.g. source='student.f2'.")
+    return config.pop('source')
+
+
+def _taps_of(config: dict) -> list[str]:
+    return [*listed(config['of']), *listed(config['to'])]
+
+
+def _build_term(name: str, config: dict, taps: Taps, num_samples: int | None) -> Term:
+    """Build a term whose connectors and loss fit the shapes of its taps, and try them out."""
+    if config.get('loss') is None or 'to' not in config:
+        return Term(name, **config)
+
+    def build(key: str, learner: Any, target: Any) -> nn.Module:
+        return build_part(config[key], facts_of(learner, target, num_samples), f'terms.{name}.{key}')
+
+    learner, target = taps.value(config['of']), taps.value(config['to'])
+    parts: dict[str, nn.Module] = {}
+    if config.get('to_connector') is not None:
+        parts['to_connector'] = build('to_connector', target, None)
+        target = try_out(f'terms.{name}.to_connector', parts['to_connector'], target)
+    if config.get('connector') is not None:
+        parts['connector'] = build('connector', learner, target)
+        learner = try_out(f'terms.{name}.connector', parts['connector'], learner)
+    parts['loss'] = build('loss', learner, target)
+    term = Term(name, **{**config, **parts})
+    try_out(f'terms.{name}', term.loss, learner, target, *map(_field, term.fields))
+    return term
+
+
+def _field(name: str) -> Tensor | None:
+    """What is known of a batch before there is one."""
+    return torch.empty(BATCH, dtype=torch.long, device='meta') if name == 'gt_labels' else None
+
+
+def _input_sizes(model: 'Distiller') -> dict[str, Sequence[int]]:
+    size = model.input_size or getattr(getattr(model.student, 'backbone', None), 'img_size', None) or DEFAULT_SIZE
+    size = (size, size) if isinstance(size, int) else tuple(size)
+    return {name: model.specs[name].resize or size for name in model.networks}

@@ -1,0 +1,133 @@
+"""The dry run: each member once on tensors without data, when a distiller is built.
+
+It finds the shapes that connectors and losses leave to be inferred, and tells of terms that cannot work before the data
+is loaded. Nothing is computed: parameters and inputs lie on torch's ``meta`` device, and no state changes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ..errors import UsageError
+
+BATCH = 2
+Shape = tuple[int, ...]
+
+
+class _Call(nn.Module):
+    """Makes ``run(network, inputs)`` a module, which is what torch runs with other parameters."""
+
+    def __init__(self, network: nn.Module, run: Callable[[nn.Module, Tensor], Any]) -> None:
+        super().__init__()
+        self.network, self._run = network, run
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self._run(self.network, inputs)
+
+
+def on_meta(module: nn.Module, *args: Any) -> Any:
+    """Call ``module`` with parameters, buffers and tensors that have shapes and no data."""
+    state = {name: tensor.to('meta') for name, tensor in chain(module.named_parameters(), module.named_buffers())}
+    with evaluating(module), torch.no_grad():
+        return functional_call(module, state, args)
+
+
+def run_members(
+    networks: Mapping[str, nn.Module], run: Callable[[nn.Module, Tensor], Any], sizes: Mapping[str, Sequence[int]]
+) -> set[str]:
+    """Run networks, so that their taps record tensors without data.
+
+    Args:
+        networks (dict): By member.
+        run (callable): How the task runs one without labels.
+        sizes (dict): Height and width of the pictures of each member.
+
+    Returns:
+        set[str]: Members that cannot be run so (layers that look at values); their shapes stay unknown.
+    """
+    unknown = set()
+    for name, network in networks.items():
+        try:
+            on_meta(_Call(network, run), torch.empty(BATCH, 3, *sizes[name], device='meta'))
+        except Exception:  # whatever a layer does with tensors that have no data
+            unknown.add(name)
+    return unknown
+
+
+def shape_of(value: Any) -> Any:
+    """Shape without the batch, ``(C, H, W)`` or ``(C,)``, of a tensor; a list for several; None if unknown."""
+    if isinstance(value, (list, tuple)):
+        return [shape_of(item) for item in value]
+    return tuple(value.shape[1:]) if isinstance(value, Tensor) else None
+
+
+def facts_of(learner: Any, target: Any, num_samples: int | None) -> dict[str, Any]:
+    """What a connector or loss may leave out of its config: constructor arguments by name; None where unknown.
+
+    Args:
+        learner (Tensor | list): What it reads.
+        target (Tensor | list): What its result is compared with.
+        num_samples (int, optional): Size of the training set.
+    """
+    sides = {'in': shape_of(learner), 'out': shape_of(target)}
+    facts: dict[str, Any] = {'num_samples': num_samples, 'num_channels': _channels(sides['out'])}
+    for side, shape in sides.items():
+        facts[f'{side}_shape'] = shape
+        facts[f'{side}_channels'] = facts[f'{side}_features'] = _channels(shape)
+    return facts
+
+
+def try_out(owner: str, module: nn.Module, *args: Any) -> Any:
+    """Call a connector or loss on tensors without data.
+
+    Args:
+        owner (str): Where it stands in the config, named in errors.
+        module (nn.Module): The connector or loss.
+        *args (Tensor | list[Tensor]): What it reads.
+
+    Returns:
+        Tensor | list[Tensor] | None: What it makes; None if something is unknown, or the module looks at values.
+
+    Raises:
+        UsageError: If it cannot take them.
+    """
+    if any(unknown(arg) for arg in args):
+        return None
+    try:
+        return on_meta(module, *args)
+    except UsageError as error:
+        raise UsageError(f'{owner}: {error}') from None
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        if isinstance(error, NotImplementedError) or 'meta' in str(error):
+            return None
+        shapes = ' and '.join(str(shape_of(arg)) for arg in args[:2])
+        reason = ' '.join(str(error).split())
+        raise UsageError(f'{owner}: {type(module).__name__} does not take features of {shapes}: {reason}.') from None
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, so that nothing is updated; afterwards every layer is in the mode it was in."""
+    modes = {layer: layer.training for layer in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for layer, mode in modes.items():
+            layer.training = mode
+
+
+def unknown(value: Any) -> bool:
+    """Whether a value, or one of several, is not known."""
+    return any(unknown(item) for item in value) if isinstance(value, (list, tuple)) else value is None
+
+
+def _channels(shape: Any) -> Any:
+    if isinstance(shape, list):
+        return [_channels(item) for item in shape]
+    return shape[0] if shape else None

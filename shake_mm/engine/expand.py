@@ -1,0 +1,140 @@
+"""From the config's terms to one term per teacher, proxy and stage of the networks."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..errors import UsageError
+
+LEVEL = re.compile(r'\.f\*(?=$|[.:\[])')
+"""The part of a tap that stands for all stages of a network."""
+
+
+class Expanded(NamedTuple):
+    """A written-out term.
+
+    Args:
+        origin (str): Its name in the config, by which stages name it.
+        config (dict): Arguments of :class:`Term`.
+    """
+
+    origin: str
+    config: dict[str, Any]
+
+
+def expand_terms(
+    configs: Mapping[str, dict | None], counts: Mapping[str, int], levels: Mapping[str, Sequence[str]]
+) -> dict[str, Expanded]:
+    """Write out the terms that hold for every teacher or for every stage of the networks.
+
+    A term whose taps name ``teacher*`` or ``proxy*`` is repeated for each of them. ``weighting`` says how the copies
+    add up: ``'sum'`` (default) or ``'mean'``, which divides the weight by their number. With a single copy the name
+    stays as it is, else the index is appended.
+
+    A term whose taps name ``f*`` is repeated for every stage, ``f1`` to ``fm``, and the copies are summed; the stage
+    ``i`` weighs ``level_decay ** (m - i)``. In a list of taps ``f*`` stands for the taps of all stages, in one term.
+
+    A term that is None was dropped by the config.
+
+    Args:
+        configs (dict): Terms by name, as in the config.
+        counts (dict): How many members there are of each kind, e.g. ``{'teacher': 2, 'proxy': 2}``.
+        levels (dict): Tap names of the stages by member, e.g. ``{'student': ['f1', 'f2', 'f3']}``.
+
+    Returns:
+        dict[str, Expanded]: The terms by the name under which they are logged.
+    """
+    expanded = {}
+    for origin, config in configs.items():
+        if config is None:
+            continue
+        for suffix, copy in _over_members(origin, dict(config), counts):
+            for level, final in _over_levels(origin, copy, levels):
+                expanded[f'{origin}{suffix}{level}'] = Expanded(origin, final)
+    return expanded
+
+
+def select(origins: Mapping[str, str], names: Sequence[str] | None) -> list[str]:
+    """The terms that a stage names; a name of the config also stands for all its copies.
+
+    Args:
+        origins (dict): Name in the config by written-out name.
+        names (list[str], optional): As the stage gives them; None means all.
+
+    Raises:
+        UsageError: If one is unknown.
+    """
+    if names is None:
+        return list(origins)
+    for name in names:
+        if name not in origins and name not in origins.values():
+            raise UsageError(f"a stage names the term '{name}', but the terms are {', '.join(origins)}.")
+    return [name for name, origin in origins.items() if name in names or origin in names]
+
+
+def _over_members(name: str, config: dict, counts: Mapping[str, int]) -> list[tuple[str, dict]]:
+    weighting = config.pop('weighting', 'sum')
+    if weighting not in ('sum', 'mean'):
+        raise UsageError(f"terms.{name}.weighting is '{weighting}': use 'mean' or 'sum'.")
+    kinds = [kind for kind in counts for side in ('of', 'to') if f'{kind}*' in str(config.get(side))]
+    if not kinds:
+        return [('', config)]
+    number = counts[kinds[0]]
+    if any(counts[kind] != number for kind in kinds):
+        raise UsageError(
+            f'terms.{name} pairs {" with ".join(kinds)}, but there are {[counts[k] for k in kinds]} of them.'
+        )
+    if number == 0:
+        raise UsageError(
+            f'terms.{name} needs a {kinds[0]}, but this distiller has none: add one or set the term to None.'
+        )
+    if weighting == 'mean':
+        config['weight'] = config.get('weight', 1.0) / number
+    return [
+        ('' if number == 1 else str(i), _with_taps(config, lambda tap, i=i: re.sub(r'^(\w+)\*', rf'\g<1>{i}', tap)))
+        for i in range(number)
+    ]
+
+
+def _over_levels(name: str, config: dict, levels: Mapping[str, Sequence[str]]) -> list[tuple[str, dict]]:
+    decay = config.pop('level_decay', None)
+    for side in ('of', 'to'):
+        if isinstance(config.get(side), (list, tuple)):
+            config[side] = [tap for entry in config[side] for tap in _levels_of(name, entry, levels)]
+    repeated = {side: config[side] for side in ('of', 'to') if LEVEL.search(str(config.get(side)))}
+    if not repeated:
+        if decay is not None:
+            raise UsageError(f"terms.{name}: 'level_decay' needs a tap with f*, which stands for all stages.")
+        return [('', config)]
+    taps = {side: _levels_of(name, tap, levels) for side, tap in repeated.items()}
+    number = {len(expanded) for expanded in taps.values()}
+    if len(number) > 1:
+        counts = ' and '.join(f'{len(taps[side])} of {tap}' for side, tap in repeated.items())
+        raise UsageError(f'terms.{name} pairs {counts}: name the stages to compare one by one, e.g. f2.')
+    copies = []
+    for i in range(m := number.pop()):
+        copy = {**config, **{side: expanded[i] for side, expanded in taps.items()}}
+        if decay is not None:
+            copy['weight'] = config.get('weight', 1.0) * decay ** (m - 1 - i)
+        copies.append((f'_f{i + 1}', copy))
+    return copies
+
+
+def _levels_of(name: str, tap: str, levels: Mapping[str, Sequence[str]]) -> list[str]:
+    if not LEVEL.search(tap):
+        return [tap]
+    member = tap.partition('.')[0]
+    if not levels.get(member):
+        raise UsageError(
+            f"terms.{name}: the stages of '{member}' are not known for '{tap}': name layers, or give the member "
+            "`taps=dict(f1='backbone.…', …)`."
+        )
+    return [LEVEL.sub(f'.{level}', tap) for level in levels[member]]
+
+
+def _with_taps(config: dict, change: Any) -> dict:
+    sides = {side: config[side] for side in ('of', 'to') if config.get(side)}
+    return {
+        **config,
+        **{side: change(tap) if isinstance(tap, str) else [change(t) for t in tap] for side, tap in sides.items()},
+    }
