@@ -1,3 +1,4 @@
+from .contrast import ContrastDataset
 from .digits import DigitPairs, Digits
 
-__all__ = ['DigitPairs', 'Digits']
+__all__ = ['ContrastDataset', 'DigitPairs', 'Digits']
