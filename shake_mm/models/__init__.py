@@ -1,3 +1,27 @@
-from .backbones import CRDResNet
+from .backbones import (
+    CRDVGG,
+    CRDMobileNetV2,
+    CRDResNet,
+    CRDResNetV2,
+    CRDShuffleNetV1,
+    CRDShuffleNetV2,
+    CRDWideResNet,
+    MobileNetV1,
+    StagedBackbone,
+)
+from .crd_layout import crd_archs, crd_config, crd_to_mmpretrain
 
-__all__ = ['CRDResNet']
+__all__ = [
+    'CRDMobileNetV2',
+    'CRDResNet',
+    'CRDResNetV2',
+    'CRDShuffleNetV1',
+    'CRDShuffleNetV2',
+    'CRDVGG',
+    'CRDWideResNet',
+    'MobileNetV1',
+    'StagedBackbone',
+    'crd_archs',
+    'crd_config',
+    'crd_to_mmpretrain',
+]

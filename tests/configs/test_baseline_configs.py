@@ -42,16 +42,31 @@ def test_normalisation_of_the_digits(name):
     assert pixels.std().item() == pytest.approx(cfg.data_preprocessor.std[0], abs=3)
 
 
+# Where the CRD benchmark does not leave the classifier as torch initialises it.
+NORMAL_CLASSIFIERS = ('vgg', 'MobileNet')
+ZERO_BIASES = (*NORMAL_CLASSIFIERS, 'wrn_16', 'wrn_40')
+
+
 @pytest.mark.parametrize('path', sorted(CONFIGS.glob('_base_/models/*/*.py')), ids=name_of)
+@torch.no_grad()
 def test_models(path):
     model = MODELS.build(Config.fromfile(path).model)
     model.init_weights()
     logits = model.eval()(torch.rand(2, 3, 16, 16), mode='tensor')
     assert logits.shape == (2, 100)
-    # The benchmark leaves the classifier as torch initialises it: uniform within 1 / sqrt(fan in).
-    weight = model.head.fc.weight
-    bound = model.head.in_channels**-0.5
-    assert 0.9 * bound < weight.abs().max().item() <= bound
+    weight, bias = model.head.fc.weight, model.head.fc.bias
+    if path.stem.startswith(NORMAL_CLASSIFIERS):
+        assert weight.std().item() == pytest.approx(0.01, rel=0.05)
+    else:  # uniform within 1 / sqrt(fan in)
+        bound = model.head.in_channels**-0.5
+        assert 0.9 * bound < weight.abs().max().item() <= bound
+    assert (bias == 0).all() == path.stem.startswith(ZERO_BIASES)
+
+
+def test_mobilenet_v1():
+    model = MODELS.build(Config.fromfile(CONFIGS / '_base_/models/mobilenet_v1.py').model)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 4231976
+    assert model.eval()(torch.rand(1, 3, 64, 64), mode='tensor').shape == (1, 1000)
 
 
 @pytest.mark.parametrize('path', BASELINES, ids=name_of)

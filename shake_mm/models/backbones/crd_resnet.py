@@ -1,18 +1,13 @@
-"""The CIFAR ResNets of the CRD benchmark, with a name for every point that distillation taps."""
+"""The CIFAR ResNets of the CRD benchmark (ResNet-8 to ResNet-110, and their ``x4`` widths)."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 
-BENCHMARK_INIT = [
-    dict(type='Kaiming', layer='Conv2d', mode='fan_out', nonlinearity='relu'),
-    dict(type='Constant', layer='BatchNorm2d', val=1, bias=0),
-]
+from .staged import BENCHMARK_INIT, StagedBackbone, join_stage
 
 
 class BasicBlock(nn.Module):
@@ -55,7 +50,7 @@ class BasicBlock(nn.Module):
 
 
 @MODELS.register_module()
-class CRDResNet(BaseModule):
+class CRDResNet(StagedBackbone):
     r"""Three-stage ResNet for pictures of about 32x32, as the CRD benchmark defines it.
 
     Parameters are named and initialised as there, so its checkpoints load under the prefix ``backbone.`` (the
@@ -70,7 +65,7 @@ class CRDResNet(BaseModule):
         depth: Number of layers, :math:`6n + 2` for :math:`n` blocks a stage.
         widths: Channels of the stem and of the three stages. The benchmark's ``x4`` networks use
             ``(32, 64, 128, 256)``. Defaults to ``(16, 16, 32, 64)``.
-        out_indices: Stages whose features are returned, counted from 0. Defaults to ``(2, )``.
+        out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
         init_cfg: Initialisation. Defaults to the benchmark's: Kaiming-normal (fan out) convolutions and identity batch
             norms.
 
@@ -89,17 +84,14 @@ class CRDResNet(BaseModule):
         self,
         depth: int,
         widths: Sequence[int] = (16, 16, 32, 64),
-        out_indices: Sequence[int] = (2,),
+        out_indices: Sequence[int] = (-1,),
         init_cfg: dict | list[dict] | None = BENCHMARK_INIT,
     ) -> None:
-        super().__init__(init_cfg=init_cfg)
+        super().__init__(3, out_indices, init_cfg)
         if depth < 8 or (depth - 2) % 6:
             raise UsageError(f'depth={depth} of CRDResNet is not 6n + 2: use 8, 14, 20, 32, 44, 56 or 110.')
         if len(widths) != 4:
             raise UsageError(f'widths={tuple(widths)} of CRDResNet must be four numbers: the stem and three stages.')
-        if not out_indices or not set(out_indices) <= {0, 1, 2}:
-            raise UsageError(f'out_indices={tuple(out_indices)} of CRDResNet must name stages among 0, 1 and 2.')
-        self.out_indices = tuple(out_indices)
 
         blocks = (depth - 2) // 6
         self.conv1 = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
@@ -111,21 +103,9 @@ class CRDResNet(BaseModule):
 
     @staticmethod
     def _make_stage(in_channels: int, out_channels: int, blocks: int, stride: int) -> nn.Sequential:
-        """Build a stage: its blocks, then the parameter-free tap ``preact`` and the last ReLU."""
-        stage: OrderedDict[str, nn.Module] = OrderedDict()
-        for i in range(blocks):
-            last = i == blocks - 1
-            stage[str(i)] = BasicBlock(out_channels if i else in_channels, out_channels, 1 if i else stride, last)
-        stage['preact'] = nn.Identity()
-        stage['relu'] = nn.ReLU()
-        return nn.Sequential(stage)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the features of the stages in ``out_indices``, after their last ReLU."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        feats = []
-        for i, stage in enumerate((self.layer1, self.layer2, self.layer3)):
-            x = stage(x)
-            if i in self.out_indices:
-                feats.append(x)
-        return tuple(feats)
+        return join_stage(
+            [
+                BasicBlock(out_channels if i else in_channels, out_channels, 1 if i else stride, last=i == blocks - 1)
+                for i in range(blocks)
+            ]
+        )

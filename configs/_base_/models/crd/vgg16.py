@@ -1,0 +1,3 @@
+_base_ = '../crd_vgg.py'
+
+model = dict(backbone=dict(depth=16))

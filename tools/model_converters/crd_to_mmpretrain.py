@@ -1,0 +1,65 @@
+"""Convert a checkpoint of the CRD benchmark to mmpretrain.
+
+``python tools/model_converters/crd_to_mmpretrain.py --arch NAME IN OUT``
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from shake_mm import __version__, cli
+from shake_mm.errors import UsageError
+from shake_mm.members import load_strictly, read_weights
+from shake_mm.models import crd_archs, crd_config, crd_to_mmpretrain
+from shake_mm.registry import MODELS
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description='Convert a checkpoint of the CRD benchmark to mmpretrain')
+    parser.add_argument('--arch', required=True, choices=crd_archs(), help='the network, as the benchmark names it')
+    parser.add_argument('checkpoint', metavar='IN', help="the benchmark's checkpoint, or a bare state dict")
+    parser.add_argument('out', metavar='OUT', help='the file to write, which must not exist yet')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    return parser.parse_args(argv)
+
+
+def convert(args: argparse.Namespace) -> None:
+    """Do what the parsed command line says; the number of classes is that of the checkpoint."""
+    out = Path(args.out)
+    if out.exists():
+        raise UsageError(f'{out} exists: remove it, or name another file.')
+    owner = f'--arch {args.arch}'
+    state = crd_to_mmpretrain(read_weights(args.checkpoint, owner), args.arch)
+    config = Config.fromfile(crd_config(args.arch)).model
+    config.head.num_classes = len(state['head.fc.weight'])
+    model = MODELS.build(dict(config, _scope_='mmpretrain'))
+    load_strictly(model, state, owner, args.checkpoint)
+    meta = dict(arch=args.arch, num_classes=config.head.num_classes, shake_mm_version=__version__)
+    _write(dict(meta=meta, state_dict=dict(model.state_dict())), out)
+    print(f'checkpoint  {out}\nnetwork     {args.arch}, {config.head.num_classes} classes\nverified    strict load')
+
+
+def _write(checkpoint: dict, out: Path) -> None:
+    """Write a file that appears whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = out.with_name(f'.{out.name}.{os.getpid()}')
+    try:
+        torch.save(checkpoint, draft)
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns the exit status."""
+    return cli.run(convert, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
