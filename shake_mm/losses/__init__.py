@@ -1,5 +1,48 @@
 """Losses: each a pure function and a thin registered module of the same meaning."""
 
+from .ab import ABLoss, activation_boundary
+from .at import ATLoss, attention_map, attention_transfer
+from .cc import CCLoss, correlation_congruence
+from .crd import CRDLoss, crd_nce
+from .dkd import DKDLoss, decoupled_kd
+from .fitnets import FitNetsLoss, feature_regression
+from .ft import FTLoss, factor_transfer
+from .hcl import HCLLoss, hcl
 from .kl_div import KLDivLoss, kl_div
+from .nst import NSTLoss, neuron_selectivity
+from .pkt import PKTLoss, probabilistic_transfer
+from .rkd import RKDLoss, relational_kd
+from .sp import SPLoss, similarity_preserving
+from .vid import VIDLoss, variational_information
 
-__all__ = ['KLDivLoss', 'kl_div']
+__all__ = [
+    'ABLoss',
+    'ATLoss',
+    'CCLoss',
+    'CRDLoss',
+    'DKDLoss',
+    'FTLoss',
+    'FitNetsLoss',
+    'HCLLoss',
+    'KLDivLoss',
+    'NSTLoss',
+    'PKTLoss',
+    'RKDLoss',
+    'SPLoss',
+    'VIDLoss',
+    'activation_boundary',
+    'attention_map',
+    'attention_transfer',
+    'correlation_congruence',
+    'crd_nce',
+    'decoupled_kd',
+    'factor_transfer',
+    'feature_regression',
+    'hcl',
+    'kl_div',
+    'neuron_selectivity',
+    'probabilistic_transfer',
+    'relational_kd',
+    'similarity_preserving',
+    'variational_information',
+]

@@ -1,0 +1,17 @@
+"""Connectors: small trained modules that bring one network's feature to the shape of another's."""
+
+from .conv_regressor import ConvRegressor
+from .embedding import Embedding
+from .factor import ParaphraserDecoder, ParaphraserEncoder, Translator
+from .review import ReviewFusion
+from .vid_regressor import VIDRegressor
+
+__all__ = [
+    'ConvRegressor',
+    'Embedding',
+    'ParaphraserDecoder',
+    'ParaphraserEncoder',
+    'ReviewFusion',
+    'Translator',
+    'VIDRegressor',
+]

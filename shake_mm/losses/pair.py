@@ -1,0 +1,101 @@
+"""What the losses between two features share: their precision, their shapes, their sizes."""
+
+import functools
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import UsageError
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def full_precision(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Make a loss of ``(feature, target, ...)`` compute in float32 at least, also where autocast is on.
+
+    Squares, Gram matrices and sums over whole maps overflow in half precision, or lose their small terms.
+    """
+
+    @functools.wraps(loss)
+    def wrapped(feature: Tensor, target: Tensor, *args, **kwargs) -> Tensor:
+        if feature.dtype in HALF:
+            feature = feature.float()
+        device = feature.device.type
+        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+            return loss(feature, target.to(feature.dtype), *args, **kwargs)
+
+    return wrapped
+
+
+def check_equal(name: str, feature: Tensor, target: Tensor) -> None:
+    """Refuse tensors of different shapes.
+
+    Args:
+        name (str): The loss, named in the error.
+        feature (Tensor): What learns.
+        target (Tensor): What it is compared with.
+
+    Raises:
+        UsageError: If the shapes differ.
+    """
+    if feature.shape != target.shape:
+        raise UsageError(f'{name}: {_shapes(feature, target)}, but they must be equal: {_mend(feature, target)}.')
+
+
+def check_batch(name: str, feature: Tensor, target: Tensor) -> None:
+    """Refuse tensors that do not hold one sample a row, the same number of both.
+
+    Args:
+        name (str): The loss, named in the error.
+        feature (Tensor): What learns, shape (N, ...).
+        target (Tensor): What it is compared with, shape (N, ...).
+
+    Raises:
+        UsageError: If the batches differ, or there is nothing but a batch.
+    """
+    if feature.dim() < 2 or target.dim() < 2 or len(feature) != len(target):
+        raise UsageError(f'{name}: {_shapes(feature, target)}, but both must be (N, ...) of the same batch N.')
+
+
+def matched_maps(name: str, feature: Tensor, target: Tensor, same_channels: bool = False) -> tuple[Tensor, Tensor]:
+    """Pool the larger of two maps adaptively to the size of the smaller.
+
+    Args:
+        name (str): The loss, named in errors.
+        feature (Tensor): What learns, shape (N, C_s, H_s, W_s).
+        target (Tensor): What it is compared with, shape (N, C_t, H_t, W_t).
+        same_channels (bool): Whether C_s and C_t must agree. Defaults to False.
+
+    Returns:
+        tuple[Tensor, Tensor]: Both, of height min(H_s, H_t) and width min(W_s, W_t).
+
+    Raises:
+        UsageError: If they are not maps, or the batches or channels differ.
+    """
+    if feature.dim() != 4 or target.dim() != 4:
+        raise UsageError(
+            f'{name}: {_shapes(feature, target)}, but both must be maps (N, C, H, W): tap a layer before the pooling.'
+        )
+    check_batch(name, feature, target)
+    if same_channels and feature.shape[1] != target.shape[1]:
+        raise UsageError(
+            f'{name}: {_shapes(feature, target)}, but the channels must be equal: {_mend(feature, target)}.'
+        )
+    size = tuple(min(pair) for pair in zip(feature.shape[2:], target.shape[2:]))
+    return tuple(x if x.shape[2:] == size else F.adaptive_avg_pool2d(x, size) for x in (feature, target))
+
+
+def _shapes(feature: Tensor, target: Tensor) -> str:
+    return f'the feature has shape {tuple(feature.shape)} and the target {tuple(target.shape)}'
+
+
+def _mend(feature: Tensor, target: Tensor) -> str:
+    """What to do about shapes that differ."""
+    if feature.dim() != target.dim() or len(feature) != len(target):
+        return 'tap layers of the same kind, for the same batch'
+    if feature.dim() == 4:
+        return "give the term a `connector` to the target's channels and size, e.g. a ConvRegressor"
+    return 'give the term a `connector` to vectors of one length, e.g. an Embedding, also as `to_connector`'

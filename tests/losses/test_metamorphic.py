@@ -1,0 +1,160 @@
+"""What must hold for every loss between two features, whatever its formula is."""
+
+import inspect
+import math
+from functools import partial
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import nn
+
+from shake_mm import losses
+from shake_mm.registry import MODELS
+
+MAP, ROW = (4, 6, 4, 4), (4, 6)
+
+
+class Case(NamedTuple):
+    """A loss and what its formula says.
+
+    Args:
+        build: Constructor, which takes ``loss_weight``.
+        feature: Shape of the student's feature.
+        target: Shape of the teacher's.
+        minimum: The value where both are equal; None where that is not the minimum.
+        doubled: The value on a batch that holds everything twice, over that on the batch; None where it is no multiple.
+        labels: Whether the loss needs ``gt_labels``.
+        target_learns: Whether gradient flows into the target.
+    """
+
+    build: partial | type
+    feature: tuple
+    target: tuple
+    minimum: float | None = 0.0
+    doubled: float | None = 1.0
+    labels: bool = False
+    target_learns: bool = False
+
+
+CASES = {
+    'FitNets': Case(losses.FitNetsLoss, MAP, MAP),
+    'AT': Case(losses.ATLoss, MAP, (4, 3, 8, 8)),
+    # A row of similarities to a doubled batch is longer by the root of 2: the squares halve.
+    'SP': Case(losses.SPLoss, MAP, (4, 3, 2, 2), doubled=0.5),
+    # A doubled batch has one more pair of neighbours, where the copies meet (tested beside its formula).
+    'CC': Case(losses.CCLoss, ROW, ROW, doubled=None, target_learns=True),
+    'VID': Case(partial(losses.VIDLoss, 6), MAP, (4, 6, 2, 2), minimum=0.5 * math.log(5.0)),
+    # The mean over pairs and triples, also the mean positive distance, see every one as often as the others.
+    'RKD': Case(losses.RKDLoss, ROW, (4, 3)),
+    # Probabilities halve, and the mean is over all pairs.
+    'PKT': Case(losses.PKTLoss, ROW, (4, 3), doubled=0.5),
+    # Least beyond the margin, not at the teacher's values.
+    'AB': Case(losses.ABLoss, MAP, MAP, minimum=None),
+    'FT, factor': Case(losses.FTLoss, MAP, (4, 6, 2, 2)),
+    'FT, attention': Case(partial(losses.FTLoss, 'attention'), MAP, (4, 3, 2, 2)),
+    'NST, few positions': Case(losses.NSTLoss, MAP, (4, 3, 2, 2)),
+    'NST, few channels': Case(losses.NSTLoss, (4, 2, 5, 5), (4, 3, 5, 5)),
+    'DKD': Case(losses.DKDLoss, ROW, ROW, labels=True),
+    'KL': Case(losses.KLDivLoss, ROW, ROW, target_learns=True),  # its caller detaches
+}
+every_case = pytest.mark.parametrize('case', CASES.values(), ids=CASES)
+
+
+def run(case, feature, target, **arguments):
+    """The loss on features, on labels that repeat with the batch."""
+    labels = [torch.arange(len(feature)) % 4] if case.labels else []
+    return case.build(**arguments).to(feature.dtype)(feature, target, *labels)
+
+
+def inputs(case, dtype=torch.float64):
+    return torch.randn(case.feature, dtype=dtype, requires_grad=True), torch.randn(case.target, dtype=dtype)
+
+
+@every_case
+def test_registered_with_a_weight_of_one(case):
+    cls = type(case.build())
+    assert MODELS.get(f'shake_mm.{cls.__name__}') is cls
+    assert inspect.signature(cls).parameters['loss_weight'].default == 1.0
+    assert list(inspect.signature(cls.forward).parameters)[2:] == ['target', 'gt_labels'][: 1 + case.labels]
+
+
+@every_case
+def test_weight_is_linear(case):
+    feature, target = inputs(case)
+    torch.testing.assert_close(run(case, feature, target, loss_weight=0.3), 0.3 * run(case, feature, target))
+    assert run(case, feature, target, loss_weight=0.0) == 0
+
+
+@every_case
+def test_only_the_student_learns(case):
+    feature, target = inputs(case)
+    target.requires_grad_()
+    run(case, feature, target).backward()
+    assert feature.grad.abs().max() > 0
+    assert (target.grad is not None) == case.target_learns
+
+
+@every_case
+def test_equal_features(case):
+    feature, _ = inputs(case)
+    value = run(case, feature, feature.detach())
+    value.backward()
+    assert feature.grad.isfinite().all()
+    if case.minimum is not None:
+        assert value.item() == pytest.approx(case.minimum, abs=1e-6)
+        assert feature.grad.abs().max() < 1e-6
+        assert all(run(case, *inputs(case)) >= value - 1e-9 for _ in range(5))
+
+
+@every_case
+def test_doubled_batch(case):
+    feature, target = inputs(case)
+    twice = run(case, torch.cat([feature, feature]), torch.cat([target, target]))
+    if case.doubled is not None:
+        torch.testing.assert_close(twice, case.doubled * run(case, feature, target), rtol=1e-5, atol=1e-9)
+
+
+@every_case
+@pytest.mark.parametrize('batch', [1, 2])
+@pytest.mark.parametrize('zero', ['feature', 'target', 'both', 'neither'])
+def test_small_batches_and_dead_features_are_finite(case, batch, zero):
+    feature, target = (x.detach()[:batch].float() for x in inputs(case))
+    feature = (feature * (zero not in ('feature', 'both'))).requires_grad_()
+    value = run(case, feature, target * (zero not in ('target', 'both')))
+    value.backward()
+    assert value.isfinite() and feature.grad.isfinite().all()
+
+
+@every_case
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision(case, dtype):
+    """Computed as if the rounded values had been float32: squares and sums of these would overflow float16."""
+    feature, target = (200 * x.detach().to(dtype) for x in inputs(case))
+    exact = run(case, feature.float().requires_grad_(), target.float())
+    feature.requires_grad_()
+    value = case.build()(feature, target, *([torch.arange(4)] if case.labels else []))
+    value.backward()
+    assert value.dtype == torch.float32 and feature.grad.dtype == dtype
+    torch.testing.assert_close(value, exact)
+
+
+@every_case
+def test_autocast_does_not_round(case):
+    feature, target = inputs(case, torch.float32)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        mixed = run(case, feature, target)
+    (gradient,) = torch.autograd.grad(mixed, feature)
+    plain = run(case, feature, target)
+    torch.testing.assert_close(mixed, plain)
+    torch.testing.assert_close(gradient, torch.autograd.grad(plain, feature)[0])
+
+
+@every_case
+def test_runs_without_data(case):
+    """The dry run that checks a config evaluates losses on tensors that have shapes only."""
+    loss: nn.Module = case.build().to('meta')
+    labels = [torch.empty(4, dtype=torch.long, device='meta')] if case.labels else []
+    with torch.no_grad():
+        value = loss(torch.empty(case.feature, device='meta'), torch.empty(case.target, device='meta'), *labels)
+    assert value.shape == ()
