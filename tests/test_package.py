@@ -44,7 +44,7 @@ def expected_files() -> set[str]:
     for folder, prefix in (('configs', 'shake_mm/.mim/'), ('tools', 'shake_mm/.mim/'), ('shake_mm', '')):
         for path in (ROOT / folder).rglob('*'):
             relative = path.relative_to(ROOT)
-            if path.suffix in ('.py', '.sh', '.yml') and '.mim' not in relative.parts:
+            if path.suffix in ('.py', '.sh', '.yml', '.yaml') and '.mim' not in relative.parts:
                 files.add(f'{prefix}{relative.as_posix()}')
     return files
 

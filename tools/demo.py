@@ -18,12 +18,12 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from shake_mm import compat
 from shake_mm.analysis import Stat, difference, over_seeds, read_run, step_time
 from shake_mm.analysis.curves import draw_comparison
+from shake_mm.analysis.progress import Display
 from shake_mm.analysis.runs import Run, RunFailed, train_all
 from shake_mm.analysis.scalars import Scalars
 from shake_mm.errors import UsageError
@@ -71,53 +71,6 @@ def plan(args: argparse.Namespace) -> tuple[Run, dict[str, list[Run]]]:
         for name, config in METHODS.items()
     }
     return teacher, students
-
-
-class Display:
-    """Shows how the runs get on: bars in a terminal, else a line for each validation.
-
-    Args:
-        console (Console): Where to.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.bars = Progress(
-            TextColumn('{task.description:<18}'),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn('epochs  {task.fields[note]}'),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[Run, int] = {}
-        self._told: dict[Run, int] = {}
-
-    def __call__(self, run: Run, state: str, scalars: Scalars) -> None:
-        """Take note of a run's state."""
-        note = _progress_note(scalars)
-        if self.console.is_terminal:
-            if run not in self._tasks:
-                self._tasks[run] = self.bars.add_task(run.name, total=run.epochs, note='')
-            # An epoch under way counts as done only when the next one logs, or the run ends.
-            done = run.epochs if state != 'running' else int(scalars.train[-1]['epoch']) - 1 if scalars.train else 0
-            self.bars.update(self._tasks[run], completed=done, note=note)
-            if state != 'running':
-                self.bars.stop_task(self._tasks[run])
-            return
-        if state == 'skipped':
-            self.console.print(f'{run.name}: finished earlier, not trained again  {note}', highlight=False)
-        elif len(scalars.val) > self._told.get(run, 0):
-            self._told[run] = len(scalars.val)
-            self.console.print(f'{run.name}: epoch {scalars.val[-1]["step"]}/{run.epochs}  {note}', highlight=False)
-
-
-def _progress_note(scalars: Scalars) -> str:
-    parts = [f'loss {scalars.train[-1]["loss"]:.3f}'] if scalars.train else []
-    if scalars.val:
-        parts.append(f'accuracy {scalars.val[-1]["accuracy/top1"]:.2f} %')
-    return '  '.join(parts)
 
 
 def train(args: argparse.Namespace, teacher: Run, students: dict[str, list[Run]], console: Console) -> None:

@@ -41,6 +41,15 @@ class Row(NamedTuple):
     moved: str
 
 
+    def markdown(self, config: str) -> str:
+        """The row as a line of a table, behind the config's name."""
+        cells = (config, self.stage, self.term, f'{self.weight:g}', self.of, self.to, self.moved)
+        return f'| {" | ".join(str(cell) for cell in cells)} |'
+
+
+HEADER = '| config | stage | term | weight | what learns | from | what moved |\n|---|---|---|---|---|---|---|'
+
+
 def build(cfg: Config) -> Distiller:
     """Build a config's distiller with random weights for its teachers, so that no checkpoint need exist.
 

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from .scalars import Scalars, read_run
 _DONE = 'finished.json'
 _LOG = 'output.log'
 _TAIL = 25
+_STATES = {None: 'running', 0: 'finished'}
 
 
 class RunFailed(RuntimeError):
@@ -91,7 +93,8 @@ def train_all(
     threads: int = 1,
     watch: Callable[[Run, str, Scalars], Any] = lambda run, state, scalars: None,
     interval: float = 0.5,
-) -> None:
+    keep_going: bool = False,
+) -> dict[Run, str]:
     """Train all runs; finished ones are skipped and unfinished ones begin anew, so that their seed holds.
 
     Args:
@@ -99,14 +102,18 @@ def train_all(
         train_script (Path): ``tools/train.py``.
         jobs (int): How many at a time. Defaults to 1.
         threads (int): Threads of each. Defaults to 1.
-        watch (callable): Called as ``watch(run, state, scalars)`` with state ``'skipped'``, ``'running'`` or
-            ``'finished'``.
+        watch (callable): Called as ``watch(run, state, scalars)`` with state ``'skipped'``, ``'running'``,
+            ``'finished'`` or, with ``keep_going``, ``'failed'``.
         interval (float): Seconds between two looks at the logs. Defaults to 0.5.
+        keep_going (bool): Train the others when one fails. Defaults to False.
+
+    Returns:
+        dict[Run, str]: What failed, and for each a sentence with the end of its output.
 
     Raises:
-        RunFailed: If one of them fails; the others are stopped.
+        RunFailed: If one of them fails and ``keep_going`` is False; the others are stopped.
     """
-    waiting, active = [], {}
+    waiting, active, failures = [], {}, {}
     for run in runs:
         if run.finished():
             watch(run, 'skipped', read_run(run.work_dir))
@@ -119,17 +126,33 @@ def train_all(
                 active[run] = _start(run, train_script, threads)
             time.sleep(interval)
             for run, process in list(active.items()):
-                status = process.poll()
-                if status:
-                    raise RunFailed(
-                        f'{run.name} failed (exit status {status}); the end of {_log(run)}:\n{_tail(_log(run))}'
-                    )
-                if status == 0:
+                state = _STATES.get(process.poll(), 'failed')
+                if state != 'running':
                     del active[run]
+                if state == 'failed':
+                    failures[run] = _failure(run, process.returncode)
+                    if not keep_going:
+                        raise RunFailed(failures[run])
+                if state == 'finished':
                     (run.work_dir / _DONE).write_text(json.dumps({'fingerprint': run.fingerprint}))
-                watch(run, 'running' if status is None else 'finished', read_run(run.work_dir))
+                watch(run, state, read_run(run.work_dir))
     finally:
         _stop(active.values())
+    return failures
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Take SIGTERM as Ctrl-C, so that the trainings are stopped with the process that started them."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _start(run: Run, train_script: Path, threads: int) -> subprocess.Popen:
@@ -159,9 +182,10 @@ def _stop(processes: Sequence[subprocess.Popen]) -> None:
             process.wait()
 
 
+def _failure(run: Run, status: int) -> str:
+    tail = '\n'.join(_log(run).read_text(errors='replace').splitlines()[-_TAIL:])
+    return f'{run.name} failed (exit status {status}); the end of {_log(run)}:\n{tail}'
+
+
 def _log(run: Run) -> Path:
     return run.work_dir / _LOG
-
-
-def _tail(path: Path) -> str:
-    return '\n'.join(path.read_text(errors='replace').splitlines()[-_TAIL:])

@@ -1,9 +1,10 @@
 import os
+import signal
 import time
 
 import pytest
 
-from shake_mm.analysis.runs import Run, RunFailed, train_all
+from shake_mm.analysis.runs import Run, RunFailed, sigterm_interrupts, train_all
 
 SCRIPT = """
 import os, pathlib, sys, time
@@ -69,3 +70,22 @@ def test_a_failure_stops_the_others(make_run, train, tmp_path):
         with pytest.raises(ProcessLookupError):
             os.kill(int(pid.read_text()), 0)
     assert not make_run('bad').finished()
+
+
+def test_a_failure_can_be_passed_over(make_run, train, tmp_path):
+    """The others are trained, and what failed is returned and told."""
+    states = train(make_run('bad', 'fail=1'), make_run('good'), keep_going=True)
+    assert sorted(states) == [('bad', 'failed'), ('good', 'finished')]
+    script = tmp_path / 'train.py'
+    bad = make_run('bad', 'fail=1')
+    failures = train_all([bad, make_run('good')], script, interval=0.01, keep_going=True)
+    assert list(failures) == [bad] and 'bad failed (exit status 3)' in failures[bad] and 'the end' in failures[bad]
+    assert train_all([make_run('good')], script) == {}
+
+
+def test_sigterm_interrupts():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), sigterm_interrupts():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,69 @@
+"""How results came about: command, wall time, machine and versions, kept beside the runs in ``grid.json``."""
+
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .step_time import hardware
+
+FILE = 'grid.json'
+PACKAGES = ('mmengine', 'mmcv', 'mmpretrain', 'numpy')
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the installed packages that results depend on."""
+    found = {'python': platform.python_version(), 'torch': torch.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def record_session(folder: Path, command: str, seconds: float, trained: int) -> None:
+    """Add one call to the folder's ``grid.json``; an interrupted grid takes several.
+
+    Args:
+        folder (Path): The grid's work directory.
+        command (str): The command line.
+        seconds (float): Wall time.
+        trained (int): How many runs it finished.
+    """
+    session = {
+        'command': command,
+        'seconds': round(seconds, 1),
+        'trained': trained,
+        'versions': versions(),
+        'machine': hardware('cuda' if torch.cuda.is_available() else 'cpu'),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_text(json.dumps({'sessions': [*read_sessions(folder), session]}, indent=2) + '\n')
+
+
+def read_sessions(folder: Path) -> list[dict[str, Any]]:
+    """The calls that were recorded in ``folder``, the first one first."""
+    path = folder / FILE
+    return json.loads(path.read_text())['sessions'] if path.is_file() else []
+
+
+def describe(root: Path) -> list[str]:
+    """One sentence for each command that was recorded below ``root``: what, how long, where."""
+    sentences = []
+    for path in sorted(root.rglob(FILE)):
+        sessions = read_sessions(path.parent)
+        minutes = sum(session['seconds'] for session in sessions) / 60
+        trained = sum(session['trained'] for session in sessions)
+        machine, of = sessions[-1]['machine'], sessions[-1]['versions']
+        commands = ', then '.join(dict.fromkeys(f'`{session["command"]}`' for session in sessions))
+        calls = f' in {len(sessions)} calls' if len(sessions) > 1 else ''
+        sentences.append(
+            f'{commands}: {trained} runs, {minutes:.1f} minutes of wall time{calls}; {machine["hardware"]}, '
+            f'{machine["cores"]} cores, {machine["device"]}; '
+            + ', '.join(f'{name} {version}' for name, version in of.items())
+        )
+    return sentences

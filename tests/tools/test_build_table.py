@@ -1,0 +1,55 @@
+import json
+
+import pytest
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three methods on a pair, one seed each, as mmengine leaves them."""
+    for i, method in enumerate(('baseline', 'kd', 'shake')):
+        log = tmp_path / 'grid' / method / '20260101_000000' / 'vis_data' / 'scalars.json'
+        log.parent.mkdir(parents=True)
+        log.write_text(json.dumps({'accuracy/top1': 90.0 + i, 'teacher/top1': 97.0, 'step': 1}) + '\n')
+        (tmp_path / 'grid' / method / f'{method}_resnet14_resnet8_digits100.py').write_text(
+            "model = dict(type='x', student=dict())\ntrain_cfg = dict(max_epochs=1)\nrandomness = dict(seed=0)\n"
+        )
+    return tmp_path / 'grid'
+
+
+def test_to_the_console(load_tool, root, capsys):
+    assert load_tool('analysis_tools/build_table').main([str(root), '--title', 'Mine']) == 0
+    out = capsys.readouterr().out
+    assert out.startswith('# Mine\n') and 'paper' not in out
+    assert '| shake    |   92.00 | +2.00 |     1 |\n' in out
+
+
+def test_to_files(load_tool, root, tmp_path, capsys):
+    page, picture = tmp_path / 'docs' / 'a.md', tmp_path / 'docs' / 'img' / 'a.png'
+    args = ['--beside', 'resnet14_resnet8=resnet110_resnet20', '--out', str(page), '--plot', str(picture)]
+    assert load_tool('analysis_tools/build_table').main([str(root), *args]) == 0
+    text = page.read_text()
+    assert capsys.readouterr().out == ''
+    assert '![Comparison of distillers](img/a.png)' in text and picture.read_bytes().startswith(b'\x89PNG')
+    assert '| method   | top-1 % | paper (resnet110 → resnet20) % |  gain | seeds |' in text
+    assert '| shake    |   92.00 |                          72.02 | +2.00 |     1 |' in text
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['--data', 'cifar100'], 'no finished run on cifar100 below'),
+        (['--beside', 'resnet14_resnet8'], 'write OURS=PAPER'),
+        (['--beside', 'resnet14_resnet8=a_b'], "the paper has no pair 'a_b'"),
+    ],
+)
+def test_errors_are_one_sentence(load_tool, root, capsys, args, message):
+    assert load_tool('analysis_tools/build_table').main([str(root), *args]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count('\n') == 1
+
+
+def test_reasons_are_told_where_nothing_is_left(load_tool, root, capsys):
+    for log in root.rglob('scalars.json'):
+        log.write_text('')
+    assert load_tool('analysis_tools/build_table').main([str(root)]) == 1
+    assert 'kd: the last logged validation is of epoch None' in capsys.readouterr().err

@@ -1,0 +1,85 @@
+"""Tabulate finished runs: ``python tools/analysis_tools/build_table.py ROOT``.
+
+Reads every run below ROOT, arranges methods and pairs, and sets the paper's figures beside ours: by itself on
+CIFAR-100, elsewhere where ``--beside`` names the pair of the paper whose ordering is to be compared::
+
+    python tools/analysis_tools/build_table.py work_dirs/grid --beside resnet14_resnet8=resnet110_resnet20 \
+        --out docs/table.md --plot docs/table.png
+"""
+
+import argparse
+import os.path as osp
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from shake_mm import cli
+from shake_mm.analysis.collect import collect
+from shake_mm.analysis.dots import draw_tables
+from shake_mm.analysis.markdown import caption, report
+from shake_mm.analysis.provenance import describe
+from shake_mm.analysis.tables import arrange
+from shake_mm.errors import UsageError
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description='Tabulate finished runs beside the figures of the paper')
+    parser.add_argument('root', help='folder with work directories at any depth')
+    parser.add_argument('--data', help='data set, as in the names of configs; needed where ROOT holds several')
+    parser.add_argument('--best', action='store_true', help='take the best validation of each run, not the last')
+    parser.add_argument(
+        '--beside',
+        nargs='+',
+        default=[],
+        metavar='OURS=PAPER',
+        help="show the paper's pair PAPER beside our pair OURS, e.g. resnet14_resnet8=resnet110_resnet20",
+    )
+    parser.add_argument('--out', help='write the table to this Markdown file, not to the console')
+    parser.add_argument('--plot', help='draw a picture into this file')
+    parser.add_argument('--title', default='Comparison of distillers', help='title of page and picture')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    return parser.parse_args(argv)
+
+
+def build(args: argparse.Namespace) -> None:
+    """Collect, arrange, write."""
+    collection = collect(args.root, args.data, args.best)
+    if not collection.records:
+        reasons = f' ({"; ".join(collection.left_out)})' if collection.left_out else ''
+        raise UsageError(
+            f'there is no finished run{f" on {args.data}" if args.data else ""} below {args.root}{reasons}.'
+        )
+    tables = arrange(collection.records, read_mapping(args.beside))
+    picture = []
+    if args.plot:
+        Path(args.plot).parent.mkdir(parents=True, exist_ok=True)
+        draw_tables(tables, args.plot, f'{args.title}\n{caption(collection, args.best)}')
+        picture = [f'![{args.title}]({osp.relpath(args.plot, osp.dirname(args.out) or ".")})'] if args.out else []
+    page = report(tables, collection, args.title, args.best, picture, describe(Path(args.root)))
+    if args.out:
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+        Path(args.out).write_text(page, encoding='utf-8')
+    else:
+        print(page, end='')
+
+
+def read_mapping(pairs: Sequence[str]) -> dict[str, str]:
+    """Read ``OURS=PAPER`` pairs.
+
+    Raises:
+        UsageError: If one of them has another form.
+    """
+    for pair in pairs:
+        if pair.count('=') != 1:
+            raise UsageError(f"--beside: write OURS=PAPER, e.g. resnet14_resnet8=resnet110_resnet20, not '{pair}'.")
+    return dict(pair.split('=') for pair in pairs)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool and return its exit status."""
+    return cli.run(build, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
