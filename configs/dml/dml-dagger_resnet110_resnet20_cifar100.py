@@ -1,3 +1,6 @@
-# DML†: the teacher does not learn from the student.
-_base_ = './dml_resnet110_resnet20_cifar100.py'
-model = dict(terms=dict(teacher_from_student=None))
+# DML†: the teacher, which trains along, does not learn from the student.
+_base_ = '../_base_/pairs/resnet110_resnet20_cifar100.py'
+peers = [dict(config=teacher['config']) for teacher in _base_.teachers]
+model = dict(
+    _delete_=True, type='shake_mm.DML', student=_base_.model, teachers=peers, terms=dict(teacher_from_student=None)
+)

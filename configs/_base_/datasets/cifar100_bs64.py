@@ -8,3 +8,6 @@ data_preprocessor = dict(mean=[129.3105, 124.1085, 112.404], std=[68.2125, 65.40
 train_dataloader = dict(batch_size=64, persistent_workers=True, collate_fn=dict(type='default_collate'))
 val_dataloader = dict(batch_size=64, persistent_workers=True, collate_fn=dict(type='default_collate'))
 test_dataloader = val_dataloader
+
+# For methods that remember every sample (CRD): size of the training set, and how many others each is told from.
+contrast = dict(num_samples=50000, negatives=16384)

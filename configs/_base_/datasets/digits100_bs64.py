@@ -46,3 +46,6 @@ val_evaluator = dict(type='Accuracy', topk=(1,))
 
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
+
+# For methods that remember every sample (CRD): size of the training set, and how many others each is told from.
+contrast = dict(num_samples=4000, negatives=1024)

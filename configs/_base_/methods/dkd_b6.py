@@ -1,0 +1,3 @@
+_base_ = './dkd.py'
+
+terms = dict(dkd=dict(loss=dict(beta=6.0)))

@@ -1,0 +1,3 @@
+_base_ = './review.py'
+
+terms = dict(review=dict(weight=8.0))

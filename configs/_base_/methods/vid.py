@@ -1,0 +1,11 @@
+# VID: a lower bound of the mutual information between the features of all stages.
+terms = dict(
+    task=dict(of='student'),
+    vid=dict(
+        of='student.f*',
+        to='teacher*.f*',
+        connector=dict(type='VIDRegressor'),
+        loss=dict(type='VIDLoss'),
+        weight=1.0,
+    ),
+)

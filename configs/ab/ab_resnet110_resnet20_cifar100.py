@@ -1,0 +1,14 @@
+_base_ = ['../_base_/pairs/resnet110_resnet20_cifar100.py', '../_base_/methods/ab.py']
+model = dict(
+    _delete_=True,
+    type='shake_mm.Distiller',
+    student=_base_.model,
+    teachers=_base_.teachers,
+    terms=_base_.terms,
+    stages=[
+        dict(until=_base_.with_init.until, terms=['ab'], train=['student.backbone', 'terms']),
+        dict(terms=['task'], train=['student'], reset_optimizer=True),
+    ],
+)
+train_cfg = _base_.with_init.train_cfg
+param_scheduler = _base_.with_init.param_scheduler

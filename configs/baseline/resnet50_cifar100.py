@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/crd/ResNet50.py',
+    '../_base_/datasets/cifar100_bs64.py',
+    '../_base_/schedules/cifar100_crd.py',
+    '../_base_/default_runtime.py',
+]

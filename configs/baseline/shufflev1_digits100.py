@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/digits/shufflev1_tiny.py',
+    '../_base_/datasets/digits100_bs64.py',
+    '../_base_/schedules/digits100.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/models/crd/ShuffleV2.py',
+    '../_base_/datasets/cifar100_bs64.py',
+    '../_base_/schedules/cifar100_crd.py',
+    '../_base_/default_runtime.py',
+]
+optim_wrapper = dict(optimizer=dict(lr=0.01))

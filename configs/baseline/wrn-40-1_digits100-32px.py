@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/crd/wrn_40_1.py',
+    '../_base_/datasets/digits100_32px_bs64.py',
+    '../_base_/schedules/digits100.py',
+    '../_base_/default_runtime.py',
+]

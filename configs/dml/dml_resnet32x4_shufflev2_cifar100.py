@@ -1,0 +1,4 @@
+# The teacher's network trains along from scratch.
+_base_ = '../_base_/pairs/resnet32x4_shufflev2_cifar100.py'
+peers = [dict(config=teacher['config']) for teacher in _base_.teachers]
+model = dict(_delete_=True, type='shake_mm.DML', student=_base_.model, teachers=peers)

@@ -1,0 +1,68 @@
+"""The cells of Table 4 as the tests need them: their names, and the same cell on digits instead of CIFAR-100."""
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from shake_mm.members import MemberSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / 'configs'
+
+
+def load_generator():
+    spec = importlib.util.spec_from_file_location('make_configs', ROOT / 'tools' / 'misc' / 'make_configs.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATOR = load_generator()
+PAIRS = ['_'.join(pair) for pair in GENERATOR.TABLE_PAIRS]
+LATER = ('baseline', 'kd', 'dkd', 'dist', 'review')
+METHODS = [name for name in GENERATOR.METHODS if name not in LATER]
+"""The rows of the paper's Table 4, below the baselines."""
+
+
+def cell_path(method, pair, data='cifar100'):
+    return CONFIGS / GENERATOR.folder_of(method) / f'{method}_{pair}_{data}.py'
+
+
+def swap_base(path, folder):
+    """Write the cell with one base exchanged: its pair's run on CIFAR-100 for the same pair's on digits."""
+    text = path.read_text()
+    pair = next(name for name in PAIRS if path.stem.endswith(f'_{name}_cifar100'))
+    swapped = text.replace(f'pairs/{pair}_cifar100.py', f'pairs/{pair}_digits100-32px.py')
+    assert swapped != text
+    out = folder / path.name
+    out.write_text(swapped.replace("'../_base_/", f"'{CONFIGS}/_base_/"))
+    return out
+
+
+def shortened(cfg, folder, epochs, samples=32):
+    """The same run on few pictures, with random weights for teachers that a checkpoint would hold."""
+    for i, teacher in enumerate(cfg.model.teachers):
+        if 'checkpoint' in teacher:
+            teacher.checkpoint = str(folder / f'teacher{i}.pth')
+            if not (folder / f'teacher{i}.pth').exists():
+                network = MemberSpec.parse(f'teacher{i}', dict(config=teacher.config)).build()
+                network.init_weights()
+                torch.save({'state_dict': network.state_dict()}, teacher.checkpoint)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        inner = loader.dataset.get('dataset', loader.dataset)
+        inner.num_samples = samples
+        loader.batch_size = 16
+    cfg.work_dir = str(folder / 'run')
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=1)
+    cfg.default_hooks.logger.interval = 1
+    cfg.randomness.seed = 0
+    cfg.log_level = 'WARNING'
+    if cfg.model.get('stages'):
+        cfg.model.stages[0].until = 1
+    return cfg
+
+
+def config_on_digits(method, pair, folder, epochs):
+    return shortened(Config.fromfile(swap_base(cell_path(method, pair), folder)), folder, epochs)

@@ -1,0 +1,91 @@
+"""Table 4: all 171 cells build and step as the committed table says; one of each method trains, resumes and exports."""
+
+import itertools
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from shake_mm.analysis.describe import describe
+from shake_mm.export import export_student
+from tools.train import main as train_main
+
+from .cells import CONFIGS, GENERATOR, METHODS, PAIRS, ROOT, cell_path, config_on_digits
+
+TABLE = (ROOT / 'docs' / 'table4_cells.md').read_text(encoding='utf-8').splitlines()
+TWO_STAGES = ('ab', 'ft')
+
+
+def test_the_table_has_nine_pairs_and_nineteen_methods():
+    assert len(PAIRS) == 9 and len(METHODS) == 19
+    cells = {line.split(' | ')[0].removeprefix('| ') for line in TABLE if line.endswith(' |') and '_cifar100' in line}
+    assert cells == {f'{method}_{pair}_cifar100' for method in METHODS for pair in PAIRS}
+
+
+def test_generated_files_are_up_to_date(capsys):
+    assert GENERATOR.main(['--check']) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize('pair', PAIRS)
+@pytest.mark.parametrize('method', METHODS)
+def test_a_cell_is_what_the_table_says(method, pair):
+    MMLogger.get_instance('mmengine', log_level='WARNING')
+    path = cell_path(method, pair)
+    found = [row.markdown(path.stem) for row in describe(Config.fromfile(path))]
+    assert found == [line for line in TABLE if line.startswith(f'| {path.stem} |')]
+
+
+@pytest.mark.parametrize('method, pair', list(zip(METHODS, itertools.cycle(PAIRS))))
+def test_a_cell_trains_resumes_and_exports_on_digits(method, pair, tmp_path):
+    """By exchanging one base; AB and FT resume inside either of their stages."""
+    config = tmp_path / 'config.py'
+    for epochs in (1, 2, 3) if method in TWO_STAGES else (1, 2):
+        config_on_digits(method, pair, tmp_path, epochs).dump(config)
+        assert train_main([str(config), '--debug', *(['--resume'] if epochs > 1 else [])]) == 0
+    first, last = (torch.load(tmp_path / f'run/epoch_{epoch}.pth', weights_only=True) for epoch in (1, epochs))
+    assert last['meta']['epoch'] == epochs
+    state = last['state_dict']
+    assert all(torch.isfinite(value).all() for value in state.values())
+    assert {key.split('.')[0] for key in state} <= {'student', 'proxies', 'peers', 'connectors', 'terms', 'data_preprocessor'}
+    assert any(key.startswith('peers') for key in state) == method.startswith(('dml', 'kd-dagger'))
+    assert ('terms.crd.loss.memory_student' in state) == ('crd' in method.split('-') and method != 'kd-crd')
+    weights = [key for key in state if key.endswith('head.fc.weight') and key.startswith('student')]
+    assert not torch.equal(first['state_dict'][weights[0]], state[weights[0]])
+    weights, plain = export_student(Config.fromfile(config), str(tmp_path / f'run/epoch_{epochs}.pth'), str(tmp_path))
+    assert weights.is_file() and Config.fromfile(plain).model.type == 'ImageClassifier'
+
+
+@pytest.mark.parametrize('method', TWO_STAGES)
+def test_two_stages_follow_the_schedule(method):
+    """30 epochs of initialisation, then the benchmark's 240 with their milestones."""
+    cfg = Config.fromfile(cell_path(method, 'resnet110_resnet20'))
+    assert cfg.train_cfg.max_epochs == 270 and cfg.model.stages[0].until == 30
+    lrs = rates(cfg, 270)
+    slow = 0.01 if method == 'ft' else 0.05
+    assert lrs[:30] == pytest.approx([slow] * 30)
+    assert lrs[30:] == pytest.approx([0.05] * 150 + [0.005] * 30 + [0.0005] * 30 + [0.00005] * 30)
+
+
+def test_light_students_learn_at_a_hundredth():
+    cfg = Config.fromfile(cell_path('ft', 'resnet50_mobilenetv2'))
+    assert rates(cfg, 31) == pytest.approx([0.01] * 31)
+    assert Config.fromfile(CONFIGS / 'at/at_resnet32x4_shufflev2_cifar100.py').optim_wrapper.optimizer.lr == 0.01
+    assert Config.fromfile(CONFIGS / 'at/at_vgg13_vgg8_cifar100.py').optim_wrapper.optimizer.lr == 0.05
+
+
+def rates(cfg, epochs):
+    """Learning rate of every epoch, by mmengine's own schedulers."""
+    from mmengine.optim import build_optim_wrapper
+    from mmengine.registry import PARAM_SCHEDULERS
+
+    wrapper = build_optim_wrapper(torch.nn.Linear(1, 1), cfg.optim_wrapper)
+    configs = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
+    schedulers = [PARAM_SCHEDULERS.build(dict(config, optimizer=wrapper)) for config in configs]
+    lrs = []
+    for _ in range(epochs):
+        lrs.append(wrapper.get_lr()['lr'][0])
+        wrapper.optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    return lrs

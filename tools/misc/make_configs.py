@@ -1,0 +1,354 @@
+"""Write the configs that only combine: networks alone, pairs, and every method on every pair.
+
+``python tools/misc/make_configs.py`` rewrites them, with the metafiles and model-index.yml; ``--check`` only says whether
+they are up to date. What a cell means stands in ``_base_/methods``, ``_base_/pairs``, ``_base_/schedules``, ``_base_/datasets``
+and in ``METHODS`` below; nothing else writes it down twice.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+
+
+class Network(NamedTuple):
+    """A network that is trained alone: a teacher, or the student's run in a pair.
+
+    Args:
+        model (str): Its file below ``_base_/models``.
+        light (bool): Whether the benchmark trains it at a learning rate of 0.01.
+        body (tuple[str, ...]): What AB initialises of it: all that its stages' features depend on.
+    """
+
+    model: str
+    light: bool = False
+    body: tuple[str, ...] = ('student.backbone',)
+
+    @property
+    def slow_paraphraser(self) -> bool:
+        """Whether FT trains the paraphraser for such a student at a fifth of the rate."""
+        return self.model.split('/')[-1].startswith(('resnet', 'wrn'))
+
+
+CRD_NETWORKS = {
+    **{name: Network(f'crd/{name}') for name in ('resnet20', 'resnet32', 'resnet110', 'resnet8x4', 'resnet32x4')},
+    **{name: Network(f'crd/{name.replace("-", "_")}') for name in ('wrn-16-2', 'wrn-40-1', 'wrn-40-2')},
+    **{name: Network(f'crd/{name}') for name in ('vgg8', 'vgg13')},
+    'resnet50': Network('crd/ResNet50'),
+    'mobilenetv2': Network('crd/MobileNetV2', True, ('student.backbone.conv1', 'student.backbone.blocks')),
+    'shufflev1': Network('crd/ShuffleV1', True),
+    'shufflev2': Network(
+        'crd/ShuffleV2', True, tuple(f'student.backbone.{part}' for part in ('conv1', 'bn1', 'layer1', 'layer2', 'layer3'))
+    ),
+}
+DIGIT_NETWORKS = {
+    'resnet14': Network('digits/resnet14'),
+    'resnet8': Network('digits/resnet8_half'),
+    'shufflev1': Network('digits/shufflev1_tiny'),
+}
+DIGIT_PAIRS = [('resnet14', 'resnet8'), ('resnet14', 'shufflev1')]
+TABLE_PAIRS = [
+    ('wrn-40-2', 'wrn-16-2'),
+    ('wrn-40-2', 'wrn-40-1'),
+    ('resnet110', 'resnet20'),
+    ('resnet110', 'resnet32'),
+    ('resnet32x4', 'resnet8x4'),
+    ('vgg13', 'vgg8'),
+    ('resnet50', 'mobilenetv2'),
+    ('resnet32x4', 'shufflev1'),
+    ('resnet32x4', 'shufflev2'),
+]
+
+
+class Data(NamedTuple):
+    """A data set with its schedule.
+
+    Args:
+        dataset (str): Below ``_base_/datasets``.
+        schedule (str): Below ``_base_/schedules``.
+        epochs (int): Of the schedule.
+        networks (dict[str, Network]): By the name that files have.
+        pairs (list): Teacher and student by name.
+        cells (bool): Whether every method has a config on every pair.
+    """
+
+    dataset: str
+    schedule: str
+    epochs: int
+    networks: dict[str, Network]
+    pairs: list[tuple[str, str]]
+    cells: bool = True
+
+
+DATA = {
+    'cifar100': Data('cifar100_bs64', 'cifar100_crd', 240, CRD_NETWORKS, TABLE_PAIRS),
+    'digits100': Data('digits100_bs64', 'digits100', 20, DIGIT_NETWORKS, DIGIT_PAIRS),
+    # The benchmark's own networks on digits: any cell of CIFAR-100 runs on them once its pair's file is exchanged.
+    'digits100-32px': Data('digits100_32px_bs64', 'digits100', 20, CRD_NETWORKS, TABLE_PAIRS, cells=False),
+}
+
+
+class Method(NamedTuple):
+    """A row of the tables.
+
+    Args:
+        says (str): First line of its configs, a comment.
+        type (str): The distiller.
+        base (str): File below ``_base_/methods`` whose ``terms`` it has, or none.
+        extra (tuple[str, ...]): Further arguments of the model, as they are written.
+        variants (dict): The file instead of ``base`` for some pairs, where a method's authors chose weights by pair.
+        scratch (bool): Whether the teachers train along from scratch.
+        contrast (bool): Whether the data set must name contrasting samples.
+        init (str): ``'ab'`` or ``'ft'`` where the method begins with a stage of its own.
+    """
+
+    says: str
+    type: str = 'Distiller'
+    base: str = ''
+    extra: tuple[str, ...] = ()
+    variants: dict[tuple[str, str], str] = {}
+    scratch: bool = False
+    contrast: bool = False
+    init: str = ''
+
+
+# As the methods' authors chose them; where they give none (ResNet-110 to ResNet-20), as for the most similar pair.
+DKD_BETAS = {
+    **{pair: 'dkd_b6' for pair in (('wrn-40-2', 'wrn-16-2'), ('wrn-40-2', 'wrn-40-1'), ('vgg13', 'vgg8'))},
+    **{pair: 'dkd_b2' for pair in (('resnet110', 'resnet20'), ('resnet110', 'resnet32'))},
+    **{pair: 'dkd_warmup2' for pair in DIGIT_PAIRS},
+}
+REVIEW_WEIGHTS = {
+    **{pair: 'review_w1' for pair in (('resnet110', 'resnet20'), ('resnet110', 'resnet32'))},
+    **{pair: 'review_w8' for pair in (('resnet50', 'mobilenetv2'), ('resnet32x4', 'shufflev2'))},
+    **{pair: 'review_warmup2' for pair in DIGIT_PAIRS},
+}
+
+METHODS = {
+    'baseline': Method('The student alone, run by the same engine, so that its gap to the teacher is reported too.', 'Baseline'),
+    'fitnets': Method('', base='fitnets'),
+    'at': Method('', base='at'),
+    'sp': Method('', base='sp'),
+    'cc': Method('', base='cc'),
+    'vid': Method('', base='vid'),
+    'rkd': Method('', base='rkd'),
+    'pkt': Method('', base='pkt'),
+    'ab': Method('', base='ab', init='ab'),
+    'ft': Method('', base='ft', extra=('connectors=_base_.connectors',), init='ft'),
+    'nst': Method('', base='nst'),
+    'crd': Method('', base='crd', contrast=True),
+    'crd-kd': Method('CRD beside KD with its full cross-entropy.', 'KD', 'crd', contrast=True),
+    'kd-crd': Method("KD with the CRD benchmark's weights, as in Table 4: 0.1 CE + 0.9 KL.", 'KD', extra=('alpha=0.1', 'lam=0.9')),
+    'kd': Method('', 'KD'),
+    'kd-dagger': Method('KD†, reversed distillation: the trained teacher is trained on, and learns from the student.', 'DML'),
+    'dml': Method("The teacher's network trains along from scratch.", 'DML', scratch=True),
+    'dml-dagger': Method(
+        'DML†: the teacher, which trains along, does not learn from the student.',
+        'DML',
+        extra=('terms=dict(teacher_from_student=None)',),
+        scratch=True,
+    ),
+    'shake': Method('', 'SHAKE'),
+    'shake-fitnets': Method('', 'SHAKE', 'fitnets'),
+    'shake-crd': Method('', 'SHAKE', 'crd', contrast=True),
+    'dkd': Method('', base='dkd', variants=DKD_BETAS),
+    'dist': Method('', base='dist'),
+    'review': Method('', base='review', variants=REVIEW_WEIGHTS),
+}
+"""Name in files: what it is. The rows of Table 4, Eq. 1's KD, and what came later."""
+
+class Paper(NamedTuple):
+    """What a folder's metafile says of its method."""
+
+    name: str
+    title: str
+    url: str
+    code: str = 'shake_mm/losses'
+
+
+PAPERS = {
+    'ab': Paper(
+        'AB',
+        'Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons',
+        'https://arxiv.org/abs/1811.03233',
+    ),
+    'at': Paper('AT', 'Paying More Attention to Attention', 'https://arxiv.org/abs/1612.03928'),
+    'baseline': Paper('Baseline', '', '', 'shake_mm/models'),
+    'cc': Paper('CC', 'Correlation Congruence for Knowledge Distillation', 'https://arxiv.org/abs/1904.01802'),
+    'crd': Paper('CRD', 'Contrastive Representation Distillation', 'https://arxiv.org/abs/1910.10699'),
+    'dist': Paper('DIST', 'Knowledge Distillation from A Stronger Teacher', 'https://arxiv.org/abs/2205.10536'),
+    'dkd': Paper('DKD', 'Decoupled Knowledge Distillation', 'https://arxiv.org/abs/2203.08679'),
+    'dml': Paper('DML', 'Deep Mutual Learning', 'https://arxiv.org/abs/1706.00384', 'shake_mm/distillers'),
+    'fitnets': Paper('FitNets', 'FitNets: Hints for Thin Deep Nets', 'https://arxiv.org/abs/1412.6550'),
+    'ft': Paper(
+        'FT',
+        'Paraphrasing Complex Network: Network Compression via Factor Transfer',
+        'https://arxiv.org/abs/1802.04977',
+    ),
+    'kd': Paper(
+        'KD', 'Distilling the Knowledge in a Neural Network', 'https://arxiv.org/abs/1503.02531', 'shake_mm/distillers'
+    ),
+    'nst': Paper(
+        'NST',
+        'Like What You Like: Knowledge Distill via Neuron Selectivity Transfer',
+        'https://arxiv.org/abs/1707.01219',
+    ),
+    'pkt': Paper(
+        'PKT', 'Probabilistic Knowledge Transfer for Deep Representation Learning', 'https://arxiv.org/abs/1803.10837'
+    ),
+    'review': Paper('ReviewKD', 'Distilling Knowledge via Knowledge Review', 'https://arxiv.org/abs/2104.09044'),
+    'rkd': Paper('RKD', 'Relational Knowledge Distillation', 'https://arxiv.org/abs/1904.05068'),
+    'shake': Paper(
+        'SHAKE',
+        'Shadow Knowledge Distillation: Bridging Offline and Online Knowledge Transfer',
+        'https://openreview.net/forum?id=prQT0gN81oG',
+        'shake_mm/distillers',
+    ),
+    'sp': Paper('SP', 'Similarity-Preserving Knowledge Distillation', 'https://arxiv.org/abs/1907.09682'),
+    'vid': Paper(
+        'VID', 'Variational Information Distillation for Knowledge Transfer', 'https://arxiv.org/abs/1904.05835'
+    ),
+}
+"""Method folders."""
+
+
+def folder_of(method: str) -> str:
+    """The configs' folder: variants of a method stand beside it; CRD+KD and CRD's KD are of the first named."""
+    return method.split('-')[0]
+
+
+def network_config(name: str, network: Network, data: Data) -> str:
+    """A network alone: ``baseline/NAME_DATA.py``."""
+    bases = (f'models/{network.model}', f'datasets/{data.dataset}', f'schedules/{data.schedule}', 'default_runtime')
+    lines = ['_base_ = [', *(f"    '../_base_/{base}.py'," for base in bases), ']']
+    if network.light and data.schedule == 'cifar100_crd':
+        lines.append('optim_wrapper = dict(optimizer=dict(lr=0.01))')
+    return '\n'.join(lines)
+
+
+def pair_config(teacher: str, student: str, key: str, data: Data) -> str:
+    """A student's run and its teacher: ``_base_/pairs/TEACHER_STUDENT_DATA.py``."""
+    return f"""# Student and its run: the baseline's. Teacher: the baseline of the larger net, trained with its own config.
+_base_ = ['../../baseline/{student}_{key}.py', '../distill.py']
+
+teachers = [
+    dict(
+        config='shake_mm::baseline/{teacher}_{key}.py',
+        checkpoint='work_dirs/{teacher}_{key}/epoch_{data.epochs}.pth',
+    ),
+]"""
+
+
+def cell_config(name: str, pair: tuple[str, str], key: str, data: Data) -> str:
+    """A method on a pair: ``METHOD/METHOD_TEACHER_STUDENT_DATA.py``."""
+    method, network = METHODS[name], data.networks[pair[1]]
+    bases = [f'../_base_/pairs/{pair[0]}_{pair[1]}_{key}.py']
+    arguments = ['_delete_=True', f"type='shake_mm.{method.type}'", 'student=_base_.model']
+    arguments += [f'teachers={"peers" if method.scratch else "_base_.teachers"}', *method.extra]
+    if method.base:
+        bases.append(f'../_base_/methods/{method.variants.get(pair, method.base)}.py')
+        arguments.append('terms=_base_.terms')
+    if method.contrast:
+        arguments.append('num_samples=_base_.contrast.num_samples')
+    if method.init:
+        arguments.append(f'stages=[{", ".join(_stages(method.init, network))}]')
+    lines = [f'# {method.says}'] if method.says else []
+    lines.append(f'_base_ = {bases if len(bases) > 1 else repr(bases[0])}')
+    if method.scratch:
+        lines.append("peers = [dict(config=teacher['config']) for teacher in _base_.teachers]")
+    lines.append(f'model = dict({", ".join(arguments)})')
+    if method.contrast:
+        inner = 'dataset=_base_.train_dataloader.dataset, negatives=_base_.contrast.negatives'
+        lines.append(f"train_dataloader = dict(dataset=dict(_delete_=True, type='shake_mm.ContrastDataset', {inner}))")
+    if method.init:
+        scheduler = 'slow_param_scheduler' if method.init == 'ft' and network.slow_paraphraser else 'param_scheduler'
+        lines += ['train_cfg = _base_.with_init.train_cfg', f'param_scheduler = _base_.with_init.{scheduler}']
+    return '\n'.join(lines)
+
+
+def _stages(init: str, network: Network) -> list[str]:
+    """The two stages of AB and FT: an initialisation, then the student's training with a new optimizer."""
+    first, then = {
+        'ab': ((['ab'], [*network.body, 'terms']), (['task'], ['student'])),
+        'ft': ((['paraphrase'], ['connectors', 'terms.paraphrase']), (['task', 'ft'], ['student', 'terms.ft'])),
+    }[init]
+    return [
+        f'dict(until=_base_.with_init.until, terms={first[0]}, train={first[1]})',
+        f'dict(terms={then[0]}, train={then[1]}, reset_optimizer=True)',
+    ]
+
+
+def configs() -> Iterator[tuple[str, str]]:
+    """All configs of this script: path below ``configs`` and text."""
+    for key, data in DATA.items():
+        for name, network in data.networks.items():
+            yield f'baseline/{name}_{key}.py', network_config(name, network, data)
+        for pair in data.pairs:
+            yield f'_base_/pairs/{pair[0]}_{pair[1]}_{key}.py', pair_config(*pair, key, data)
+            for method in METHODS if data.cells else ():
+                yield f'{folder_of(method)}/{method}_{pair[0]}_{pair[1]}_{key}.py', cell_config(method, pair, key, data)
+
+
+def formatted(files: dict[str, str], folder: Path) -> dict[str, str]:
+    """The texts as the project's formatter writes them."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    settings = CONFIGS.parent / 'pyproject.toml'
+    command = [sys.executable, '-m', 'ruff', 'format', '--quiet', '--config', str(settings), str(folder)]
+    subprocess.run(command, check=True)
+    return {name: (folder / name).read_text() for name in files}
+
+
+def metafiles(files: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Each method folder's metafile.yml, which lists all its configs, generated or not, and the index of them."""
+    for folder, about in PAPERS.items():
+        names = {Path(name).stem for name in files if name.startswith(f'{folder}/')}
+        names |= {path.stem for path in (CONFIGS / folder).glob('*.py')}
+        techniques = ['Knowledge Distillation'] if about.title else []
+        collection = {
+            'Name': about.name,
+            'Metadata': {'Training Techniques': [*techniques, 'SGD with Momentum', 'Weight Decay']},
+            **({'Paper': {'Title': about.title, 'URL': about.url}} if about.title else {}),
+            'README': f'configs/{folder}/README.md',
+            'Code': {'URL': about.code, 'Version': 'v0.1.0'},
+        }
+        models = [
+            {'Name': name, 'Config': f'configs/{folder}/{name}.py', 'In Collection': about.name} for name in sorted(names)
+        ]
+        yield f'{folder}/metafile.yml', yaml.safe_dump({'Collections': [collection], 'Models': models}, sort_keys=False)
+    index = {'Import': [f'configs/{folder}/metafile.yml' for folder in sorted(PAPERS)]}
+    yield '../model-index.yml', yaml.safe_dump(index)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool and return its exit status."""
+    parser = argparse.ArgumentParser(description='Write the configs that only combine')
+    parser.add_argument('--check', action='store_true', help='write nothing, and fail where a file is not up to date')
+    args = parser.parse_args(argv)
+    files = dict(configs())
+    with tempfile.TemporaryDirectory() as folder:
+        files = formatted(files, Path(folder))
+    files.update(metafiles(files))
+    stale = [name for name, text in files.items() if not _is(CONFIGS / name, text)]
+    for name in () if args.check else stale:
+        (CONFIGS / name).parent.mkdir(parents=True, exist_ok=True)
+        (CONFIGS / name).write_text(files[name])
+    print(f'{len(files)} files, {len(stale)} {"not up to date" if args.check else "written"}', *stale, sep='\n  ')
+    return int(bool(args.check and stale))
+
+
+def _is(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text() == text
+
+
+if __name__ == '__main__':
+    sys.exit(main())
