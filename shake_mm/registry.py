@@ -69,5 +69,7 @@ def _inferred(kind: Any, config: dict, facts: Mapping[str, Any], owner: str) -> 
     ]
     for name in needed:
         if facts[name] is None:
-            raise UsageError(f'{owner}: {cls.__name__} needs `{name}`, which is not known here: {_MEND.get(name, "give it")}.')
+            raise UsageError(
+                f'{owner}: {cls.__name__} needs `{name}`, which is not known here: {_MEND.get(name, "give it")}.'
+            )
     return {name: facts[name] for name in needed}

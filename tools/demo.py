@@ -94,6 +94,7 @@ def measure_time(args: argparse.Namespace, console: Console) -> step_time.Timing
     return step_time.measure(
         {'config': student},
         str(TEACHER),
+        methods=('baseline', 'kd', 'shake'),
         image_size=loader.dataset.image_size,
         batch_size=loader.batch_size,
         rounds=args.rounds,

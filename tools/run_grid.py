@@ -11,6 +11,8 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from glob import glob
 from pathlib import Path
 
 from mmengine.config import Config
@@ -28,7 +30,8 @@ TRAIN_SCRIPT = Path(__file__).resolve().with_name('train.py')
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Train several configs over seeds')
-    parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files')
+    parser.add_argument('configs', nargs='+', metavar='CONFIG', help="config files, or patterns ('configs/*/*_x.py')")
+    parser.add_argument('--exclude', nargs='+', default=[], help="patterns of config names to leave out ('shake-*')")
     parser.add_argument('--work-dir', default=osp.join('work_dirs', 'grid'), help='folder of the runs (work_dirs/grid)')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='seeds of each config (0 1 2)')
     parser.add_argument('--jobs', type=int, default=2, help='trainings at a time (2)')
@@ -93,6 +96,12 @@ class Plan:
         return levels
 
 
+def expand(patterns: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    """The config files that the patterns name; what is no pattern of an existing file stays as it is."""
+    paths = [path for pattern in patterns for path in sorted(glob(pattern)) or [pattern]]
+    return [path for path in paths if not any(fnmatch(Path(path).stem, name) for name in exclude)]
+
+
 def find_config(config: str) -> Path:
     """The file that is meant; ``'package::file'`` is looked up as in ``_base_``."""
     return Path(Config._get_cfg_path(config, '')[0] if '::' in config else config).resolve()
@@ -122,7 +131,7 @@ def plan(args: argparse.Namespace) -> Plan:
     """All runs: seed by seed, so that an interrupted grid has whole comparisons."""
     planned = Plan(args.work_dir, args.cfg_options)
     for seed in args.seeds:
-        for config in args.configs:
+        for config in expand(args.configs, args.exclude):
             planned.add(config, seed)
     return planned
 

@@ -1,6 +1,6 @@
 """What a distillation config comes to: its terms, tapped layers and shapes, and what each stage trains.
 
-Found out by building it and taking one optimizer step a stage, on random pictures and, for the teachers, random weights.
+Found out by building it and taking one optimizer step a stage, on random pictures and with teachers of random weights.
 """
 
 import copy
@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmpretrain.structures import DataSample
+from torch import nn
 
 from ..engine import Distiller, Taps, Term
 from ..engine.dry_run import shape_of
@@ -40,7 +41,6 @@ class Row(NamedTuple):
     to: str
     moved: str
 
-
     def markdown(self, config: str) -> str:
         """The row as a line of a table, behind the config's name."""
         cells = (config, self.stage, self.term, f'{self.weight:g}', self.of, self.to, self.moved)
@@ -50,11 +50,12 @@ class Row(NamedTuple):
 HEADER = '| config | stage | term | weight | what learns | from | what moved |\n|---|---|---|---|---|---|---|'
 
 
-def build(cfg: Config) -> Distiller:
+def build(cfg: Config, image_size: int = 32) -> Distiller:
     """Build a config's distiller with random weights for its teachers, so that no checkpoint need exist.
 
     Args:
         cfg (Config): The run's config.
+        image_size (int): Height and width of the pictures. Defaults to 32.
     """
     model = copy.deepcopy(cfg.model)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
@@ -62,11 +63,24 @@ def build(cfg: Config) -> Distiller:
             teacher.pop('checkpoint', None)
             network = MemberSpec.parse(f'teacher{i}', dict(teacher)).build()
             network.init_weights()
-            teacher['config'] = network
+            teacher['config'] = calibrated(network, image_size)
         model.setdefault('data_preprocessor', copy.deepcopy(cfg.get('data_preprocessor')))
         distiller = MODELS.build(model)
         distiller.init_weights()
     return distiller
+
+
+@torch.no_grad()
+def calibrated(network: nn.Module, image_size: int) -> nn.Module:
+    """Set batch norm's statistics by one batch: with those of a new network the activations of a deep one explode."""
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 1.0
+    network.train()(torch.randn(4, 3, image_size, image_size), mode='tensor')
+    for layer, momentum in zip(norms, momenta):
+        layer.momentum = momentum
+    return network
 
 
 def describe(cfg: Config, image_size: int = 32, batch_size: int = 2) -> list[Row]:
@@ -77,7 +91,7 @@ def describe(cfg: Config, image_size: int = 32, batch_size: int = 2) -> list[Row
         image_size (int): Height and width of the random pictures. Defaults to 32.
         batch_size (int): How many of them. Defaults to 2.
     """
-    model = build(cfg)
+    model = build(cfg, image_size)
     model.train()
     wrapper = build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
     batch = random_batch(model, image_size, batch_size)

@@ -117,9 +117,7 @@ def _check_own_losses(expanded: Mapping[str, Expanded], learners: Sequence[str])
     for name, term in expanded.items():
         of = term.config['of']
         if 'to' not in term.config and 'loss' not in term.config and of not in learners:
-            raise UsageError(
-                f"terms.{name}: '{of}' has no loss of its own, only the student and trained members have."
-            )
+            raise UsageError(f"terms.{name}: '{of}' has no loss of its own, only the student and trained members have.")
 
 
 def _popped_source(tap: str, config: dict) -> str | list[str]:

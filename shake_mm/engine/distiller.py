@@ -230,7 +230,7 @@ class Distiller(BaseModel):
         return _Plan(tuple(names), needed, {term.of for term in terms if not term.taps})
 
     def train(self, mode: bool = True) -> 'Distiller':
-        """As always, but what is not trained of peers and connectors stays in evaluation mode, as frozen teachers do."""
+        """As always, but what is not trained of peers and connectors stays in evaluation mode, as frozen teachers."""
         super().train(mode)
         for module in (*self.peers.modules(), *self.connectors.modules()) if mode else ():
             parameters = list(module.parameters())

@@ -21,12 +21,13 @@ class Term(BaseModule):
     a target and is detached. Without one it is ``weight`` times the losses that the member ``of`` computes for itself
     from the labels (a classifier's cross-entropy, a detector's whole dict).
 
-    Arguments of a loss's ``forward`` beyond the first two are facts of the batch by name: ``gt_labels``, or any field of
-    its samples.
+    Arguments of a loss's ``forward`` beyond the first two are facts of the batch by name: ``gt_labels``, or any field
+    of its samples.
 
     Args:
         name (str): Under this name, as ``loss_{name}``, the weighted value is logged.
-        of (str | list[str]): Tap that learns (with ``loss``), or member (without). Several taps are handed on as a list.
+        of (str | list[str]): Tap that learns (with ``loss``), or member (without). Several taps are handed on as a
+            list.
         to (str | list[str], optional): Tap that is the target.
         loss (dict | nn.Module, optional): A registered loss, called as ``loss(of, to)``.
         weight (float): Factor. Defaults to 1.

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
+from shake_mm.analysis.describe import calibrated
 from shake_mm.members import MemberSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,13 +50,14 @@ def shortened(cfg, folder, epochs, samples=32):
             if not (folder / f'teacher{i}.pth').exists():
                 network = MemberSpec.parse(f'teacher{i}', dict(config=teacher.config)).build()
                 network.init_weights()
-                torch.save({'state_dict': network.state_dict()}, teacher.checkpoint)
+                torch.save({'state_dict': calibrated(network, 32).state_dict()}, teacher.checkpoint)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         inner = loader.dataset.get('dataset', loader.dataset)
         inner.num_samples = samples
         loader.batch_size = 16
     cfg.work_dir = str(folder / 'run')
     cfg.train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=1)
+    cfg.param_scheduler = None  # its milestones lie beyond the few epochs
     cfg.default_hooks.logger.interval = 1
     cfg.randomness.seed = 0
     cfg.log_level = 'WARNING'

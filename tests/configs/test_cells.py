@@ -47,7 +47,14 @@ def test_a_cell_trains_resumes_and_exports_on_digits(method, pair, tmp_path):
     assert last['meta']['epoch'] == epochs
     state = last['state_dict']
     assert all(torch.isfinite(value).all() for value in state.values())
-    assert {key.split('.')[0] for key in state} <= {'student', 'proxies', 'peers', 'connectors', 'terms', 'data_preprocessor'}
+    assert {key.split('.')[0] for key in state} <= {
+        'student',
+        'proxies',
+        'peers',
+        'connectors',
+        'terms',
+        'data_preprocessor',
+    }
     assert any(key.startswith('peers') for key in state) == method.startswith(('dml', 'kd-dagger'))
     assert ('terms.crd.loss.memory_student' in state) == ('crd' in method.split('-') and method != 'kd-crd')
     weights = [key for key in state if key.endswith('head.fc.weight') and key.startswith('student')]

@@ -110,3 +110,55 @@ def test_a_failing_rank_ends_the_job(make_classifier, tmp_path):
     run_config(model, tmp_path).dump(tmp_path / 'config.py')
     result = launch(['bash', 'tools/dist_train.sh', tmp_path / 'config.py', 2], PORT=str(free_port()))
     assert result.returncode != 0 and 'does not exist' in result.stderr
+
+
+def test_dist_train_of_stages_memories_and_teachers_that_train(make_classifier, trained, tmp_path):
+    """AB's stages, CRD's memories and a peer: two processes that wait for the gradient of every trained parameter."""
+    from ..runs import run_config
+
+    teacher = make_classifier(8, classes=100)
+    embedding = dict(type='Embedding', out_channels=16, normalize=True)
+    model = dict(
+        type='shake_mm.Distiller',
+        student=make_classifier(6, classes=100),
+        teachers=[dict(config=teacher, checkpoint=trained(teacher)), dict(config=teacher, trainable=True)],
+        terms=dict(
+            task=dict(of='student'),
+            peer=dict(of='teacher1'),
+            ab=dict(
+                of='student.f*.preact',
+                to='teacher0.f*.preact',
+                connector=dict(type='ConvRegressor', relu=False),
+                loss=dict(type='ABLoss'),
+                level_decay=0.5,
+            ),
+            crd=dict(
+                of='student.pool',
+                to='teacher0.pool',
+                connector=embedding,
+                to_connector=embedding,
+                loss=dict(type='CRDLoss', dim=16),
+            ),
+        ),
+        stages=[
+            dict(until=1, terms=['ab'], train=['student.backbone', 'terms.ab_f1', 'terms.ab_f2', 'terms.ab_f3']),
+            dict(terms=['task', 'peer', 'crd'], train=['student', 'peers', 'terms.crd'], reset_optimizer=True),
+        ],
+        num_samples=64,
+    )
+    config = run_config(model, tmp_path, epochs=2, log_level='INFO')
+    inner = config.train_dataloader.dataset
+    config.train_dataloader.dataset = dict(type='shake_mm.ContrastDataset', dataset=inner, negatives=20)
+    config.dump(tmp_path / 'config.py')
+    result = launch(['bash', 'tools/dist_train.sh', tmp_path / 'config.py', 2], PORT=str(free_port()))
+    assert result.returncode == 0, result.stderr[-3000:]
+    first, last = (torch.load(tmp_path / f'epoch_{i}.pth', weights_only=True)['state_dict'] for i in (1, 2))
+    changed = {key for key in last if key.endswith('weight') and not torch.equal(first[key], last[key])}
+    assert {
+        'student.head.fc.weight',
+        'peers.teacher1.head.fc.weight',
+        'terms.crd.to_connector.linear.weight',
+    } <= changed
+    assert not any(key.startswith('terms.ab') for key in changed)
+    memory = 'terms.crd.loss.memory_student'
+    assert (last[memory] != first[memory]).any(dim=1).sum() == 64  # both processes' samples are in it

@@ -76,7 +76,9 @@ def test_shared_connectors_are_taps(build, batch):
 
 def test_connectors_that_no_term_of_the_stage_reads_do_not_run(build, batch):
     connectors = dict(narrow=dict(type='torch.nn.Conv2d', out_channels=8, kernel_size=1, source='student.f3'))
-    terms = dict(task=dict(of='student'), x=dict(of='connectors.narrow', to='teacher0.f3', loss=dict(type='torch.nn.MSELoss')))
+    terms = dict(
+        task=dict(of='student'), x=dict(of='connectors.narrow', to='teacher0.f3', loss=dict(type='torch.nn.MSELoss'))
+    )
     stages = [dict(until=1, terms=['x']), dict(terms=['task'], train=['student'])]
     model = build(terms=terms, connectors=connectors, stages=stages)
     calls = []
@@ -149,7 +151,11 @@ def test_a_connector_needs_a_source(build):
 
 def test_members_may_name_their_stages(build, make_classifier):
     plain = dict(type='ResNet_CIFAR', depth=18, stem_channels=8, base_channels=8)
-    student = {**make_classifier(6), 'backbone': plain, 'head': dict(type='LinearClsHead', num_classes=5, in_channels=64)}
+    student = {
+        **make_classifier(6),
+        'backbone': plain,
+        'head': dict(type='LinearClsHead', num_classes=5, in_channels=64),
+    }
     terms = dict(at=dict(of='student.f*', to='teacher0.f*', loss=dict(type='ATLoss')))
     with pytest.raises(UsageError, match='4 of student.f[*] and 3 of teacher0.f[*]'):  # mmpretrain's own res_layers
         build(copy.deepcopy(student), terms=terms)

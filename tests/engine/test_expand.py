@@ -33,7 +33,10 @@ def test_sum_is_the_default_weighting():
 
 
 def test_own_losses_of_every_teacher():
-    assert [t['of'] for t in configs_of({'x': dict(of='teacher*')}, {'teacher': 2}).values()] == ['teacher0', 'teacher1']
+    assert [t['of'] for t in configs_of({'x': dict(of='teacher*')}, {'teacher': 2}).values()] == [
+        'teacher0',
+        'teacher1',
+    ]
 
 
 @pytest.mark.parametrize(

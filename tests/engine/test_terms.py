@@ -86,7 +86,9 @@ def test_a_loss_gets_the_facts_it_asks_for():
 
 def test_both_connectors_train_and_the_target_does_not():
     taps = Taps({}, {})
-    term = Term('t', 'a.x', 'b.x', torch.nn.MSELoss(), connector=torch.nn.Linear(2, 4), to_connector=torch.nn.Linear(3, 4))
+    term = Term(
+        't', 'a.x', 'b.x', torch.nn.MSELoss(), connector=torch.nn.Linear(2, 4), to_connector=torch.nn.Linear(3, 4)
+    )
     a, b = torch.randn(5, 2, requires_grad=True), torch.randn(5, 3, requires_grad=True)
     with taps.recording():
         recorded(taps, a=a, b=b)

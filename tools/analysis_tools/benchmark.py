@@ -28,6 +28,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--pair', help=f'config with `model` and `teachers` (default: {PAIR})')
     parser.add_argument('--student-config', help="config of the student, instead of the pair's")
     parser.add_argument('--teacher-config', help="config of the teacher, instead of the pair's")
+    parser.add_argument(
+        '--methods', nargs='+', choices=list(step_time.METHODS), default=list(step_time.METHODS), help='which of ours'
+    )
     parser.add_argument('--batch-size', type=int, default=64, help='images a batch (64)')
     parser.add_argument('--image-size', type=int, help="height and width (default: the pair's, else 32)")
     parser.add_argument('--rounds', type=int, default=15, help='how often all rows take their turn (15)')
@@ -53,7 +56,7 @@ def benchmark(args: argparse.Namespace) -> None:
         teacher,
         batch_size=args.batch_size,
         image_size=args.image_size or image_size_of(cfg),
-        **{key: getattr(args, key) for key in ('rounds', 'steps', 'warmup', 'threads', 'device', 'clock')},
+        **{key: getattr(args, key) for key in ('methods', 'rounds', 'steps', 'warmup', 'threads', 'device', 'clock')},
     )
     show(timing, Console())
     if args.out is not None:

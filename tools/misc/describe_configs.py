@@ -39,7 +39,7 @@ def write(args: argparse.Namespace) -> None:
     command = 'python tools/misc/describe_configs.py'
     intro = (
         f'Written by `{command}`: each config built with the networks it names, one optimizer step in each stage on a '
-        f'batch of two random {args.image_size}×{args.image_size} pictures. A layer stands with the shape of its tensor '
+        f"batch of two random {args.image_size}×{args.image_size} pictures. A layer stands with its tensor's shape "
         '(channels × height × width); a member alone means its own loss on the labels. `moved` are the parameters that '
         'the step changed, by common prefixes; a teacher named there trains along.'
     )

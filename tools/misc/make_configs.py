@@ -1,8 +1,8 @@
 """Write the configs that only combine: networks alone, pairs, and every method on every pair.
 
-``python tools/misc/make_configs.py`` rewrites them, with the metafiles and model-index.yml; ``--check`` only says whether
-they are up to date. What a cell means stands in ``_base_/methods``, ``_base_/pairs``, ``_base_/schedules``, ``_base_/datasets``
-and in ``METHODS`` below; nothing else writes it down twice.
+``python tools/misc/make_configs.py`` rewrites them, with the metafiles and model-index.yml; ``--check`` only says
+whether they are up to date. What a cell means stands in ``_base_`` (``methods``, ``schedules``, ``datasets``) and in
+``METHODS`` below; nothing else writes it down twice.
 """
 
 import argparse
@@ -37,6 +37,7 @@ class Network(NamedTuple):
         return self.model.split('/')[-1].startswith(('resnet', 'wrn'))
 
 
+SHUFFLE_BODY = tuple(f'student.backbone.{part}' for part in ('conv1', 'bn1', 'layer1', 'layer2', 'layer3'))
 CRD_NETWORKS = {
     **{name: Network(f'crd/{name}') for name in ('resnet20', 'resnet32', 'resnet110', 'resnet8x4', 'resnet32x4')},
     **{name: Network(f'crd/{name.replace("-", "_")}') for name in ('wrn-16-2', 'wrn-40-1', 'wrn-40-2')},
@@ -44,16 +45,14 @@ CRD_NETWORKS = {
     'resnet50': Network('crd/ResNet50'),
     'mobilenetv2': Network('crd/MobileNetV2', True, ('student.backbone.conv1', 'student.backbone.blocks')),
     'shufflev1': Network('crd/ShuffleV1', True),
-    'shufflev2': Network(
-        'crd/ShuffleV2', True, tuple(f'student.backbone.{part}' for part in ('conv1', 'bn1', 'layer1', 'layer2', 'layer3'))
-    ),
+    'shufflev2': Network('crd/ShuffleV2', True, SHUFFLE_BODY),
 }
 DIGIT_NETWORKS = {
     'resnet14': Network('digits/resnet14'),
     'resnet8': Network('digits/resnet8_half'),
-    'shufflev1': Network('digits/shufflev1_tiny'),
+    'shufflev2': Network('digits/shufflev2_tiny', body=SHUFFLE_BODY),
 }
-DIGIT_PAIRS = [('resnet14', 'resnet8'), ('resnet14', 'shufflev1')]
+DIGIT_PAIRS = [('resnet14', 'resnet8'), ('resnet14', 'shufflev2')]
 TABLE_PAIRS = [
     ('wrn-40-2', 'wrn-16-2'),
     ('wrn-40-2', 'wrn-40-1'),
@@ -132,7 +131,9 @@ REVIEW_WEIGHTS = {
 }
 
 METHODS = {
-    'baseline': Method('The student alone, run by the same engine, so that its gap to the teacher is reported too.', 'Baseline'),
+    'baseline': Method(
+        'The student alone, run by the same engine, so that its gap to the teacher is reported too.', 'Baseline'
+    ),
     'fitnets': Method('', base='fitnets'),
     'at': Method('', base='at'),
     'sp': Method('', base='sp'),
@@ -145,9 +146,13 @@ METHODS = {
     'nst': Method('', base='nst'),
     'crd': Method('', base='crd', contrast=True),
     'crd-kd': Method('CRD beside KD with its full cross-entropy.', 'KD', 'crd', contrast=True),
-    'kd-crd': Method("KD with the CRD benchmark's weights, as in Table 4: 0.1 CE + 0.9 KL.", 'KD', extra=('alpha=0.1', 'lam=0.9')),
+    'kd-crd': Method(
+        "KD with the CRD benchmark's weights, as in Table 4: 0.1 CE + 0.9 KL.", 'KD', extra=('alpha=0.1', 'lam=0.9')
+    ),
     'kd': Method('', 'KD'),
-    'kd-dagger': Method('KD†, reversed distillation: the trained teacher is trained on, and learns from the student.', 'DML'),
+    'kd-dagger': Method(
+        'KD†, reversed distillation: the trained teacher is trained on, and learns from the student.', 'DML'
+    ),
     'dml': Method("The teacher's network trains along from scratch.", 'DML', scratch=True),
     'dml-dagger': Method(
         'DML†: the teacher, which trains along, does not learn from the student.',
@@ -163,6 +168,7 @@ METHODS = {
     'review': Method('', base='review', variants=REVIEW_WEIGHTS),
 }
 """Name in files: what it is. The rows of Table 4, Eq. 1's KD, and what came later."""
+
 
 class Paper(NamedTuple):
     """What a folder's metafile says of its method."""
@@ -235,7 +241,10 @@ def network_config(name: str, network: Network, data: Data) -> str:
 
 def pair_config(teacher: str, student: str, key: str, data: Data) -> str:
     """A student's run and its teacher: ``_base_/pairs/TEACHER_STUDENT_DATA.py``."""
-    return f"""# Student and its run: the baseline's. Teacher: the baseline of the larger net, trained with its own config.
+    says = (
+        "# Student and its run: the baseline's. Teacher: the baseline of the larger net, trained with its own config."
+    )
+    return f"""{says}
 _base_ = ['../../baseline/{student}_{key}.py', '../distill.py']
 
 teachers = [
@@ -322,7 +331,8 @@ def metafiles(files: dict[str, str]) -> Iterator[tuple[str, str]]:
             'Code': {'URL': about.code, 'Version': 'v0.1.0'},
         }
         models = [
-            {'Name': name, 'Config': f'configs/{folder}/{name}.py', 'In Collection': about.name} for name in sorted(names)
+            {'Name': name, 'Config': f'configs/{folder}/{name}.py', 'In Collection': about.name}
+            for name in sorted(names)
         ]
         yield f'{folder}/metafile.yml', yaml.safe_dump({'Collections': [collection], 'Models': models}, sort_keys=False)
     index = {'Import': [f'configs/{folder}/metafile.yml' for folder in sorted(PAPERS)]}

@@ -1,5 +1,5 @@
-# ReviewKD: the teacher's features of each stage, before their activation, from the student's of that stage and all deeper
-# ones. The weight is its authors' for most pairs of CIFAR-100.
+# ReviewKD: the teacher's features of each stage, before their activation, from the student's of that stage and all
+# deeper ones. The weight is its authors' for most pairs of CIFAR-100.
 terms = dict(
     task=dict(of='student'),
     review=dict(

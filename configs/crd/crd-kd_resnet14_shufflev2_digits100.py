@@ -1,7 +1,8 @@
-_base_ = ['../_base_/pairs/resnet14_shufflev1_digits100.py', '../_base_/methods/crd.py']
+# CRD beside KD with its full cross-entropy.
+_base_ = ['../_base_/pairs/resnet14_shufflev2_digits100.py', '../_base_/methods/crd.py']
 model = dict(
     _delete_=True,
-    type='shake_mm.SHAKE',
+    type='shake_mm.KD',
     student=_base_.model,
     teachers=_base_.teachers,
     terms=_base_.terms,

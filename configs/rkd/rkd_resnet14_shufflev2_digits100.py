@@ -1,4 +1,4 @@
-_base_ = ['../_base_/pairs/resnet14_shufflev1_digits100.py', '../_base_/methods/nst.py']
+_base_ = ['../_base_/pairs/resnet14_shufflev2_digits100.py', '../_base_/methods/rkd.py']
 model = dict(
     _delete_=True, type='shake_mm.Distiller', student=_base_.model, teachers=_base_.teachers, terms=_base_.terms
 )

@@ -1,5 +1,5 @@
 # Student and its run: the baseline's. Teacher: the baseline of the larger net, trained with its own config.
-_base_ = ['../../baseline/shufflev1_digits100.py', '../distill.py']
+_base_ = ['../../baseline/shufflev2_digits100.py', '../distill.py']
 
 teachers = [
     dict(

@@ -1,8 +1,7 @@
-# CRD beside KD with its full cross-entropy.
-_base_ = ['../_base_/pairs/resnet14_shufflev1_digits100.py', '../_base_/methods/crd.py']
+_base_ = ['../_base_/pairs/resnet14_shufflev2_digits100.py', '../_base_/methods/crd.py']
 model = dict(
     _delete_=True,
-    type='shake_mm.KD',
+    type='shake_mm.Distiller',
     student=_base_.model,
     teachers=_base_.teachers,
     terms=_base_.terms,

@@ -1,4 +1,4 @@
 # The teacher's network trains along from scratch.
-_base_ = '../_base_/pairs/resnet14_shufflev1_digits100.py'
+_base_ = '../_base_/pairs/resnet14_shufflev2_digits100.py'
 peers = [dict(config=teacher['config']) for teacher in _base_.teachers]
 model = dict(_delete_=True, type='shake_mm.DML', student=_base_.model, teachers=peers)
