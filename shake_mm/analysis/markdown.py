@@ -13,7 +13,7 @@ def report(
     collection: Collection,
     title: str,
     best: bool = False,
-    picture: Sequence[str] = (),
+    intro: Sequence[str] = (),
     how: Sequence[str] = (),
 ) -> str:
     """The whole page: an overview where there are several pairs, a table for each pair, and what to know about them.
@@ -23,10 +23,10 @@ def report(
         collection (Collection): Where they come from.
         title (str): Title of the page.
         best (bool): Whether the best validations were taken. Defaults to False.
-        picture (sequence of str): Paragraphs to put below the caption.
+        intro (sequence of str): Paragraphs to put below the caption.
         how (sequence of str): Sentences on command, time and machine.
     """
-    parts = [f'# {title}', caption(collection, best), *picture]
+    parts = [f'# {title}', caption(collection, best), *intro]
     if len(tables) > 1:
         parts += [
             '## Overview',

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 from mmengine.model import is_model_wrapper
 
 from ..engine.stages import begins_at, stage_at
@@ -32,6 +33,7 @@ class StageHook(Hook):
             return
         stage = model.stages[model.stage_index]
         runner.logger.info(f'Stage {model.stage_index} begins at epoch {runner.epoch}: {stage}')
+        _forget_losses(runner.message_hub)
         if stage.reset_optimizer and runner.epoch == begins_at(model.stages, model.stage_index):
             for optimizer in optimizers_of(runner.optim_wrapper):
                 optimizer.state.clear()
@@ -40,3 +42,9 @@ class StageHook(Hook):
             runner.model = model
             runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
             runner.model.train()
+
+
+def _forget_losses(hub: MessageHub) -> None:
+    """Forget what the terms were: mmengine would log the last value of one that is no longer active for ever."""
+    for key in [key for key in hub.log_scalars if key.startswith('train/') and 'loss' in key]:
+        hub.log_scalars.pop(key)

@@ -4,9 +4,15 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
+from shake_mm.analysis import read_run
+
 from ..runs import run_config
 
-STAGES = [dict(until=1, terms=['proxy_from_teacher'], train=['proxies']), dict(train=['student'])]
+TERMS = ['student_from_proxy', 'proxy_from_student']
+STAGES = [
+    dict(until=1, terms=['proxy_from_teacher'], train=['proxies']),
+    dict(terms=['task', *TERMS], train=['student']),
+]
 
 
 def test_each_stage_moves_its_own_parameters(shake, tmp_path):
@@ -19,6 +25,11 @@ def test_each_stage_moves_its_own_parameters(shake, tmp_path):
     for name in parameters:
         assert torch.equal(first[name], last[name]) == name.startswith('proxies'), name
     assert runner.model.stage_index == 1
+    rows = read_run(tmp_path).train
+    logged = [{key for key in row if 'loss_' in key} for row in rows]
+    assert [row['epoch'] for row in rows] == [1, 1, 2, 2]
+    assert logged[:2] == [{'loss_proxy_from_teacher'}] * 2
+    assert logged[2] == logged[3] == {f'loss_{name}' for name in TERMS}
 
     resumed = Runner.from_cfg(
         run_config(model, tmp_path, epochs=3, resume=True, load_from=str(tmp_path / 'epoch_2.pth'))

@@ -37,6 +37,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--out', help='write the table to this Markdown file, not to the console')
     parser.add_argument('--plot', help='draw a picture into this file')
+    parser.add_argument('--notes', help='Markdown file to put under the title, with what the figures mean')
     parser.add_argument('--title', default='Comparison of distillers', help='title of page and picture')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)
@@ -56,12 +57,19 @@ def build(args: argparse.Namespace) -> None:
         Path(args.plot).parent.mkdir(parents=True, exist_ok=True)
         draw_tables(tables, args.plot, f'{args.title}\n{caption(collection, args.best)}')
         picture = [f'![{args.title}]({osp.relpath(args.plot, osp.dirname(args.out) or ".")})'] if args.out else []
-    page = report(tables, collection, args.title, args.best, picture, describe(Path(args.root)))
+    page = report(
+        tables, collection, args.title, args.best, [*read_notes(args.notes), *picture], describe(Path(args.root))
+    )
     if args.out:
         Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         Path(args.out).write_text(page, encoding='utf-8')
     else:
         print(page, end='')
+
+
+def read_notes(path: str | None) -> list[str]:
+    """The paragraphs of the notes, none without a file."""
+    return [] if path is None else [Path(path).read_text(encoding='utf-8').strip()]
 
 
 def read_mapping(pairs: Sequence[str]) -> dict[str, str]:
