@@ -48,7 +48,7 @@ def test_several_pairs_and_the_best_epoch(log_run, tmp_path):
     log_pair(log_run)
     log_run('c', 'kd-crd_a_c_digits100', [60.0, 50.0])
     found = collect(tmp_path, best=True)
-    page = report(arrange(found.records, {'a_c': 'vgg13_vgg8'}), found, 'Title', best=True, picture=['![x](x.png)'])
+    page = report(arrange(found.records, {'a_c': 'vgg13_vgg8'}), found, 'Title', best=True, intro=['![x](x.png)'])
     assert page.startswith(
         '# Title\n\nTop-1 accuracy in % on digits100, best epoch of each run (chosen on the validation set, so too '
         'high), 2 epochs; mean ± sample standard deviation over the seeds (0, 1).\n\n![x](x.png)\n\n## Overview\n\n'

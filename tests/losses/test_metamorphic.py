@@ -55,6 +55,7 @@ CASES = {
     'FT, attention': Case(partial(losses.FTLoss, 'attention'), MAP, (4, 3, 2, 2)),
     'NST, few positions': Case(losses.NSTLoss, MAP, (4, 3, 2, 2)),
     'NST, few channels': Case(losses.NSTLoss, (4, 2, 5, 5), (4, 3, 5, 5)),
+    'HCL': Case(losses.HCLLoss, MAP, MAP),
     'DKD': Case(losses.DKDLoss, ROW, ROW, labels=True),
     'KL': Case(losses.KLDivLoss, ROW, ROW, target_learns=True),  # its caller detaches
 }

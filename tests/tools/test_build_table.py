@@ -25,10 +25,14 @@ def test_to_the_console(load_tool, root, capsys):
 
 def test_to_files(load_tool, root, tmp_path, capsys):
     page, picture = tmp_path / 'docs' / 'a.md', tmp_path / 'docs' / 'img' / 'a.png'
+    notes = tmp_path / 'notes.md'
+    notes.write_text('What it means.\n')
     args = ['--beside', 'resnet14_resnet8=resnet110_resnet20', '--out', str(page), '--plot', str(picture)]
+    args += ['--notes', str(notes)]
     assert load_tool('analysis_tools/build_table').main([str(root), *args]) == 0
     text = page.read_text()
     assert capsys.readouterr().out == ''
+    assert text.index('# Comparison') < text.index('\n\nWhat it means.\n\n') < text.index('| method')
     assert '![Comparison of distillers](img/a.png)' in text and picture.read_bytes().startswith(b'\x89PNG')
     assert '| method   | top-1 % | paper (resnet110 → resnet20) % |  gain | seeds |' in text
     assert '| shake    |   92.00 |                          72.02 | +2.00 |     1 |' in text

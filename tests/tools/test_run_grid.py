@@ -46,6 +46,15 @@ def test_teachers_come_first_and_once(plan, tmp_path):
     assert cfg.model.tau == 2 and cfg.model.teachers[0].checkpoint == f'{tmp_path}/{teacher}/epoch_3.pth'
 
 
+def test_patterns_name_configs(plan):
+    pattern = str(CONFIGS / 'd*' / 'd*_resnet14_resnet8_digits100.py')
+    runs, _ = plan(pattern, '--exclude', 'dml-*', 'dist*', '--seeds', '0')
+    assert list(runs) == [
+        f'{name}/seed0'
+        for name in ('resnet14_digits100', 'dkd_resnet14_resnet8_digits100', 'dml_resnet14_resnet8_digits100')
+    ]
+
+
 def test_peers_from_scratch_need_no_teacher(plan):
     assert list(plan(DML, '--seeds', '0')[0]) == ['dml_resnet14_resnet8_digits100/seed0']
 
