@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from shake_mm.registry import MODELS
 
@@ -28,7 +29,7 @@ def assignments(text):
     found = []
     for block in re.findall(r'```python\n(.*?)```', text, re.S):
         for statement in re.split(r'^(?=\w+ = )', block, flags=re.M):
-            if statement.startswith('model'):
+            if statement.startswith('model') and '_base_' not in statement:
                 scope = {}
                 exec(statement, scope)
                 found.append(scope['model'])
@@ -39,13 +40,20 @@ def test_the_variations_build_and_step(base, batch):
     models = assignments(VARIATIONS)
     assert len(models) >= 4
     for changes in models:
-        for term in (changes.get('terms') or {}).values():
-            if term and 'connector' in term:  # the README's widths are those of another pair
-                term['connector'].update(in_channels=6, out_channels=8)
         model = MODELS.build({**base, **changes})
         losses = model.train()(*batch(), mode='loss')
         assert all(torch.isfinite(value) for value in losses.values())
         assert ('loss_hint' in losses) == ('hint' in (changes.get('terms') or {}))
+
+
+def test_a_method_beside_shake(base, batch, tmp_path):
+    """The README's config that joins a student's run with a file of terms."""
+    (example,) = (block for block in re.findall(r'```python\n(.*?)```', VARIATIONS, re.S) if '_base_/methods' in block)
+    (tmp_path / 'my_student.py').write_text(f'model = {base["student"]}\n')
+    (tmp_path / 'my_shake.py').write_text(example)
+    model = Config.fromfile(tmp_path / 'my_shake.py').model
+    losses = MODELS.build({**model, 'teachers': base['teachers']}).train()(*batch(), mode='loss')
+    assert {'loss_fitnets', 'loss_proxy_from_teacher', 'student.loss'} <= losses.keys()
 
 
 def test_files_that_it_names_exist():
