@@ -12,4 +12,4 @@ model = dict(
     ],
 )
 train_cfg = _base_.with_init.train_cfg
-param_scheduler = _base_.with_init.param_scheduler
+param_scheduler = _base_.with_init.slow_param_scheduler

@@ -15,7 +15,7 @@ with_init = dict(
     until=3,
     train_cfg=dict(max_epochs=23, val_interval=5, dynamic_intervals=[(21, 1)]),
     param_scheduler=dict(type='MultiStepLR', begin=3, milestones=[12, 16, 18], gamma=0.1, by_epoch=True),
-    # FT's paraphraser learns at a fifth of the rate of ResNet and WRN students. (`end` is one more than the epochs:
+    # FT's paraphraser learns at a fifth of the rate, but for VGG students. (`end` is one more than the epochs:
     # mmengine's ConstantLR gives the rate back in the last epoch before it.)
     slow_param_scheduler=[
         dict(type='ConstantLR', factor=0.2, begin=0, end=4, by_epoch=True),
