@@ -8,7 +8,6 @@ import argparse
 import json
 import os.path as osp
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from shake_mm import compat
 from shake_mm.analysis import Stat, difference, over_seeds, read_run, step_time
 from shake_mm.analysis.curves import draw_comparison
 from shake_mm.analysis.progress import Display
-from shake_mm.analysis.runs import Run, RunFailed, train_all
+from shake_mm.analysis.runs import Run, RunFailed, sigterm_interrupts, train_all
 from shake_mm.analysis.scalars import Scalars
 from shake_mm.errors import UsageError
 from shake_mm.export import export_student
@@ -198,21 +197,15 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool and return its exit status."""
     args, console = parse_args(argv), Console()
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
     try:
-        demonstrate(args, console)
+        with sigterm_interrupts():
+            demonstrate(args, console)
     except KeyboardInterrupt:
         print('interrupted: all trainings were stopped, the finished ones are kept', file=sys.stderr)
         return 130
     except (RunFailed, UsageError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     return 0
 
 
