@@ -8,10 +8,12 @@ import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
+from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from shake_mm import cli
+from shake_mm.engine import Distiller
 from shake_mm.errors import UsageError
 
 
@@ -30,6 +32,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
     parser.add_argument('--no-pin-memory', action='store_true', help='disable pin_memory in the dataloader')
     parser.add_argument('--tta', action='store_true', help="test-time augmentation by the config's tta_model")
+    parser.add_argument('--member', help='evaluate another member of a distiller: teacher0, proxy0, …')
     cli.add_common_arguments(parser)
     cli.add_launcher_arguments(parser)
     return parser.parse_args(argv)
@@ -80,6 +83,11 @@ def test(args: argparse.Namespace) -> None:
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if dump_predictions:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    if args.member is not None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not isinstance(model, Distiller):
+            raise UsageError(f'--member needs the config of a distiller, but {args.config} has none')
+        model.let_speak(args.member)
     metrics = runner.test()
     if args.out is not None and args.out_item == 'metrics' and is_main_process():
         mmengine.dump(metrics, args.out)

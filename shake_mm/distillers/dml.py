@@ -41,7 +41,7 @@ class DML(Distiller):
         terms: Mapping | None = None,
         **kwargs: Any,
     ) -> None:
-        kl = {'type': 'KLDivLoss', 'tau': tau}
+        kl = {'tau': tau}
         student_tap, teacher_tap = 'student.logits', 'teacher*.logits'
         defaults = {
             'task': {'of': 'student'},

@@ -44,7 +44,7 @@ class KD(Distiller):
             'student_from_teacher': {
                 'of': 'student.logits',
                 'to': 'teacher*.logits',
-                'loss': {'type': 'KLDivLoss', 'tau': tau},
+                'loss': {'tau': tau},
                 'weight': lam,
                 'weighting': weighting,
             },

@@ -41,19 +41,20 @@ class SHAKE(Distiller):
         terms: Mapping | None = None,
         **kwargs: Any,
     ) -> None:
-        kl = {'type': 'KLDivLoss', 'tau': tau}
         student_tap, proxy_tap, teacher_tap = 'student.logits', 'proxy*.logits', 'teacher*.logits'
+        # The task's divergence of logits; where a detector's weighs positions, the teacher tells which.
+        kl = {'loss': {'tau': tau}, **({'reference': teacher_tap} if teachers else {})}
         defaults = {
             'task': {'of': 'student'},
             'student_from_proxy': {
                 'of': student_tap,
                 'to': proxy_tap,
-                'loss': kl,
                 'weight': lam,
                 'weighting': weighting,
+                **kl,
             },
-            'proxy_from_teacher': {'of': proxy_tap, 'to': teacher_tap, 'loss': kl},
-            'proxy_from_student': {'of': proxy_tap, 'to': student_tap, 'loss': kl, 'weight': lam},
+            'proxy_from_teacher': {'of': proxy_tap, 'to': teacher_tap, **kl},
+            'proxy_from_student': {'of': proxy_tap, 'to': student_tap, 'weight': lam, **kl},
         }
         proxies = {'type': 'ShadowHead'} if proxies is None else proxies
         super().__init__(student, teachers, proxies, merge_terms(defaults, terms), **kwargs)

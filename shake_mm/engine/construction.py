@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..registry import build_part
 from .dry_run import BATCH, facts_of, run_members, try_out
-from .expand import Expanded, expand_terms
-from .taps import Taps, listed
+from .expand import SIDES, Expanded, expand_terms
+from .taps import Taps, levels_of, listed
 from .terms import Term
 
 if TYPE_CHECKING:
     from .distiller import Distiller
 
-DEFAULT_SIZE = 32
 TERM_KEYS = (*list(inspect.signature(Term).parameters)[1:], 'weighting', 'level_decay')
 
 
@@ -62,26 +61,32 @@ def build_objective(
     networks = model.networks
     number = len(networks) - 1
     configs = [proxies] * number if isinstance(proxies, dict) else list(proxies or ())
-    built = ModuleDict({f'proxy{i}': _build_proxy(model, config) for i, config in enumerate(configs)})
     aliases = {name: {**model.task.aliases(network), **model.specs[name].taps} for name, network in networks.items()}
-    taps = Taps({**networks, **built}, aliases)
-
-    counts = {'teacher': number, 'proxy': len(built)}
-    levels = {name: taps.levels(name) for name in networks}
+    counts = {'teacher': number, 'proxy': len(configs)}
+    levels = {name: levels_of(own) for name, own in aliases.items()}
     expanded = expand_terms(_checked(terms or {'task': {'of': 'student'}}), counts, levels)
     _check_own_losses(expanded, ('student', *model.peers))
+    _check_logits(model, expanded, networks)
+
+    built = ModuleDict({f'proxy{i}': _build_proxy(model, config) for i, config in enumerate(configs)})
+    taps = Taps({**networks, **built}, aliases)
     sources = {f'{name}.logits': proxy.source for name, proxy in built.items()}
     shared = {f'connectors.{name}': dict(config) for name, config in (connectors or {}).items() if config is not None}
     sources |= {tap: _popped_source(tap, config) for tap, config in shared.items()}
     read = [tap for term in expanded.values() if 'to' in term.config for tap in _taps_of(term.config)]
     for tap in sources:
         taps.declare(tap)
-    for tap in (*(f'{name}.logits' for name in networks), *(t for s in sources.values() for t in listed(s)), *read):
+    derived = [tap for source in sources.values() for tap in listed(source)]
+    evaluated = [f'{name}.logits' for name in networks] if model.task.compares_members else []
+    for tap in (*evaluated, *derived, *read, *model.task.guides):
         taps.request(tap)
+
+    def run(network: nn.Module, inputs: Tensor) -> None:
+        model.task.follow(network, model.task.run(network, inputs), taps)
 
     with taps.recording():
         # Where every loss is a member's own there is nothing to fit.
-        taps.unknown = run_members(networks, model.task.run, _input_sizes(model)) if read else set(networks)
+        taps.unknown = run_members(networks, run, _input_sizes(model)) if read else set(networks)
         for name, proxy in built.items():
             taps.put(f'{name}.logits', try_out(name, proxy, taps.raw(proxy.source)))
         modules = ModuleDict()
@@ -89,7 +94,7 @@ def build_objective(
             source, name = taps.value(sources[tap]), tap.removeprefix('connectors.')
             modules[name] = build_part(config, facts_of(source, None, model.num_samples), tap)
             taps.put(tap, try_out(tap, modules[name], source))
-        fitted = {name: _build_term(name, term.config, taps, model.num_samples) for name, term in expanded.items()}
+        fitted = {name: _build_term(model, name, term.config, taps) for name, term in expanded.items()}
     taps.unknown = set()
     origins = {name: term.origin for name, term in expanded.items()}
     return Objective(built, modules, ModuleDict(fitted), taps, sources, origins)
@@ -108,7 +113,7 @@ def _checked(terms: Mapping[str, dict | None]) -> Mapping[str, dict | None]:
 
 def _build_proxy(model: 'Distiller', config: dict | nn.Module) -> nn.Module:
     if isinstance(config, dict):
-        head = config.get('head') or model.task.branch(model.specs['student'].config)
+        head = config.get('head') or model.task.branch(model.student, model.specs['student'].config)
         config = {'source': model.task.shadow_source, **config, 'head': head}
     return build_part(config)
 
@@ -120,6 +125,13 @@ def _check_own_losses(expanded: Mapping[str, Expanded], learners: Sequence[str])
             raise UsageError(f"terms.{name}: '{of}' has no loss of its own, only the student and trained members have.")
 
 
+def _check_logits(model: 'Distiller', expanded: Mapping[str, Expanded], networks: Mapping[str, nn.Module]) -> None:
+    read = {tap for term in expanded.values() if 'to' in term.config for tap in _taps_of(term.config)}
+    if any(tap.partition('.')[2].startswith('logits') for tap in read):
+        others = {name: networks[name] for name in networks if name != 'student' and f'{name}.logits' in read}
+        model.task.check_logits(model.student, others)
+
+
 def _popped_source(tap: str, config: dict) -> str | list[str]:
     if 'source' not in config:
         raise UsageError(f"{tap}: 'source' is missing: name the tap that it reads, e.g. source='student.f2'.")
@@ -127,16 +139,18 @@ def _popped_source(tap: str, config: dict) -> str | list[str]:
 
 
 def _taps_of(config: dict) -> list[str]:
-    return [*listed(config['of']), *listed(config['to'])]
+    return [tap for side in SIDES if config.get(side) is not None for tap in listed(config[side])]
 
 
-def _build_term(name: str, config: dict, taps: Taps, num_samples: int | None) -> Term:
+def _build_term(model: 'Distiller', name: str, config: dict, taps: Taps) -> Term:
     """Build a term whose connectors and loss fit the shapes of its taps, and try them out."""
     if config.get('loss') is None or 'to' not in config:
         return Term(name, **config)
+    if isinstance(config['loss'], Mapping) and 'type' not in config['loss']:
+        config = {**config, 'loss': model.task.divergence(model.student, config['loss'])}
 
     def build(key: str, learner: Any, target: Any) -> nn.Module:
-        return build_part(config[key], facts_of(learner, target, num_samples), f'terms.{name}.{key}')
+        return build_part(config[key], facts_of(learner, target, model.num_samples), f'terms.{name}.{key}')
 
     learner, target = taps.value(config['of']), taps.value(config['to'])
     parts: dict[str, nn.Module] = {}
@@ -158,6 +172,7 @@ def _field(name: str) -> Tensor | None:
 
 
 def _input_sizes(model: 'Distiller') -> dict[str, Sequence[int]]:
-    size = model.input_size or getattr(getattr(model.student, 'backbone', None), 'img_size', None) or DEFAULT_SIZE
+    size = model.input_size or getattr(getattr(model.student, 'backbone', None), 'img_size', None)
+    size = size or model.task.input_size
     size = (size, size) if isinstance(size, int) else tuple(size)
     return {name: model.specs[name].resize or size for name in model.networks}

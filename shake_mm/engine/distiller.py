@@ -36,11 +36,13 @@ class _Plan(NamedTuple):
         terms (tuple[str]): The active terms.
         needed (set[str]): Members and derived taps that they read, directly or through one another.
         labelled (set[str]): Members whose own losses count.
+        followed (set[str]): Members whose pass goes on after the student's, see :class:`Task`.
     """
 
     terms: tuple[str, ...]
     needed: set[str]
     labelled: set[str]
+    followed: set[str]
 
 
 @MODELS.register_module()
@@ -121,6 +123,7 @@ class Distiller(BaseModel):
         if len(self.stages) == 1:
             self.enter_stage(0)
         self.evaluation: Evaluation | None = None
+        self.speaker = 'student'
 
     # ------------------------------------------------------------------------------------------------ the step
 
@@ -134,25 +137,29 @@ class Distiller(BaseModel):
         """
         if mode == 'loss':
             return self.loss(inputs, data_samples)
+        if mode == 'predict' and self.speaker != 'student':
+            return self._predict_as(self.speaker, inputs, data_samples)
         return self.student(inputs, data_samples, mode=mode)
 
     def loss(self, inputs: Tensor, data_samples: list | None) -> dict[str, Tensor]:
         """The weighted terms of the current stage, by log name."""
         if self._plan is None:
             raise UsageError("stages: several stages need dict(type='shake_mm.StageHook') in `custom_hooks`.")
-        names, needed, labelled = self._plan
+        names, needed, labelled, followed = self._plan
         with self.taps.recording() as taps:
             # Frozen teachers first: what their layers allocate is free again before the student keeps its activations.
-            for name, teacher in self._frozen.items():
-                if name in needed:
-                    teacher(inputs)
+            frozen = [name for name in self._frozen if name in needed]
+            sized = data_samples if self.task.pads else None
+            passed = {name: self._frozen[name](inputs, sized) for name in frozen}
             own: dict[str, dict[str, Tensor]] = {}
             for name, network in (('student', self.student), *self.peers.items()):
-                view = self.views[name] if name in self.views else _same
+                view = self.views[name](inputs, sized) if name in self.views else inputs
                 if name in labelled:
-                    own[name] = self.task.learn(network, view(inputs), data_samples)
+                    own[name] = self.task.learn(network, view, data_samples)
                 elif name in needed:
-                    self.task.run(network, view(inputs))
+                    self.task.follow(network, self.task.run(network, view), taps)
+            for name in followed.intersection(frozen):
+                self._frozen[name].follow(passed[name], taps)
             self._derive(taps, needed)
             field = cache(lambda name: self.task.field(data_samples, name))
             losses: dict[str, Tensor] = {}
@@ -170,6 +177,41 @@ class Distiller(BaseModel):
 
     # ------------------------------------------------------------------------------------------------ evaluation
 
+    def let_speak(self, member: str) -> None:
+        """Let ``mode='predict'`` give another member's predictions: a proxy's are the student's with its own classes.
+
+        Raises:
+            UsageError: If there is no such member.
+        """
+        known = (*self.networks, *self.proxies)
+        if member not in known:
+            raise UsageError(f"member '{member}' does not exist: the members are {', '.join(known)}.")
+        self.speaker = member
+
+    def _predict_as(self, member: str, inputs: Tensor, data_samples: list | None) -> Any:
+        if member in self._frozen:
+            return self._frozen[member].predict(inputs, data_samples)
+        if member in self.peers:
+            view = self.views[member](inputs, data_samples if self.task.pads else None)
+            return self.peers[member](view, data_samples, mode='predict')
+        proxy, heads = self.proxies[member], self.task.heads(self.student)
+
+        def answer(stage: int, output: Any) -> Any:
+            # a cascade asks stage by stage: what the later ones read is not there yet
+            logits = proxy(taps.raw(proxy.source)) if len(heads) == 1 else proxy.answer(stage, taps)
+            return (logits, *output[1:]) if isinstance(output, tuple) else logits
+
+        handles = [
+            head.register_forward_hook(lambda module, args, output, stage=stage: answer(stage, output))
+            for stage, head in enumerate(heads)
+        ]
+        try:
+            with self.taps.recording() as taps:
+                return self.student(inputs, data_samples, mode='predict')
+        finally:
+            for handle in handles:
+                handle.remove()
+
     def val_step(self, data: Any) -> list:
         """The student's predictions; with every member's logits where :attr:`evaluation` asks for them."""
         data = self.data_preprocessor(data, False)
@@ -185,7 +227,7 @@ class Distiller(BaseModel):
             key, cache = self.evaluation
             for name, teacher in self._frozen.items():
                 if (*key, name) not in cache:
-                    teacher(data['inputs'])
+                    teacher.follow(teacher(data['inputs']), taps)
                     cache[(*key, name)] = taps.tensor(f'{name}.logits').cpu()
                 logits[name] = cache[(*key, name)]
             self.task.attach(samples, logits)
@@ -219,15 +261,19 @@ class Distiller(BaseModel):
         terms = [self.terms[name] for name in names]
         waiting = [tap for term in terms for tap in term.taps]
         needed: set[str] = set()
+        followed: set[str] = set()
         while waiting:
-            name = TapName.parse(waiting.pop())
+            name = TapName.parse(text := waiting.pop())
             tap = f'{name.member}.{name.path}'
             if tap in self._sources:
                 needed.add(tap)
                 waiting.extend(listed(self._sources[tap]))
             else:
                 needed.add(name.member)
-        return _Plan(tuple(names), needed, {term.of for term in terms if not term.taps})
+                layers = [layer.partition('.')[2] for layer in self.taps.layers(text)]
+                if not all(layer.startswith(self.task.trunk) for layer in layers):
+                    followed.add(name.member)
+        return _Plan(tuple(names), needed, {term.of for term in terms if not term.taps}, followed)
 
     def train(self, mode: bool = True) -> 'Distiller':
         """As always, but what is not trained of peers and connectors stays in evaluation mode, as frozen teachers."""
@@ -239,6 +285,16 @@ class Distiller(BaseModel):
         return self
 
     # ------------------------------------------------------------------------------------------------ module plumbing
+
+    def __getattr__(self, name: str) -> Any:
+        """The student's attribute where this has none: hooks that reach into the model find its ``bbox_head``, say."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            student = self.__dict__.get('_modules', {}).get('student')
+            if student is None or name.startswith('_') or not hasattr(student, name):
+                raise
+            return getattr(student, name)
 
     def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> 'Distiller':
         for teacher in self._frozen.values():
@@ -285,6 +341,7 @@ class Distiller(BaseModel):
             )
         if spec.checkpoint is not None:
             self._load(network, spec)
+        self.task.check(self.student, network, spec)
         view = TeacherView(self.data_preprocessor, network.data_preprocessor, spec.resize)
         self.specs[spec.name] = spec
         if spec.trainable:
@@ -294,7 +351,7 @@ class Distiller(BaseModel):
             raise UsageError(
                 f'{spec.name}: a frozen teacher needs trained weights: give `checkpoint`, or `trainable=True`.'
             )
-        self._frozen[spec.name] = FrozenMember(network, view, self.task.run)
+        self._frozen[spec.name] = FrozenMember(network, view, self.task)
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -308,7 +365,3 @@ class Distiller(BaseModel):
 
 def _as_list(teachers: Sequence[Any] | dict | str | nn.Module) -> Sequence[Any]:
     return [teachers] if isinstance(teachers, (dict, str, nn.Module)) else list(teachers)
-
-
-def _same(inputs: Tensor) -> Tensor:
-    return inputs

@@ -8,6 +8,7 @@ from ..errors import UsageError
 
 LEVEL = re.compile(r'\.f\*(?=$|[.:\[])')
 """The part of a tap that stands for all stages of a network."""
+SIDES = ('of', 'to', 'reference')
 
 
 class Expanded(NamedTuple):
@@ -76,7 +77,7 @@ def _over_members(name: str, config: dict, counts: Mapping[str, int]) -> list[tu
     weighting = config.pop('weighting', 'sum')
     if weighting not in ('sum', 'mean'):
         raise UsageError(f"terms.{name}.weighting is '{weighting}': use 'mean' or 'sum'.")
-    kinds = [kind for kind in counts for side in ('of', 'to') if f'{kind}*' in str(config.get(side))]
+    kinds = [kind for kind in counts for side in SIDES if f'{kind}*' in str(config.get(side))]
     if not kinds:
         return [('', config)]
     number = counts[kinds[0]]
@@ -133,7 +134,7 @@ def _levels_of(name: str, tap: str, levels: Mapping[str, Sequence[str]]) -> list
 
 
 def _with_taps(config: dict, change: Any) -> dict:
-    sides = {side: config[side] for side in ('of', 'to') if config.get(side)}
+    sides = {side: config[side] for side in SIDES if config.get(side)}
     return {
         **config,
         **{side: change(tap) if isinstance(tap, str) else [change(t) for t in tap] for side, tap in sides.items()},

@@ -2,9 +2,12 @@
 
 A tap is written ``member.path``, where ``path`` is an alias of the network (``logits``, ``feats``, ``pool``; ``f1`` to
 ``fm`` for the outputs of its stages, ``f1.preact`` before their activation) or the dotted name of a layer, optionally
-followed by ``:input`` (what the layer receives instead of what it returns) and by ``[i]`` (one element of a tuple)::
+followed by ``:input`` (what the layer receives instead of what it returns; ``:inputs`` for all its arguments) and by
+``[i]`` (one element of a tuple or list, again and again)::
 
     student.logits    student.f2    teacher0.backbone.layer3    student.head:input    student.backbone[1]
+
+An alias may stand for several taps, as the logits of a detector do: one for each level of its pyramid.
 """
 
 import difflib
@@ -17,16 +20,18 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 
-_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<input>:input)?(\[(?P<index>-?\d+)\])?$')
+_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?)?(?P<indices>(\[-?\d+\])*)$')
+
+Alias = str | tuple[str, ...]
 
 
 class TapName(NamedTuple):
-    """A parsed tap: which ``member``, which layer, its input or output, which element of a tuple."""
+    """A parsed tap: which ``member``, which layer, its output (``''``) or ``side`` ``:input(s)``, which elements."""
 
     member: str
     path: str
-    input: bool
-    index: int | None
+    side: str
+    indices: tuple[int, ...]
 
     @classmethod
     def parse(cls, text: str) -> 'TapName':
@@ -36,22 +41,22 @@ class TapName(NamedTuple):
             raise UsageError(
                 f"tap '{text}' is not of the form 'member.layer', 'member.layer:input' or 'member.layer[i]'."
             )
-        index = match['index']
-        return cls(match['member'], match['path'], bool(match['input']), None if index is None else int(index))
+        indices = tuple(int(index) for index in re.findall(r'-?\d+', match['indices']))
+        return cls(match['member'], match['path'], match['side'] or '', indices)
 
 
 class _Recorder:
     """Forward hook of one layer; keeps copies, because a later in-place layer may overwrite what it saw."""
 
-    def __init__(self, text: str, of_input: bool) -> None:
-        self.text = text
-        self.of_input = of_input
+    def __init__(self, text: str, side: str, indices: Sequence[int]) -> None:
+        self.text, self.side, self.indices = text, side, indices
         self.active = False
         self.values: list[Any] = []
 
     def __call__(self, module: nn.Module, args: tuple, output: Any) -> None:
         if self.active:
-            self.values.append(_copy(args[0] if self.of_input else output))
+            seen = output if not self.side else args if self.side == ':inputs' else args[0]
+            self.values.append(_copy(_element(seen, self.indices)))
 
     def value(self) -> Any:
         if len(self.values) != 1:
@@ -70,16 +75,17 @@ class Taps:
 
     Args:
         members (dict): Networks by name. Not kept beyond construction as anything but references.
-        aliases (dict): Tap aliases by member, e.g. ``{'student': {'logits': 'head', 'f1': 'backbone.layer1'}}``.
+        aliases (dict): Tap aliases by member, e.g. ``{'student': {'logits': 'head', 'f1': 'backbone.layer1'}}``; a
+            tuple stands for several taps.
     """
 
-    def __init__(self, members: Mapping[str, nn.Module], aliases: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, members: Mapping[str, nn.Module], aliases: Mapping[str, Mapping[str, Alias]]) -> None:
         self._members = dict(members)
         self._aliases = {member: _with_last_level(own) for member, own in aliases.items()}
-        self._recorders: dict[str, _Recorder] = {}
+        self._recorders: dict[TapName, _Recorder] = {}
         self._computed: dict[str, Any] = {}
         self._virtual: set[str] = set()
-        self.unknown: set[str] = set()  # members that a dry run could not run: their taps are None
+        self.unknown: set[str] = set()  # members that a dry run could not run to the end: taps it missed are None
 
     def declare(self, name: str) -> None:
         """Announce a tap that the engine fills itself by :meth:`put` (a proxy's logits)."""
@@ -92,44 +98,37 @@ class Taps:
             UsageError: If the member or the layer does not exist; the nearest names are suggested.
         """
         if not self._is_virtual(TapName.parse(text)):
-            self._recorder(self._resolve(text), text)
+            for name in self._resolve(text):
+                self._recorder(name, text)
 
     def put(self, name: str, value: Any) -> None:
         """Set a declared tap for the current step."""
         self._computed[name] = value
 
     def raw(self, text: str) -> Any:
-        """What the layer produced in this step: a tensor, or the tuple of levels that OpenMMLab's parts exchange."""
+        """What the layer produced in this step: a tensor, or the tuple of levels that OpenMMLab's parts exchange.
+
+        A list of those for an alias that stands for several taps.
+        """
         name = TapName.parse(text)
         if self._is_virtual(name):
-            value = self._computed[f'{name.member}.{name.path}']
-        else:
-            name = self._resolve(text)
-            value = None if name.member in self.unknown else self._recorder(name, text).value()
-        return value if name.index is None or value is None else value[name.index]
+            return _element(self._computed[f'{name.member}.{name.path}'], name.indices)
+        values = [self._recorded(name, text) for name in self._resolve(text)]
+        return values if self._is_several(name) else values[0]
 
-    def tensor(self, text: str) -> Tensor:
-        """As :meth:`raw`, a tuple of levels reduced to its last one."""
-        value = self.raw(text)
-        while isinstance(value, (tuple, list)):
-            value = value[-1]
-        return value
+    def tensor(self, text: str) -> Tensor | list[Tensor]:
+        """As :meth:`raw`, a tuple of levels reduced to its last one; a list stays a list."""
+        return _last(self.raw(text))
 
     def value(self, tap: str | Sequence[str]) -> Tensor | list[Tensor]:
         """:meth:`tensor` of one tap, or a list of those of several."""
         return self.tensor(tap) if isinstance(tap, str) else [self.tensor(item) for item in tap]
 
-    def levels(self, member: str) -> list[str]:
-        """Names ``f1`` to ``fm`` of the stages of a member that states them."""
-        return _levels(self._aliases.get(member, {}))
-
-    def layer(self, text: str) -> str:
-        """The layer behind a tap, as ``member.layer``; a tap that the engine fills is its own."""
-        name = TapName.parse(text)
-        if self._is_virtual(name):
-            return text
-        name = self._resolve(text)
-        return f'{name.member}.{name.path}' + (':input' if name.input else '')
+    def layers(self, text: str) -> list[str]:
+        """The layers behind a tap, as ``member.layer``; a tap that the engine fills is its own."""
+        if self._is_virtual(TapName.parse(text)):
+            return [text]
+        return [f'{name.member}.{name.path}{name.side}' for name in self._resolve(text)]
 
     @contextmanager
     def recording(self) -> Iterator['Taps']:
@@ -147,23 +146,30 @@ class Taps:
     def _is_virtual(self, name: TapName) -> bool:
         return f'{name.member}.{name.path}' in self._virtual
 
-    def _resolve(self, text: str) -> TapName:
+    def _is_several(self, name: TapName) -> bool:
+        return not name.indices and isinstance(self._aliases.get(name.member, {}).get(name.path), tuple)
+
+    def _resolve(self, text: str) -> list[TapName]:
         name = TapName.parse(text)
         alias = self._aliases.get(name.member, {}).get(name.path)
         if alias is None:
-            return name
-        target = TapName.parse(f'{name.member}.{alias}')
-        return target._replace(
-            input=target.input or name.input, index=target.index if name.index is None else name.index
-        )
+            return [name]
+        indices = name.indices
+        if isinstance(alias, tuple) and indices:
+            alias, indices = alias[indices[0]], indices[1:]
+        targets = [TapName.parse(f'{name.member}.{path}') for path in ([alias] if isinstance(alias, str) else alias)]
+        return [t._replace(side=t.side or name.side, indices=t.indices + indices) for t in targets]
 
     def _recorder(self, name: TapName, text: str) -> _Recorder:
-        key = f'{name.member}.{name.path}' + (':input' if name.input else '')
-        if key not in self._recorders:
-            recorder = _Recorder(text, name.input)
+        if name not in self._recorders:
+            recorder = _Recorder(text, name.side, name.indices)
             self._layer(name, text).register_forward_hook(recorder)
-            self._recorders[key] = recorder
-        return self._recorders[key]
+            self._recorders[name] = recorder
+        return self._recorders[name]
+
+    def _recorded(self, name: TapName, text: str) -> Any:
+        recorder = self._recorder(name, text)
+        return None if name.member in self.unknown and not recorder.values else recorder.value()
 
     def _layer(self, name: TapName, text: str) -> nn.Module:
         if name.member not in self._members:
@@ -183,13 +189,14 @@ def listed(taps: str | Sequence[str]) -> list[str]:
     return [taps] if isinstance(taps, str) else list(taps)
 
 
-def _levels(aliases: Mapping[str, str]) -> list[str]:
+def levels_of(aliases: Mapping[str, Alias]) -> list[str]:
+    """Names ``f1`` to ``fm`` of the stages of a member that states them."""
     return sorted((name for name in aliases if re.fullmatch(r'f[1-9]\d*', name)), key=lambda name: int(name[1:]))
 
 
-def _with_last_level(aliases: Mapping[str, str]) -> dict[str, str]:
+def _with_last_level(aliases: Mapping[str, Alias]) -> dict[str, Alias]:
     """``fm`` names the last stage, whatever its number."""
-    for last in _levels(aliases)[-1:]:
+    for last in levels_of(aliases)[-1:]:
         ends = {f'fm{end}': aliases[f'{last}{end}'] for end in ('', '.preact') if f'{last}{end}' in aliases}
         return {**aliases, **ends}
     return dict(aliases)
@@ -201,3 +208,15 @@ def _copy(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return type(value)(_copy(item) for item in value)
     return value
+
+
+def _element(value: Any, indices: Sequence[int]) -> Any:
+    for index in indices:
+        value = None if value is None else value[index]
+    return value
+
+
+def _last(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_last(item) for item in value]
+    return _last(value[-1]) if isinstance(value, tuple) else value

@@ -34,6 +34,8 @@ class Term(BaseModule):
         warmup (int): Epochs over which the weight rises linearly to its value. Defaults to 0.
         connector (dict | nn.Module, optional): A registered module applied to ``of`` first, trained with the student.
         to_connector (dict | nn.Module, optional): One applied to the detached ``to``, likewise trained.
+        reference (str, optional): Tap from which a loss that takes a ``reference`` weighs positions (a detector's
+            teacher, whose confidence tells objects from background); the others ignore it. Detached.
 
     Raises:
         UsageError: If ``weight`` is negative, or only one of ``loss`` and ``to`` is given.
@@ -49,6 +51,7 @@ class Term(BaseModule):
         warmup: int = 0,
         connector: dict | nn.Module | None = None,
         to_connector: dict | nn.Module | None = None,
+        reference: str | None = None,
     ) -> None:
         super().__init__()
         if not weight >= 0:
@@ -59,11 +62,12 @@ class Term(BaseModule):
         self.factor = None if warmup else 1.0  # of the warm-up; StageHook sets it
         self.loss, self.connector, self.to_connector = (build_part(part) for part in (loss, connector, to_connector))
         self.fields = () if self.loss is None else fields_of(self.loss)
+        self.reference = reference if self.loss is not None and takes_reference(self.loss) else None
 
     @property
     def taps(self) -> tuple[str, ...]:
         """The taps that must be recorded for this term."""
-        return () if self.loss is None else (*listed(self.of), *listed(self.to))
+        return () if self.loss is None else (*listed(self.of), *listed(self.to), *listed(self.reference or []))
 
     def forward(self, taps: Taps, own: Mapping[str, Losses], field: Callable[[str], Tensor]) -> Losses:
         """Evaluate the term.
@@ -86,13 +90,19 @@ class Term(BaseModule):
             learner = self.connector(learner)
         if self.to_connector is not None:
             target = self.to_connector(target)
-        return {f'loss_{self.name}': weight * self.loss(learner, target, *map(field, self.fields))}
+        extra = {} if self.reference is None else {'reference': _detached(taps.value(self.reference))}
+        return {f'loss_{self.name}': weight * self.loss(learner, target, *map(field, self.fields), **extra)}
 
 
 def fields_of(loss: nn.Module) -> tuple[str, ...]:
     """Names of the facts of a batch that a loss asks for: what its ``forward`` requires beyond two features."""
     parameters = list(inspect.signature(loss.forward).parameters.values())[2:]
     return tuple(p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD)
+
+
+def takes_reference(loss: nn.Module) -> bool:
+    """Whether a loss weighs positions by a third tap."""
+    return 'reference' in inspect.signature(loss.forward).parameters
 
 
 def merge_terms(defaults: Mapping[str, dict], changes: Mapping[str, dict | None] | None) -> dict[str, dict | None]:
@@ -106,7 +116,7 @@ def merge_terms(defaults: Mapping[str, dict], changes: Mapping[str, dict | None]
 
 
 def _detached(value: Any) -> Any:
-    return [item.detach() for item in value] if isinstance(value, list) else value.detach()
+    return [_detached(item) for item in value] if isinstance(value, list) else value.detach()
 
 
 def _scaled(losses: Losses, weight: float) -> Losses:

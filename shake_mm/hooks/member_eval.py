@@ -18,6 +18,8 @@ class MemberEvalHook(Hook):
     The frozen teachers' logits are computed in the first pass over a data loader and kept on the CPU for the later
     ones, so that a teacher is evaluated once a run. Validation and test data must therefore not be shuffled or
     augmented at random.
+
+    Detectors are not compared so, and evaluated as always; ``tools/test.py --member`` measures another member.
     """
 
     def __init__(self) -> None:
@@ -48,13 +50,14 @@ class MemberEvalHook(Hook):
         self._model(runner).evaluation = None
 
     def _prepare(self, runner: Any, evaluator: Any) -> None:
-        if not any(isinstance(metric, MemberMetric) for metric in evaluator.metrics):
+        if self._model(runner).task.compares_members and not any(isinstance(metric, MemberMetric) for metric in evaluator.metrics):
             metric = MemberMetric()
             metric.dataset_meta = evaluator.dataset_meta
             evaluator.metrics.append(metric)
 
     def _ask(self, runner: Any, key: tuple) -> None:
-        self._model(runner).evaluation = Evaluation(key, self._cache)
+        if self._model(runner).task.compares_members:
+            self._model(runner).evaluation = Evaluation(key, self._cache)
 
     @staticmethod
     def _model(runner: Any) -> Distiller:

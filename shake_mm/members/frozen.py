@@ -1,10 +1,13 @@
 """A frozen teacher."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from ..engine import Taps
+    from ..tasks import Task
 
 
 class FrozenMember(nn.Module):
@@ -15,14 +18,14 @@ class FrozenMember(nn.Module):
     Args:
         network (nn.Module): The trained network.
         view (nn.Module): Maps the student's batch to this network's, see :class:`TeacherView`.
-        run (callable): How the task runs a network without labels, ``run(network, inputs)``.
+        task (Task): How such a network runs.
     """
 
-    def __init__(self, network: nn.Module, view: nn.Module, run: Callable[[nn.Module, Tensor], Any]) -> None:
+    def __init__(self, network: nn.Module, view: nn.Module, task: 'Task') -> None:
         super().__init__()
         self.network = network.requires_grad_(False)
         self.view = view
-        self._run = run
+        self._task = task
         self.eval()
 
     def train(self, mode: bool = True) -> 'FrozenMember':
@@ -30,6 +33,17 @@ class FrozenMember(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, inputs: Tensor) -> Any:
+    def forward(self, inputs: Tensor, data_samples: list | None = None) -> Any:
         """Run the network on the student's batch; its taps record what it computes."""
-        return self._run(self.network, self.view(inputs))
+        return self._task.run(self.network, self.view(inputs, data_samples))
+
+    @torch.no_grad()
+    def follow(self, passed: Any, taps: 'Taps') -> None:
+        """Complete the pass, see :meth:`Task.follow`."""
+        self._task.follow(self.network, passed, taps)
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, data_samples: list | None) -> Any:
+        """The network's own predictions for the student's batch."""
+        view = self.view(inputs, data_samples if self._task.pads else None)
+        return self.network(view, data_samples, mode='predict')

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from torch import nn
 
 from ..errors import UsageError
@@ -71,7 +71,9 @@ class MemberSpec:
 
     def build(self) -> nn.Module:
         """Build the network, without loading weights."""
-        return self.model if isinstance(self.model, nn.Module) else MODELS.build(copy.deepcopy(self.model))
+        if isinstance(self.model, nn.Module):
+            return self.model
+        return MODELS.build(ConfigDict(copy.deepcopy(self.model)))  # mmdet reads its settings as attributes
 
     @property
     def config(self) -> dict | None:

@@ -1,5 +1,7 @@
 """The view that a teacher gets: the student's, drawn once, re-normalised and resized at most."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -32,11 +34,13 @@ class TeacherView(nn.Module):
         self.register_buffer('scale', scale, persistent=False)
         self.register_buffer('shift', shift, persistent=False)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, data_samples: list | None = None) -> Tensor:
         """Map a batch.
 
         Args:
             inputs (Tensor): The student's batch, shape (N, C, H, W).
+            data_samples (list, optional): Its samples; where pictures of several sizes are padded to one, their
+                ``img_shape`` tells the picture from the padding, which stays what it is.
 
         Returns:
             Tensor: Shape (N, C, H, W), or (N, C) + ``resize``.
@@ -44,10 +48,17 @@ class TeacherView(nn.Module):
         if self.flip:
             inputs = inputs.flip(1)
         if not self.identity:
-            inputs = inputs * self.scale + self.shift
+            inputs = self._pad(inputs * self.scale + self.shift, inputs, data_samples or ())
         if self.resize is not None and tuple(inputs.shape[-2:]) != self.resize:
             inputs = F.interpolate(inputs, size=self.resize, mode='bilinear', align_corners=False)
         return inputs
+
+    @staticmethod
+    def _pad(outputs: Tensor, inputs: Tensor, data_samples: Sequence) -> Tensor:
+        for output, source, sample in zip(outputs, inputs, data_samples):
+            height, width = sample.get('img_shape', output.shape[1:])[:2]
+            output[:, height:], output[:, :, width:] = source[:, height:], source[:, :, width:]
+        return outputs
 
 
 def _normalisation(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:

@@ -2,5 +2,6 @@
 
 from .base import Task, task_of
 from .classification import ClassificationTask
+from .detection import DenseDetectionTask, DetectionTask, RoIDetectionTask
 
-__all__ = ['ClassificationTask', 'Task', 'task_of']
+__all__ = ['ClassificationTask', 'DenseDetectionTask', 'DetectionTask', 'RoIDetectionTask', 'Task', 'task_of']

@@ -17,7 +17,7 @@ class ClassificationTask(Task):
     """Any mmpretrain classifier: a backbone, perhaps a neck, and a head whose output are the logits (N, K)."""
 
     model_types = (BaseClassifier,)
-    shadow_source = 'student.feats'
+    compares_members = True
 
     def aliases(self, network: nn.Module) -> dict[str, str]:
         """See :meth:`Task.aliases`.
@@ -31,22 +31,31 @@ class ClassificationTask(Task):
         stages = {name: f'backbone.{layer}' for name, layer in points.items()}
         return {'logits': 'head', 'feats': 'head:input', 'pool': 'neck', **stages}
 
-    def learn(self, network: nn.Module, inputs: Tensor, data_samples: list | None) -> dict[str, Tensor]:
-        """See :meth:`Task.learn`."""
-        return network(inputs, data_samples, mode='loss')
-
     def run(self, network: nn.Module, inputs: Tensor) -> Any:
         """See :meth:`Task.run`."""
         return network(inputs, mode='tensor')
 
-    def branch(self, student: dict | None) -> dict:
+    def branch(self, network: nn.Module, config: dict | None) -> dict:
         """A copy of the config of the head."""
-        head = (student or {}).get('head')
+        head = (config or {}).get('head')
         if head is None:
             raise UsageError(
                 'proxies: the student has no `head` in its config to copy: give `head=dict(...)` to the shadow head.'
             )
-        return {**({'_scope_': student['_scope_']} if '_scope_' in student else {}), **head}
+        return {**({'_scope_': config['_scope_']} if '_scope_' in config else {}), **head}
+
+    def divergence(self, network: nn.Module, config: dict) -> dict:
+        """See :meth:`Task.divergence`."""
+        return {'type': 'KLDivLoss', **config}
+
+    def answers(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
+        """The logits."""
+        out = network(inputs, mode='tensor')
+        return [out[-1] if isinstance(out, (tuple, list)) else out]
+
+    def heads(self, network: nn.Module) -> list[nn.Module]:
+        """The head."""
+        return [network.head]
 
     def num_classes(self, network: nn.Module) -> int | None:
         """The head's ``num_classes``."""

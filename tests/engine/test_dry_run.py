@@ -111,9 +111,11 @@ def test_networks_that_look_at_values_are_left_to_the_step(build, make_classifie
     student.backbone.layer3.append(Picky())
     kd = dict(of='student.logits', to='teacher0.logits', loss=dict(type='KLDivLoss'))
     assert 'loss_kd' in build(student, terms=dict(kd=kd))(*batch(), mode='loss')
-    hint = dict(of='student.f2', to='teacher0.f2', connector=dict(type='ConvRegressor'), loss=dict(type='FitNetsLoss'))
+    hint = dict(of='student.f3', to='teacher0.f3', connector=dict(type='ConvRegressor'), loss=dict(type='FitNetsLoss'))
     with pytest.raises(UsageError, match='terms.hint.connector: ConvRegressor needs `in_shape`, which is not known'):
         build(student, terms=dict(hint=hint))
+    # what the network does before that layer is known all the same
+    build(student, terms=dict(hint={**hint, 'of': 'student.f2', 'to': 'teacher0.f2'}))
 
 
 @pytest.mark.parametrize(
@@ -162,8 +164,8 @@ def test_members_may_name_their_stages(build, make_classifier):
     taps = dict(f2='backbone.layer3', f3='backbone.layer4', f4='backbone.layer4')
     at = dict(of='student.f2', to='teacher0.fm', loss=dict(type='ATLoss'))
     model = build(dict(config=student, taps=taps), terms=dict(at=at))
-    assert model.taps.layer('student.f2') == 'student.backbone.layer3'
-    assert model.taps.layer('teacher0.fm') == 'teacher0.backbone.layer3'
+    assert model.taps.layers('student.f2') == ['student.backbone.layer3']
+    assert model.taps.layers('teacher0.fm') == ['teacher0.backbone.layer3']
 
 
 def test_shapes_and_facts():

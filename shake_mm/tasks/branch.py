@@ -1,0 +1,102 @@
+"""The classification branch of a detector's head: found by its gradients, copied without the rest."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ..errors import UsageError
+
+
+class Nothing(nn.Module):
+    """Stands for a layer that only the boxes need: one channel of zeros, without parameters."""
+
+    def forward(self, x: Tensor, *args: Any) -> Tensor:
+        """Zeros of shape (N, 1, ...) for an input of shape (N, C, ...)."""
+        return x.new_zeros(x.shape[0], 1, *x.shape[2:])
+
+
+class ClassificationBranch(BaseModule):
+    """What of a detection head its class scores depend on, with weights of its own, initialised as the head itself.
+
+    Args:
+        head (nn.Module): The head whose architecture is copied; its ``forward`` returns the scores first.
+        features (Tensor | tuple[Tensor]): Something that the head takes, to find the branch by.
+    """
+
+    def __init__(self, head: nn.Module, features: Any) -> None:
+        super().__init__()
+        wanted = reached(probe_of(head), features, 0)
+        whole = copy.deepcopy(head)
+        whole.init_weights()  # before layers go: some heads initialise those that the branch lacks
+        parameters = dict(whole.named_parameters())
+        self.head = _without(whole, {id(parameters[name]) for name in wanted})
+
+    def init_weights(self) -> None:
+        """Nothing: the branch was initialised when it was built."""
+
+    def forward(self, features: Any) -> Any:
+        """The scores: (R, K) for RoI features, a list of (N, A * C, H, W) for a pyramid."""
+        scores = self.head(features)[0]
+        return scores if isinstance(scores, Tensor) else list(scores)
+
+
+def probe_of(head: nn.Module) -> nn.Module:
+    """A copy to try things on."""
+    return copy.deepcopy(head).eval().requires_grad_(True)
+
+
+def reached(head: nn.Module, features: Any, output: int) -> set[str]:
+    """Names of the parameters that one of a head's outputs depends on."""
+    with torch.enable_grad():
+        outputs = head(features)[output]
+        total = sum(item.float().sum() for item in ([outputs] if isinstance(outputs, Tensor) else outputs))
+        named = dict(head.named_parameters())
+        found = torch.autograd.grad(total, list(named.values()), allow_unused=True)
+    return {name for name, gradient in zip(named, found) if gradient is not None}
+
+
+def pyramid(channels: Sequence[int], device: torch.device) -> tuple[Tensor, ...]:
+    """Features of a picture, as small as a pyramid can be; any will do to find a branch."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = [max(2, 2 ** (len(channels) - 1 - i)) for i in range(len(channels))]
+    return tuple(torch.randn(1, c, s, s, generator=generator).to(device) for c, s in zip(channels, sizes))
+
+
+def check_separable(head: nn.Module, features: tuple[Tensor, ...], owner: str) -> None:
+    """Refuse a dense head whose first output are not logits of classes with layers of their own.
+
+    Raises:
+        UsageError: With the reason.
+    """
+    name, head = type(head).__name__, probe_of(head)
+    with torch.no_grad():
+        outputs = head(features)
+        if not isinstance(outputs, tuple) or len(outputs) < 2:
+            raise UsageError(f'{owner}: {name} gives classes and boxes in one output, so they cannot be told apart.')
+        large = head(tuple(1e3 * level for level in features))[0]
+    shared = reached(head, features, 0) & reached(head, features, 1)
+    if shared:
+        layers = ', '.join(sorted({parameter.partition('.')[0] for parameter in shared}))
+        raise UsageError(
+            f'{owner}: the classification branch of {name} cannot be separated, its classes and boxes share {layers}: '
+            'distil features (f1, f2, …).'
+        )
+    if all(bool(((level >= 0) & (level <= 1)).all()) for level in large):
+        raise UsageError(f'{owner}: {name} gives probabilities instead of logits: distil features (f1, f2, …).')
+
+
+def _without(module: nn.Module, wanted: set[int]) -> nn.Module:
+    """Replace the layers none of whose parameters is wanted; containers stay, for heads that iterate over them."""
+    for parameter in module.parameters(recurse=False):
+        parameter.requires_grad_(id(parameter) in wanted)
+    for name, child in module.named_children():
+        own = {id(parameter) for parameter in child.parameters()}
+        if own and wanted.isdisjoint(own) and not isinstance(child, (nn.ModuleList, nn.ModuleDict)):
+            setattr(module, name, Nothing())
+        elif own:
+            _without(child, wanted)
+    return module
