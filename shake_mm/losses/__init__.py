@@ -4,6 +4,7 @@ from .ab import ABLoss, activation_boundary
 from .at import ATLoss, attention_map, attention_transfer
 from .cc import CCLoss, correlation_congruence
 from .crd import CRDLoss, crd_nce
+from .dense_kl import DenseKLLoss, dense_kl
 from .dkd import DKDLoss, decoupled_kd
 from .fitnets import FitNetsLoss, feature_regression
 from .ft import FTLoss, factor_transfer
@@ -13,6 +14,7 @@ from .nst import NSTLoss, neuron_selectivity
 from .pkt import PKTLoss, probabilistic_transfer
 from .rkd import RKDLoss, relational_kd
 from .sp import SPLoss, similarity_preserving
+from .stagewise import StagewiseLoss
 from .vid import VIDLoss, variational_information
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     'CCLoss',
     'CRDLoss',
     'DKDLoss',
+    'DenseKLLoss',
     'FTLoss',
     'FitNetsLoss',
     'HCLLoss',
@@ -29,6 +32,7 @@ __all__ = [
     'PKTLoss',
     'RKDLoss',
     'SPLoss',
+    'StagewiseLoss',
     'VIDLoss',
     'activation_boundary',
     'attention_map',
@@ -36,6 +40,7 @@ __all__ = [
     'correlation_congruence',
     'crd_nce',
     'decoupled_kd',
+    'dense_kl',
     'factor_transfer',
     'feature_regression',
     'hcl',

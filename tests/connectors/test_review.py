@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from shake_mm.connectors import ReviewFusion
 from shake_mm.errors import UsageError
+from shake_mm.losses import HCLLoss
 from shake_mm.registry import MODELS
 
 CASES = {
@@ -119,6 +120,39 @@ def test_other_sizes_than_it_was_built_for():
     sizes = [(4, 13, 9), (5, 14, 10), (6, 4, 3), (6,)]
     for found, wanted in zip(fusion(features), reference(fusion.state_dict(), features, sizes, False)):
         torch.testing.assert_close(found, wanted)
+
+
+PYRAMIDS = {
+    'ceil': [(3, 100, 167), (3, 50, 84), (3, 25, 42), (3, 13, 21), (3, 7, 11)],
+    'floor': [(3, 25, 42), (3, 13, 21), (3, 6, 10), (3, 3, 5), (3, 1, 2)],
+    'upright': [(3, 19, 10), (3, 10, 5), (3, 5, 3), (3, 3, 2), (3, 2, 1)],
+}
+"""Levels of a detector's FPN: oblong, odd, no exact halves of each other."""
+
+
+@pytest.mark.parametrize('built', PYRAMIDS)
+@pytest.mark.parametrize('given', PYRAMIDS)
+def test_levels_of_a_pyramid(built, given):
+    """A detector's pictures have any size, a batch has another one each time."""
+    fusion, _ = build(PYRAMIDS[built], PYRAMIDS[built], 1, True)
+    features = [torch.randn(2, *shape, dtype=torch.float64) for shape in PYRAMIDS[given]]
+    results = fusion(features)
+    assert [y.shape for y in results] == [x.shape for x in features]
+    for found, wanted in zip(results, reference(fusion.state_dict(), features, PYRAMIDS[given], True)):
+        torch.testing.assert_close(found, wanted)
+    loss = HCLLoss()(results, features)
+    loss.backward()
+    assert loss > 0 and all(p.grad.isfinite().all() and p.grad.abs().max() > 0 for p in fusion.parameters())
+
+
+def test_equal_sizes_at_build_keep_the_size_of_every_picture():
+    """Exactly, however a level is rounded: no picture resizes a level of a teacher with the student's strides."""
+    built = [(1, 25, 42), (1, 13, 21), (1, 7, 11)]
+    fusion = ReviewFusion(built, built, mid_channels=1).to('meta').eval()
+    for height in range(1, 140):
+        sizes = [(2, 1, height, 2 * height + 1), (2, 1, -(-height // 2), height), (2, 1, height // 4 + 1, 3)]
+        results = fusion([torch.empty(size, device='meta') for size in sizes])
+        assert [tuple(y.shape) for y in results] == sizes
 
 
 WRONG = [

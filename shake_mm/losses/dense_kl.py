@@ -1,0 +1,214 @@
+"""Divergence of the class predictions of detectors, at the same places, without ground truth."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.dist import all_reduce
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import UsageError
+from ..registry import MODELS
+from .pair import full_precision
+
+ACTIVATIONS = ('sigmoid', 'softmax')
+WEIGHTINGS = ('confidence', 'uniform')
+Logits = Tensor | Sequence[Tensor]
+
+
+def dense_kl(
+    logits: Logits,
+    target: Logits,
+    reference: Logits | None = None,
+    *,
+    num_classes: int,
+    tau: float = 4.0,
+    activation: str = 'sigmoid',
+    weighting: str = 'confidence',
+    gamma: float = 2.0,
+    threshold: float = 0.0,
+) -> Tensor:
+    r"""Divergence of softened class predictions, a weighted mean over the locations of all levels and images.
+
+    With the logits :math:`a_l`, the target's :math:`b_l` and the reference's :math:`r_l` at location :math:`l` (an
+    anchor, a point or a RoI),
+
+    .. math::
+        L(a, b; r) = \frac{\sum_l w_l D_l}{\max(\sum_l w_l, 1)}, \qquad
+        D_l = \tau^2 \sum_c \mathrm{KL}\big(\mathrm{B}(\sigma(b_{lc} / \tau)) \,\|\,
+            \mathrm{B}(\sigma(a_{lc} / \tau))\big)
+        \;\text{or}\;
+        \tau^2 \, \mathrm{KL}\big(\mathrm{softmax}(b_l / \tau) \,\|\, \mathrm{softmax}(a_l / \tau)\big)
+
+    for heads with sigmoids, :math:`\mathrm{B}` a Bernoulli distribution, and with a softmax. Most locations are
+    background, on which detectors agree. So a location counts by the reference's confidence that there is something,
+
+    .. math::
+        w_l = \big(\max_c \sigma(r_{lc})\big)^\gamma \;\text{or}\; \big(1 - \mathrm{softmax}(r_l)_{bg}\big)^\gamma,
+
+    the background being the last channel, as in mmdet; or all count 1. No gradient flows into targets and weights.
+
+    Under distributed training :math:`\sum_l w_l` is the mean over processes, so that the mean of their losses is that
+    of the joint batch. Half-precision logits are compared in float32.
+
+    Args:
+        logits (Tensor | Sequence[Tensor]): :math:`a`, maps (N, A * C, H, W) of one or more levels, for each of A
+            anchors the C classes in turn, or rows (R, C).
+        target (Tensor | Sequence[Tensor]): :math:`b`, of the same shapes.
+        reference (Tensor | Sequence[Tensor], optional): :math:`r`, of the same shapes. Defaults to the target.
+        num_classes (int): C, the channels of a location: mmdet's ``cls_out_channels``, with a softmax one more than
+            there are classes.
+        tau (float): Temperature, larger than 0. Defaults to 4.
+        activation (str): ``'sigmoid'`` or ``'softmax'``. Defaults to ``'sigmoid'``.
+        weighting (str): ``'confidence'`` or ``'uniform'``. Defaults to ``'confidence'``.
+        gamma (float): Power of the confidence. Defaults to 2.
+        threshold (float): Smaller weights count 0. Defaults to 0.
+
+    Returns:
+        Tensor: A scalar.
+
+    Raises:
+        UsageError: If levels or shapes differ, or do not hold C channels for each location.
+
+    Example:
+        >>> a, b = torch.tensor([[0.0, 0.0]]), torch.tensor([[9.0, -9.0]])
+        >>> dense_kl(a, b, num_classes=2, tau=1.0)  # log 2 of each class, nearly, where the target is sure
+        tensor(1.3835)
+    """
+    a, b, r = (_levels(x) for x in (logits, target, target if reference is None else reference))
+    _check_equal('target', a, b)
+    _check_equal('reference', a, r)
+    _check_channels(a, num_classes)
+    options = (num_classes, tau, activation, gamma if weighting == 'confidence' else None, threshold)
+    # Level by level: a concatenation holds a second copy of all logits.
+    divergence, weight = sum(_sums(*level, *options) for level in zip(a, b, r)).unbind()
+    weight = weight.detach().clone()
+    if not weight.is_meta:  # a dry run has nothing to send
+        all_reduce(weight, op='mean')
+    return divergence / weight.clamp(min=1)
+
+
+@full_precision
+def _sums(
+    a: Tensor,
+    b: Tensor,
+    r: Tensor,
+    num_classes: int,
+    tau: float,
+    activation: str,
+    gamma: float | None,
+    threshold: float,
+) -> Tensor:
+    """Sums of the weighted divergences and of the weights of one level, shape (2,); without ``gamma`` weights are 1."""
+    a, b, r = (x.unflatten(1, (-1, num_classes)) for x in (a, b.detach(), r.detach().to(a.dtype)))
+    divergence = (_bernoulli if activation == 'sigmoid' else _categorical)(a / tau, b / tau)
+    weight = torch.ones_like(divergence) if gamma is None else _confidence(r, activation) ** gamma
+    weight = torch.where(weight >= threshold, weight, 0.0).detach()
+    return torch.stack([tau**2 * (weight * divergence).sum(), weight.sum()])
+
+
+def _bernoulli(a: Tensor, b: Tensor) -> Tensor:
+    """KL(B(sigma(b)) || B(sigma(a))), summed over dimension 2.
+
+    A difference of cross-entropies, each taken from the logits: exactly 0, with a gradient of exactly 0, where both are
+    equal, and finite where they saturate.
+    """
+    q = b.sigmoid()
+    cross, entropy = (F.binary_cross_entropy_with_logits(x, q, reduction='none') for x in (a, b))
+    return (cross - entropy).sum(2)
+
+
+def _categorical(a: Tensor, b: Tensor) -> Tensor:
+    """KL(softmax(b) || softmax(a)), both over dimension 2."""
+    return F.kl_div(a.log_softmax(2), b.log_softmax(2), reduction='none', log_target=True).sum(2)
+
+
+def _confidence(r: Tensor, activation: str) -> Tensor:
+    """The largest probability of a class, or that of all but the last, over dimension 2."""
+    if activation == 'sigmoid':
+        return r.amax(2).sigmoid()
+    # 1 - softmax(r)[bg] as a sigmoid: small ones do not cancel.
+    return (r[:, :, :-1].logsumexp(2) - r[:, :, -1]).sigmoid()
+
+
+def _levels(x: Logits) -> list[Tensor]:
+    return [x] if isinstance(x, Tensor) else list(x)
+
+
+def _shapes(levels: Sequence[Tensor]) -> str:
+    return ', '.join(str(tuple(x.shape)) for x in levels) or 'none'
+
+
+def _check_equal(name: str, logits: list[Tensor], other: list[Tensor]) -> None:
+    """Refuse levels that differ in number or shape."""
+    if not logits or [x.shape for x in logits] != [x.shape for x in other]:
+        raise UsageError(
+            f'DenseKLLoss: the logits have shapes {_shapes(logits)} and the {name} {_shapes(other)}, but '
+            'they must be equal: strides, anchors per location and classes of the two detectors must agree.'
+        )
+
+
+def _check_channels(levels: list[Tensor], num_classes: int) -> None:
+    """Refuse what is neither maps of whole groups of classes nor rows of one."""
+    for x in levels:
+        maps, rows = x.dim() == 4 and x.shape[1] % num_classes == 0, x.dim() == 2 and x.shape[1] == num_classes
+        if not (maps or rows):
+            raise UsageError(
+                f'DenseKLLoss: the logits have shapes {_shapes(levels)}, but with num_classes={num_classes} they '
+                f'must be maps (N, A * {num_classes}, H, W) or rows (R, {num_classes}): set `num_classes` to the '
+                "head's `cls_out_channels`."
+            )
+
+
+@MODELS.register_module()
+class DenseKLLoss(nn.Module):
+    """Module of :func:`dense_kl`, for dense heads and the RoI heads of detectors.
+
+    Args:
+        num_classes (int): Channels of a location, the head's ``cls_out_channels``.
+        tau (float): Temperature, larger than 0. Defaults to 4.
+        activation (str): ``'sigmoid'`` or ``'softmax'``. Defaults to ``'sigmoid'``.
+        weighting (str): What a location counts, ``'confidence'`` or ``'uniform'``. Defaults to ``'confidence'``.
+        gamma (float): Power of the confidence, at least 0. Defaults to 2.
+        threshold (float): Smaller weights count 0. Defaults to 0.
+        loss_weight (float): Factor. Defaults to 1.
+
+    Raises:
+        UsageError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        tau: float = 4.0,
+        activation: str = 'sigmoid',
+        weighting: str = 'confidence',
+        gamma: float = 2.0,
+        threshold: float = 0.0,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        least = 1 + (activation == 'softmax')
+        for right, message in (
+            (activation in ACTIVATIONS, f"activation='{activation}', but it must be one of {ACTIVATIONS}"),
+            (weighting in WEIGHTINGS, f"weighting='{weighting}', but it must be one of {WEIGHTINGS}"),
+            (num_classes >= least, f"num_classes={num_classes}, but '{activation}' needs at least {least}"),
+            (tau > 0, f'tau={tau}, but a temperature must be larger than 0'),
+            (gamma >= 0, f'gamma={gamma}, but it must be a number >= 0'),
+            (threshold <= 1, f'threshold={threshold}, but weights are at most 1'),
+        ):
+            if not right:
+                raise UsageError(f'DenseKLLoss: {message}.')
+        self.options = dict(
+            num_classes=num_classes,
+            tau=tau,
+            activation=activation,
+            weighting=weighting,
+            gamma=gamma,
+            threshold=threshold,
+        )
+        self.loss_weight = loss_weight
+
+    def forward(self, logits: Logits, target: Logits, reference: Logits | None = None) -> Tensor:
+        """Evaluate :func:`dense_kl` on maps of one or more levels, or on rows."""
+        return self.loss_weight * dense_kl(logits, target, reference, **self.options)
