@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from torch import nn
 
 from .engine import Distiller
 from .errors import UsageError
@@ -26,7 +25,7 @@ def export_student(config: str | Config, checkpoint: str, out: str) -> tuple[Pat
 
     Neither needs a teacher or a shadow; the config needs ``import shake_mm`` only if the student or its data set is
     made of parts of shake_mm. Before anything is kept, the written files are loaded strictly into the plain model and
-    its logits compared with those of the distilled one.
+    its answers compared with those of the distilled one.
 
     Args:
         config (str | Config): The distillation config.
@@ -110,8 +109,8 @@ def _verify(spec: MemberSpec, state: dict, config_file: Path, weights: Path) -> 
     model = MODELS.build(Config.fromfile(config_file).model)
     load_strictly(model, torch.load(weights, weights_only=True)['state_dict'], 'export', str(weights))
     inputs = torch.randn(2, *_input_shape(spec.config), generator=torch.Generator().manual_seed(0))
-    ours, theirs = (_logits(network.eval(), inputs) for network in (distilled, model))
-    if not torch.equal(ours, theirs):
+    ours, theirs = (distilled.task.answers(network.eval(), inputs) for network in (distilled.student, model))
+    if len(ours) != len(theirs) or not all(map(torch.equal, ours, theirs)):
         raise RuntimeError(
             'export: the written student does not answer as the distilled one does; nothing was published.'
         )
@@ -122,8 +121,3 @@ def _input_shape(student: dict) -> tuple[int, int, int]:
     size = backbone.get('img_size', 224)
     height, width = (size, size) if isinstance(size, int) else size
     return backbone.get('in_channels', 3), height, width
-
-
-def _logits(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-    out = network(inputs, mode='tensor')
-    return out[-1] if isinstance(out, (tuple, list)) else out

@@ -32,9 +32,14 @@ class _Call(nn.Module):
 
 def on_meta(module: nn.Module, *args: Any) -> Any:
     """Call ``module`` with parameters, buffers and tensors that have shapes and no data."""
-    state = {name: tensor.to('meta') for name, tensor in chain(module.named_parameters(), module.named_buffers())}
+    # Every layer once: of one that stands in two places, torch would put back the stand-ins in the end.
+    state = {
+        f'{prefix}.{name}'.lstrip('.'): tensor.to('meta')
+        for prefix, layer in module.named_modules()
+        for name, tensor in chain(layer.named_parameters(recurse=False), layer.named_buffers(recurse=False))
+    }
     with evaluating(module), torch.no_grad():
-        return functional_call(module, state, args)
+        return functional_call(module, state, args, tie_weights=False)
 
 
 def run_members(

@@ -50,7 +50,9 @@ class MemberEvalHook(Hook):
         self._model(runner).evaluation = None
 
     def _prepare(self, runner: Any, evaluator: Any) -> None:
-        if self._model(runner).task.compares_members and not any(isinstance(metric, MemberMetric) for metric in evaluator.metrics):
+        if self._model(runner).task.compares_members and not any(
+            isinstance(metric, MemberMetric) for metric in evaluator.metrics
+        ):
             metric = MemberMetric()
             metric.dataset_meta = evaluator.dataset_meta
             evaluator.metrics.append(metric)

@@ -30,8 +30,7 @@ class ClassificationBranch(BaseModule):
     def __init__(self, head: nn.Module, features: Any) -> None:
         super().__init__()
         wanted = reached(probe_of(head), features, 0)
-        whole = copy.deepcopy(head)
-        whole.init_weights()  # before layers go: some heads initialise those that the branch lacks
+        whole = _initialised(copy.deepcopy(head))  # before layers go: some heads initialise those that it will lack
         parameters = dict(whole.named_parameters())
         self.head = _without(whole, {id(parameters[name]) for name in wanted})
 
@@ -87,6 +86,17 @@ def check_separable(head: nn.Module, features: tuple[Tensor, ...], owner: str) -
         )
     if all(bool(((level >= 0) & (level <= 1)).all()) for level in large):
         raise UsageError(f'{owner}: {name} gives probabilities instead of logits: distil features (f1, f2, …).')
+
+
+def _initialised(head: nn.Module) -> nn.Module:
+    """As it was when it was built, and then initialised: what it has learnt since is not for a shadow."""
+    for layer in head.modules():
+        if hasattr(layer, 'reset_parameters'):
+            layer.reset_parameters()
+        if isinstance(layer, BaseModule):
+            layer.is_init = False
+    head.init_weights()
+    return head
 
 
 def _without(module: nn.Module, wanted: set[int]) -> nn.Module:

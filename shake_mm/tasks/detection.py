@@ -66,8 +66,9 @@ class DetectionTask(Task):
         return next((head.num_classes for head in self.heads(network) if hasattr(head, 'num_classes')), None)
 
     def heads(self, network: nn.Module) -> list[nn.Module]:
-        """The box head."""
-        return [network.bbox_head] if hasattr(network, 'bbox_head') else []
+        """The box head, or the RoI head's of each stage."""
+        head = getattr(getattr(network, 'roi_head', network), 'bbox_head', None)
+        return list(head) if isinstance(head, nn.ModuleList) else [] if head is None else [head]
 
 
 @TASKS.register_module()
@@ -82,12 +83,12 @@ class DenseDetectionTask(DetectionTask):
 
     def aliases(self, network: nn.Module) -> 'dict[str, Alias]':
         """See :meth:`Task.aliases`."""
-        logits = tuple(f'bbox_head[0][{i}]' for i in range(self.levels(network)))
-        return {**super().aliases(network), 'feats': 'bbox_head:input', **({'logits': logits} if logits else {})}
+        own = {'feats': 'bbox_head:input', 'logits': tuple(f'bbox_head[0][{i}]' for i in range(self.levels(network)))}
+        return {**super().aliases(network), **own}
 
     def levels(self, network: nn.Module) -> int:
         """As many as the head has strides."""
-        return len(_strides(network.bbox_head))
+        return len(_strides(getattr(network, 'bbox_head', None))) or super().levels(network)
 
     def check_logits(self, student: nn.Module, others: dict[str, nn.Module]) -> None:
         """Classes must be separable, and those of the others be of the same priors."""
@@ -150,7 +151,7 @@ class RoIDetectionTask(DetectionTask):
         """See :meth:`Task.aliases`."""
         own = {'logits': 'bbox_head{}[0]', 'feats': 'bbox_head{}:input', 'rois': 'bbox_roi_extractor{}:inputs[1]'}
         layers = {name: f'roi_head.{layer}' for name, layer in own.items()}
-        if isinstance(network.roi_head, CascadeRoIHead):
+        if isinstance(getattr(network, 'roi_head', None), CascadeRoIHead):
             stages = range(network.roi_head.num_stages)
             layers = {name: tuple(layer.format(f'.{i}') for i in stages) for name, layer in layers.items()}
         else:
@@ -220,11 +221,6 @@ class RoIDetectionTask(DetectionTask):
     def levels(self, network: nn.Module) -> int:
         """As many as the neck gives."""
         return super().levels(network) or (len(_strides(network.rpn_head)) if network.with_rpn else 0)
-
-    def heads(self, network: nn.Module) -> list[nn.Module]:
-        """The box head of each stage."""
-        head = network.roi_head.bbox_head
-        return list(head) if isinstance(head, nn.ModuleList) else [head]
 
 
 class StagedBranch(BaseModule):

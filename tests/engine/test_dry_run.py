@@ -118,6 +118,16 @@ def test_networks_that_look_at_values_are_left_to_the_step(build, make_classifie
     build(student, terms=dict(hint={**hint, 'of': 'student.f2', 'to': 'teacher0.f2'}))
 
 
+def test_layers_that_stand_in_two_places_keep_their_weights():
+    layer = nn.Linear(4, 4)
+    network = nn.Sequential(layer, nn.BatchNorm1d(4), layer, nn.Linear(4, 4))
+    network[3].weight = layer.weight  # one weight of two layers
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    assert on_meta(network, torch.empty(2, 4, device='meta')).is_meta
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    assert network[0] is network[2] and network[3].weight is layer.weight
+
+
 @pytest.mark.parametrize(
     'term, words',
     [
