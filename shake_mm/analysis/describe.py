@@ -118,7 +118,7 @@ def _look(seen: list[tuple], term: Term, args: tuple) -> None:
 
 def _layer(taps: Taps, tap: str) -> str:
     shape = '×'.join(str(size) for size in shape_of(taps.tensor(tap)))
-    return f'{' '.join(taps.layers(tap))} {shape}'
+    return f'{" ".join(taps.layers(tap))} {shape}'
 
 
 def random_batch(model: Distiller, image_size: int, batch_size: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ GLYPH_SIZE = 8
 
 
 @lru_cache(maxsize=1)
-def _load_glyphs() -> tuple[np.ndarray, np.ndarray]:
+def load_glyphs() -> tuple[np.ndarray, np.ndarray]:
     """Return all glyphs, :math:`(1797, 8, 8)` float32 in [0, 1], and their digits, :math:`(1797,)`."""
     bunch = load_digits()
     return (bunch.images / 16).astype(np.float32), bunch.target.astype(np.int64)
@@ -40,7 +40,7 @@ def split_glyphs(split: str) -> np.ndarray:
     Returns:
         Sorted positions in :func:`sklearn.datasets.load_digits`, shape :math:`(N,)`.
     """
-    digits = _load_glyphs()[1]
+    digits = load_glyphs()[1]
     rng = np.random.default_rng(0)
     chosen = []
     for digit in range(10):
@@ -120,7 +120,7 @@ class Digits(_GlyphDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Return one dict with ``img``, ``gt_label`` and ``glyph`` (its position in scikit-learn's set) a sample."""
-        glyphs, digits = _load_glyphs()
+        glyphs, digits = load_glyphs()
         own = split_glyphs(self.split)
         if self.num_samples is not None and self.num_samples > len(own):
             raise UsageError(
@@ -176,7 +176,7 @@ class DigitPairs(_GlyphDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Return one dict with ``img``, ``gt_label`` and ``glyphs`` (left and right, as positions) a sample."""
-        glyphs, digits = _load_glyphs()
+        glyphs, digits = load_glyphs()
         own = split_glyphs(self.split)
         members = [own[digits[own] == digit] for digit in range(10)]
         resized = _resize(glyphs, self.image_size // 2, self.interpolation)

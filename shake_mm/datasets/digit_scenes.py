@@ -1,0 +1,160 @@
+"""A detection set in COCO's format, drawn from real handwritten digits: no download."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import mmcv
+from mmdet.datasets import CocoDataset
+
+from shake_mm.errors import UsageError
+from shake_mm.registry import DATASETS
+
+from .digits import SPLITS
+from .scene_drawing import Scene, draw_scene
+
+FORMAT = 1
+"""Version of the pictures and of the files. It stands in the folder's name: a set of an older version is drawn anew."""
+ANN_FILE = 'annotations.json'
+MIN_SIZE = 48
+CLASSES = tuple(str(digit) for digit in range(10))
+
+
+def folder_name(split: str, num_images: int, size: tuple[int, int], seed: int = 0) -> str:
+    """Name the folder of a set, below ``data_root``: all that the set depends on.
+
+    Args:
+        split: ``'train'`` or ``'val'``.
+        num_images: Number of pictures.
+        size: Height and width.
+        seed: Seed of the drawing.
+
+    Example:
+        >>> folder_name('val', 400, (96, 96))
+        'val_400_96x96_seed0_v1'
+    """
+    height, width = size
+    return f'{split}_{num_images}_{height}x{width}_seed{seed}_v{FORMAT}'
+
+
+@DATASETS.register_module()
+class DigitScenes(CocoDataset):
+    """1 to 6 handwritten digits of different sizes and colours on a textured canvas, and a tight box around each.
+
+    The glyphs are scikit-learn's, split as in :class:`Digits`: a picture of the validation set never shows a glyph that
+    training has seen. Picture ``i`` depends on ``seed``, ``split``, ``image_size`` and ``i`` alone, so a longer set
+    begins with the shorter one.
+
+    The first use draws the pictures and COCO's annotation file, ``annotations.json``, into the folder that
+    :func:`folder_name` names below ``data_root``; later uses read them. Any number of processes may begin at once.
+
+    Args:
+        split: ``'train'`` or ``'val'``.
+        num_images: Number of pictures. Defaults to 1000.
+        image_size: Side, or height and width, of the pictures. Glyphs grow with the smaller side. Defaults to 96.
+        seed: Seed of the drawing. It does not touch the split of the glyphs. Defaults to 0.
+        data_root: Folder that holds the sets. Defaults to ``'data/digit_scenes'``.
+        **kwargs: Other arguments of :class:`mmdet.datasets.CocoDataset`, such as ``pipeline``.
+
+    Raises:
+        UsageError: If an argument is out of range.
+
+    Example:
+        >>> dataset = DigitScenes(split='val', num_images=20)
+        >>> len(dataset[0]['instances']) in range(1, 7)
+        True
+    """
+
+    METAINFO = {'classes': CLASSES}
+
+    def __init__(
+        self,
+        split: str = 'train',
+        num_images: int = 1000,
+        image_size: int | tuple[int, int] = 96,
+        seed: int = 0,
+        data_root: str = 'data/digit_scenes',
+        **kwargs: Any,
+    ) -> None:
+        size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        if split not in SPLITS:
+            raise UsageError(f"split={split!r} of DigitScenes does not exist: use 'train' or 'val'.")
+        if num_images <= 0:
+            raise UsageError(f'num_images={num_images} leaves the {split} set of DigitScenes empty: use 1 or more.')
+        if len(size) != 2 or min(size) < MIN_SIZE:
+            raise UsageError(f'image_size={image_size} of DigitScenes must be one side or two, {MIN_SIZE} or more.')
+        self.split, self.num_images, self.image_size, self.seed = split, num_images, size, seed
+        folder = Path(data_root) / folder_name(split, num_images, size, seed)
+        super().__init__(ann_file=ANN_FILE, data_root=str(folder), data_prefix=dict(img=''), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Draw the set unless it is there, then read it."""
+        folder = Path(self.data_root)
+        if not _is_whole(folder, self.num_images):
+            scenes = (draw_scene(self.split, i, self.image_size, self.seed) for i in range(self.num_images))
+            _write(folder, scenes)
+        return super().load_data_list()
+
+
+def _file_name(index: int) -> str:
+    return f'{index:06d}.png'
+
+
+def _is_whole(folder: Path, num_images: int) -> bool:
+    """Tell whether the folder holds the annotations and every picture."""
+    wanted = {ANN_FILE, *map(_file_name, range(num_images))}
+    return folder.is_dir() and wanted <= set(os.listdir(folder))
+
+
+def _write(folder: Path, scenes: Iterable[Scene]) -> None:
+    """Write a set beside its folder, then put it in place in one step: nobody ever sees a part of it."""
+    draft = folder.with_name(f'.{folder.name}.{uuid.uuid4().hex}')
+    draft.mkdir(parents=True)
+    try:
+        images: list[dict] = []
+        annotations: list[dict] = []
+        for index, scene in enumerate(scenes):
+            mmcv.imwrite(scene.img, str(draft / _file_name(index)))
+            height, width = scene.img.shape[:2]
+            images.append(dict(id=index, file_name=_file_name(index), height=height, width=width))
+            annotations += _annotate(scene, index, len(annotations) + 1)
+        categories = [dict(id=digit, name=name) for digit, name in enumerate(CLASSES)]
+        content = dict(images=images, annotations=annotations, categories=categories)
+        (draft / ANN_FILE).write_text(json.dumps(content), encoding='utf-8')
+        _install(draft, folder, len(images))
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _annotate(scene: Scene, image_id: int, first_id: int) -> list[dict]:
+    """Return COCO's annotations of a scene; pycocotools takes an annotation of id 0 for none, so they start at 1."""
+    return [
+        dict(
+            id=first_id + i,
+            image_id=image_id,
+            category_id=int(label),
+            bbox=box.tolist(),
+            area=int(box[2] * box[3]),
+            iscrowd=0,
+            glyph=int(glyph),
+        )
+        for i, (box, label, glyph) in enumerate(zip(scene.boxes, scene.labels, scene.glyphs))
+    ]
+
+
+def _install(draft: Path, folder: Path, num_images: int) -> None:
+    """Rename the draft to the folder, unless another process was faster."""
+    try:
+        draft.rename(folder)
+    except OSError:
+        if _is_whole(folder, num_images):
+            return
+        # Someone took pictures away from a set that was whole, or a copy broke off: it makes room.
+        remains = draft.with_name(f'{draft.name}.old')
+        folder.rename(remains)
+        draft.rename(folder)
+        shutil.rmtree(remains)
