@@ -27,6 +27,8 @@ class DML(Distiller):
         tau (float): Temperature. Defaults to 4.
         lam (float): :math:`\lambda`. Defaults to 1.
         weighting (str): ``'mean'`` (:math:`w_i = 1/N`) or ``'sum'`` (:math:`w_i = 1`). Defaults to ``'mean'``.
+        divergence (dict, optional): What compares logits, e.g. ``dict(type='AlphaDivLoss')``. Defaults to what fits the
+            student: KL of softened logits, for dense detectors :class:`~shake_mm.losses.DenseKLLoss`.
         terms (dict, optional): Terms to change (by key), drop (None) or add.
         **kwargs: See :class:`Distiller`.
     """
@@ -38,10 +40,11 @@ class DML(Distiller):
         tau: float = 4.0,
         lam: float = 1.0,
         weighting: str = 'mean',
+        divergence: dict | None = None,
         terms: Mapping | None = None,
         **kwargs: Any,
     ) -> None:
-        kl = {'tau': tau}
+        kl = {'tau': tau, **(divergence or {})}
         student_tap, teacher_tap = 'student.logits', 'teacher*.logits'
         defaults = {
             'task': {'of': 'student'},

@@ -24,6 +24,8 @@ class KD(Distiller):
         lam (float): :math:`\lambda`. Defaults to 1.
         alpha (float): Weight of the student's own loss. Defaults to 1.
         weighting (str): ``'mean'`` (:math:`w_i = 1/N`) or ``'sum'`` (:math:`w_i = 1`). Defaults to ``'mean'``.
+        divergence (dict, optional): What compares logits, e.g. ``dict(type='AlphaDivLoss')``. Defaults to what fits the
+            student: KL of softened logits, for dense detectors :class:`~shake_mm.losses.DenseKLLoss`.
         terms (dict, optional): Terms to change (by key), drop (None) or add.
         **kwargs: See :class:`Distiller`.
     """
@@ -36,6 +38,7 @@ class KD(Distiller):
         lam: float = 1.0,
         alpha: float = 1.0,
         weighting: str = 'mean',
+        divergence: dict | None = None,
         terms: Mapping | None = None,
         **kwargs: Any,
     ) -> None:
@@ -44,7 +47,7 @@ class KD(Distiller):
             'student_from_teacher': {
                 'of': 'student.logits',
                 'to': 'teacher*.logits',
-                'loss': {'tau': tau},
+                'loss': {'tau': tau, **(divergence or {})},
                 'weight': lam,
                 'weighting': weighting,
             },

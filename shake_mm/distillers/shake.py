@@ -26,6 +26,8 @@ class SHAKE(Distiller):
         lam (float): :math:`\lambda`. Defaults to 1; the paper's study finds 0.5 best.
         weighting (str): ``'mean'`` (:math:`w_i = 1/N`) or ``'sum'`` (:math:`w_i = 1`). Defaults to ``'mean'``.
         proxies (dict | list[dict], optional): The proxies. Defaults to ``dict(type='ShadowHead')``.
+        divergence (dict, optional): What compares logits, e.g. ``dict(type='AlphaDivLoss')``. Defaults to what fits the
+            student: KL of softened logits, for dense detectors :class:`~shake_mm.losses.DenseKLLoss`.
         terms (dict, optional): Terms to change (by key), drop (None) or add.
         **kwargs: See :class:`Distiller`.
     """
@@ -38,12 +40,13 @@ class SHAKE(Distiller):
         lam: float = 1.0,
         weighting: str = 'mean',
         proxies: dict | Sequence[dict] | None = None,
+        divergence: dict | None = None,
         terms: Mapping | None = None,
         **kwargs: Any,
     ) -> None:
         student_tap, proxy_tap, teacher_tap = 'student.logits', 'proxy*.logits', 'teacher*.logits'
         # The task's divergence of logits; where a detector's weighs positions, the teacher tells which.
-        kl = {'loss': {'tau': tau}, **({'reference': teacher_tap} if teachers else {})}
+        kl = {'loss': {'tau': tau, **(divergence or {})}, **({'reference': teacher_tap} if teachers else {})}
         defaults = {
             'task': {'of': 'student'},
             'student_from_proxy': {

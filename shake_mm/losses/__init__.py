@@ -1,6 +1,7 @@
 """Losses: each a pure function and a thin registered module of the same meaning."""
 
 from .ab import ABLoss, activation_boundary
+from .alpha_div import AlphaDivLoss, alpha_div
 from .at import ATLoss, attention_map, attention_transfer
 from .cc import CCLoss, correlation_congruence
 from .crd import CRDLoss, crd_nce
@@ -20,6 +21,7 @@ from .vid import VIDLoss, variational_information
 __all__ = [
     'ABLoss',
     'ATLoss',
+    'AlphaDivLoss',
     'CCLoss',
     'CRDLoss',
     'DKDLoss',
@@ -35,6 +37,7 @@ __all__ = [
     'StagewiseLoss',
     'VIDLoss',
     'activation_boundary',
+    'alpha_div',
     'attention_map',
     'attention_transfer',
     'correlation_congruence',

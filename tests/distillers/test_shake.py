@@ -149,3 +149,13 @@ def test_bad_numbers_are_refused_at_build(make_classifier, trained, key, value, 
     )
     with pytest.raises(UsageError, match=words):
         MODELS.build(config)
+
+
+def test_another_divergence_takes_the_place_of_every_kl(make_classifier, trained, batch):
+    model = _build(make_classifier, trained, teachers=1, divergence=dict(type='AlphaDivLoss', alpha_max=2.0))
+    compared = [term.loss for term in model.terms.values() if term.loss is not None]
+    assert len(compared) == 3
+    assert all(type(loss).__name__ == 'AlphaDivLoss' and (loss.tau, loss.alpha_max) == (TAU, 2.0) for loss in compared)
+    inputs, samples = batch(dtype=torch.float64)
+    losses = model(inputs, samples, mode='loss')
+    assert all(torch.isfinite(value) for value in losses.values())
