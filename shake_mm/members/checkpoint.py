@@ -1,8 +1,10 @@
 """The one door through which foreign weights come in: read safely, compared strictly."""
 
+import importlib.util
 import os
 
 import torch
+from mmengine.hub import get_config
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
@@ -15,13 +17,15 @@ def read_checkpoint(source: str, owner: str = 'checkpoint') -> dict:
     """Read a checkpoint file safely.
 
     Args:
-        source (str): File, or any URL that mmengine loads.
+        source (str): File, any URL that mmengine loads, or the name of a config whose weights its package's model zoo
+            lists, e.g. ``'mmdet::retinanet/retinanet_r101_fpn_2x_coco.py'``.
         owner (str): Who asks, named in errors.
 
     Raises:
-        UsageError: If the file is missing, truncated, not a checkpoint, or holds anything but plain data.
+        UsageError: If the file is missing, truncated, not a checkpoint, or holds anything but plain data, or the zoo
+            lists none.
     """
-    source = str(source)
+    source = _in_zoo(str(source), owner) if '::' in str(source) else str(source)
     if '://' not in source and not os.path.isfile(source):
         raise UsageError(f"{owner}: checkpoint '{source}' does not exist: train it first, or correct the path.")
     try:
@@ -38,6 +42,23 @@ def read_checkpoint(source: str, owner: str = 'checkpoint') -> dict:
     return loaded
 
 
+def _in_zoo(name: str, owner: str) -> str:
+    """Address of the weights that a package lists for one of its configs."""
+    package = name.partition('::')[0]
+    # mmengine would install a package that it knows and does not find.
+    known = importlib.util.find_spec(package) is not None if package.isidentifier() else False
+    try:
+        source = get_config(name, pretrained=True).get('model_path') if known else None
+    except (AssertionError, OSError, ValueError):  # no such package, config, or weights
+        source = None
+    if source is None:
+        raise UsageError(
+            f"{owner}: checkpoint '{name}' names no config for which the model zoo of {package} lists weights: correct "
+            'the name, or give a file or an address.'
+        )
+    return source
+
+
 def read_weights(source: str, owner: str = 'checkpoint') -> dict[str, Tensor]:
     """Read a file's state dict: :func:`read_checkpoint` and :func:`weights_in`."""
     return weights_in(read_checkpoint(source, owner), owner, source)
@@ -46,7 +67,8 @@ def read_weights(source: str, owner: str = 'checkpoint') -> dict[str, Tensor]:
 def weights_in(loaded: dict, owner: str, source: str) -> dict[str, Tensor]:
     """The state dict in a checkpoint that was read.
 
-    Wrappers' prefixes (``module.``) are removed, and of a distiller's checkpoint the student is taken.
+    Wrappers' prefixes (``module.``) are removed, and of a distiller's checkpoint the student is taken. What published
+    checkpoints hold beside the network, copies of an old EMA hook and the preprocessor's constants, is left out.
 
     Raises:
         UsageError: If it holds none.
@@ -57,18 +79,20 @@ def weights_in(loaded: dict, owner: str, source: str) -> dict[str, Tensor]:
     for prefix in ('module.', 'student.'):
         if any(key.startswith(prefix) for key in state):
             state = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
-    return dict(state)
+    copies = {f'ema_{key.replace(".", "_")}' for key in state}
+    return {key: v for key, v in state.items() if key not in copies and not key.startswith('data_preprocessor.')}
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], owner: str, source: str) -> None:
     """Load ``state`` into ``module`` if every key and shape agrees, else load nothing.
 
-    BatchNorm's ``num_batches_tracked``, which old checkpoints lack, may be absent.
+    BatchNorm's ``num_batches_tracked``, which old checkpoints lack, may be absent, and a layer that knows what its keys
+    were called in former versions (mmdet's FCOS head) finds them.
 
     Raises:
         UsageError: Naming the keys that differ, and the class counts if it is the classifier that differs.
     """
-    expected = module.state_dict()
+    expected, state = module.state_dict(), _renamed(module, state)
     missing = [k for k in expected if k not in state and not k.endswith('num_batches_tracked')]
     unexpected = [k for k in state if k not in expected]
     reshaped = [k for k in expected if k in state and state[k].shape != expected[k].shape]
@@ -92,6 +116,16 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], owner: str, sourc
         )
     with torch.no_grad():
         module.load_state_dict(state, strict=False)
+
+
+def _renamed(module: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state with the keys that its layers give those of former versions."""
+    state = dict(state)
+    for name, layer in module.named_modules():
+        plain = type(layer)._load_from_state_dict is nn.Module._load_from_state_dict
+        if not plain and not layer._parameters and not layer._buffers:  # so that nothing is loaded yet
+            layer._load_from_state_dict(state, f'{name}.' if name else '', {}, False, [], [], [])
+    return state
 
 
 def _listed(title: str, keys: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,6 +107,7 @@ class Method(NamedTuple):
         scratch (bool): Whether the teachers train along from scratch.
         contrast (bool): Whether the data set must name contrasting samples.
         init (str): ``'ab'`` or ``'ft'`` where the method begins with a stage of its own.
+        taught (bool): Whether it has teachers.
     """
 
     says: str
@@ -116,6 +118,7 @@ class Method(NamedTuple):
     scratch: bool = False
     contrast: bool = False
     init: str = ''
+    taught: bool = True
 
 
 # As the methods' authors chose them; where they give none (ResNet-110 to ResNet-20), as for the most similar pair.
@@ -169,6 +172,29 @@ METHODS = {
 }
 """Name in files: what it is. The rows of Table 4, Eq. 1's KD, and what came later."""
 
+COCO_PAIRS = [('retinanet-r101', 'retinanet-r50'), ('faster-rcnn-r101', 'faster-rcnn-r50')]
+# One-stage and two-stage detectors have weights of their own.
+PKD_WEIGHTS = {COCO_PAIRS[0]: 'pkd_det_w10'}
+MGD_WEIGHTS = {COCO_PAIRS[1]: 'mgd_det_two_stage'}
+
+DETECTION = {
+    '2x_coco': (
+        COCO_PAIRS,
+        {
+            'baseline': Method('The student alone, run by the same engine.', 'Baseline', taught=False),
+            'kd': Method('', 'KD'),
+            'review': Method('', base='review_det'),
+            'cwd': Method('', base='cwd_det'),
+            'pkd': Method('', base='pkd_det', variants=PKD_WEIGHTS),
+            'mgd': Method('', base='mgd_det', variants=MGD_WEIGHTS),
+            'shake': Method('', 'SHAKE'),
+            'shake-review': Method('', 'SHAKE', 'review_det'),
+            'shake-pkd': Method('', 'SHAKE', 'pkd_det', variants=PKD_WEIGHTS),
+        },
+    ),
+}
+"""Data and schedule: pairs of detectors, whose files are written by hand, and the methods that each has a config of."""
+
 
 class Paper(NamedTuple):
     """What a folder's metafile says of its method."""
@@ -189,6 +215,7 @@ PAPERS = {
     'baseline': Paper('Baseline', '', '', 'shake_mm/models'),
     'cc': Paper('CC', 'Correlation Congruence for Knowledge Distillation', 'https://arxiv.org/abs/1904.01802'),
     'crd': Paper('CRD', 'Contrastive Representation Distillation', 'https://arxiv.org/abs/1910.10699'),
+    'cwd': Paper('CWD', 'Channel-wise Knowledge Distillation for Dense Prediction', 'https://arxiv.org/abs/2011.13256'),
     'dist': Paper('DIST', 'Knowledge Distillation from A Stronger Teacher', 'https://arxiv.org/abs/2205.10536'),
     'dkd': Paper('DKD', 'Decoupled Knowledge Distillation', 'https://arxiv.org/abs/2203.08679'),
     'dml': Paper('DML', 'Deep Mutual Learning', 'https://arxiv.org/abs/1706.00384', 'shake_mm/distillers'),
@@ -201,10 +228,16 @@ PAPERS = {
     'kd': Paper(
         'KD', 'Distilling the Knowledge in a Neural Network', 'https://arxiv.org/abs/1503.02531', 'shake_mm/distillers'
     ),
+    'mgd': Paper('MGD', 'Masked Generative Distillation', 'https://arxiv.org/abs/2205.01529'),
     'nst': Paper(
         'NST',
         'Like What You Like: Knowledge Distill via Neuron Selectivity Transfer',
         'https://arxiv.org/abs/1707.01219',
+    ),
+    'pkd': Paper(
+        'PKD',
+        'PKD: General Distillation Framework for Object Detectors via Pearson Correlation Coefficient',
+        'https://arxiv.org/abs/2207.02039',
     ),
     'pkt': Paper(
         'PKT', 'Probabilistic Knowledge Transfer for Deep Representation Learning', 'https://arxiv.org/abs/1803.10837'
@@ -255,12 +288,18 @@ teachers = [
 ]"""
 
 
-def cell_config(name: str, pair: tuple[str, str], key: str, data: Data) -> str:
-    """A method on a pair: ``METHOD/METHOD_TEACHER_STUDENT_DATA.py``."""
-    method, network = METHODS[name], data.networks[pair[1]]
+def cell_path(name: str, pair: tuple[str, str], key: str) -> str:
+    """Where a method's config on a pair stands: ``METHOD/METHOD_TEACHER_STUDENT_DATA.py``."""
+    return f'{folder_of(name)}/{name}_{pair[0]}_{pair[1]}_{key}.py'
+
+
+def cell_config(method: Method, pair: tuple[str, str], key: str, network: Network | None = None) -> str:
+    """A method on a pair, whose student is ``network``."""
     bases = [f'../_base_/pairs/{pair[0]}_{pair[1]}_{key}.py']
     arguments = ['_delete_=True', f"type='shake_mm.{method.type}'", 'student=_base_.model']
-    arguments += [f'teachers={"peers" if method.scratch else "_base_.teachers"}', *method.extra]
+    if method.taught:
+        arguments.append(f'teachers={"peers" if method.scratch else "_base_.teachers"}')
+    arguments += method.extra
     if method.base:
         bases.append(f'../_base_/methods/{method.variants.get(pair, method.base)}.py')
         arguments.append('terms=_base_.terms')
@@ -301,8 +340,11 @@ def configs() -> Iterator[tuple[str, str]]:
             yield f'baseline/{name}_{key}.py', network_config(name, network, data)
         for pair in data.pairs:
             yield f'_base_/pairs/{pair[0]}_{pair[1]}_{key}.py', pair_config(*pair, key, data)
-            for method in METHODS if data.cells else ():
-                yield f'{folder_of(method)}/{method}_{pair[0]}_{pair[1]}_{key}.py', cell_config(method, pair, key, data)
+            for name, method in METHODS.items() if data.cells else ():
+                yield cell_path(name, pair, key), cell_config(method, pair, key, data.networks[pair[1]])
+    for key, (pairs, methods) in DETECTION.items():
+        for pair, (name, method) in product(pairs, methods.items()):
+            yield cell_path(name, pair, key), cell_config(method, pair, key)
 
 
 def formatted(files: dict[str, str], folder: Path) -> dict[str, str]:

@@ -1,0 +1,3 @@
+# The student alone, run by the same engine.
+_base_ = '../_base_/pairs/faster-rcnn-r101_faster-rcnn-r50_2x_coco.py'
+model = dict(_delete_=True, type='shake_mm.Baseline', student=_base_.model)

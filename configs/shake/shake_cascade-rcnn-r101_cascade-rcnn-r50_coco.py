@@ -1,0 +1,8 @@
+_base_ = ['mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', '../_base_/distill.py']
+teacher = 'mmdet::cascade_rcnn/cascade-rcnn_r101_fpn_20e_coco.py'
+model = dict(
+    _delete_=True,
+    type='shake_mm.SHAKE',
+    student=_base_.model,
+    teachers=dict(config=teacher, checkpoint=teacher),
+)

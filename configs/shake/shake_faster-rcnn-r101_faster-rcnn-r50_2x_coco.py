@@ -1,0 +1,2 @@
+_base_ = '../_base_/pairs/faster-rcnn-r101_faster-rcnn-r50_2x_coco.py'
+model = dict(_delete_=True, type='shake_mm.SHAKE', student=_base_.model, teachers=_base_.teachers)

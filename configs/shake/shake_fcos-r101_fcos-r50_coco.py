@@ -1,0 +1,8 @@
+_base_ = ['mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', '../_base_/distill.py']
+teacher = 'mmdet::fcos/fcos_r101-caffe_fpn_gn-head_ms-640-800-2x_coco.py'
+model = dict(
+    _delete_=True,
+    type='shake_mm.SHAKE',
+    student=_base_.model,
+    teachers=dict(config=teacher, checkpoint=teacher),
+)
