@@ -13,6 +13,7 @@ from tools import test as test_tool
 from tools import train as train_tool
 
 from .detectors import lively
+from .engine.test_distributed import free_port, launch
 
 TINY = [
     'train_dataloader.dataset.num_images=6',
@@ -26,18 +27,23 @@ TINY = [
 ]
 
 
+def prepare(net, tmp_path):
+    """The SHAKE config of a detector of digits, and the options that make it tiny."""
+    root = tmp_path / 'data'
+    teacher = Config.fromfile(f'{configs_dir()}/baseline/{net}_r18-w32_digit-scenes.py')
+    network = lively(ConfigDict(_scope_='mmdet', **teacher.model), 3)
+    torch.save({'state_dict': network.state_dict()}, tmp_path / 'teacher.pth')
+    roots = [f'{loader}_dataloader.dataset.data_root={root}' for loader in ('train', 'val', 'test')]
+    # an untrained detector is never sure
+    threshold = f'model.student.test_cfg.{"rcnn." if net == "faster-rcnn" else ""}score_thr=0.0'
+    options = [*TINY, *roots, threshold, f'model.teachers.0.checkpoint={tmp_path / "teacher.pth"}']
+    return f'{configs_dir()}/shake/shake_{net}-r18-w32_{net}-r18-w8_digit-scenes.py', options
+
+
 @pytest.fixture(params=['retinanet', 'faster-rcnn'])
 def run(request, tmp_path):
     """A finished SHAKE run of two epochs: config file, options, folder."""
-    net, root = request.param, tmp_path / 'data'
-    teacher = Config.fromfile(f'{configs_dir()}/baseline/{net}_r18-w32_digit-scenes.py')
-    torch.save(
-        {'state_dict': lively(ConfigDict(_scope_='mmdet', **teacher.model), 3).state_dict()}, tmp_path / 'teacher.pth'
-    )
-    config = f'{configs_dir()}/shake/shake_{net}-r18-w32_{net}-r18-w8_digit-scenes.py'
-    roots = [f'{loader}_dataloader.dataset.data_root={root}' for loader in ('train', 'val', 'test')]
-    detects = ['model.student.test_cfg.rcnn.score_thr' if net == 'faster-rcnn' else 'model.student.test_cfg.score_thr']
-    options = [*TINY, *roots, f'{detects[0]}=0.0', f'model.teachers.0.checkpoint={tmp_path / "teacher.pth"}']
+    config, options = prepare(request.param, tmp_path)
     folder = tmp_path / 'run'
     assert train_tool.main([config, '--work-dir', str(folder), '--cfg-options', *options]) == 0
     return config, options, folder
@@ -96,3 +102,12 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(run):
     resumed = torch.load(folder / 'epoch_2.pth', weights_only=True)['state_dict']
     assert expected.keys() == resumed.keys()
     assert all(torch.equal(expected[key], resumed[key]) for key in expected)
+
+
+@pytest.mark.parametrize('net', ['retinanet', 'faster-rcnn'])
+def test_two_processes_by_dist_train(net, tmp_path):
+    config, options = prepare(net, tmp_path)
+    command = ['bash', 'tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'run', '--cfg-options', *options]
+    result = launch([*command, 'train_cfg.max_epochs=1'], PORT=str(free_port()))
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
