@@ -1,15 +1,18 @@
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format clean
+.PHONY: help venv demo demo-det test lint format clean
 
 help:  ## Show the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 venv:  ## Build the environment and link it as .venv
 	@bash tools/setup_env.sh
 
 demo: venv  ## Distil a small classifier
 	$(PYTHON) tools/demo.py
+
+demo-det: venv  ## Distil a small detector
+	$(PYTHON) tools/demo_det.py
 
 test: venv  ## Run the tests
 	$(PYTHON) -m pytest tests

@@ -7,7 +7,6 @@ draws and tabulates what came out, exports a SHAKE student and classifies a pict
 import argparse
 import json
 import os.path as osp
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -20,12 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from shake_mm import compat
-from shake_mm.analysis import Stat, difference, over_seeds, read_run, step_time
+from shake_mm.analysis import Stat, demonstration, difference, over_seeds, read_run, step_time
 from shake_mm.analysis.curves import draw_comparison
-from shake_mm.analysis.progress import Display
-from shake_mm.analysis.runs import Run, RunFailed, sigterm_interrupts, train_all
+from shake_mm.analysis.demonstration import count_seeds
+from shake_mm.analysis.runs import Run
 from shake_mm.analysis.scalars import Scalars
-from shake_mm.errors import UsageError
 from shake_mm.export import export_student
 
 CONFIGS = Path(compat.configs_dir())
@@ -48,40 +46,14 @@ COLUMNS = {
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Distil a small classifier and compare')
-    parser.add_argument('--work-dir', default=osp.join('work_dirs', 'demo'), help='folder of runs and results')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='seeds of the students (0 1 2)')
-    parser.add_argument('--jobs', type=int, default=2, help='trainings at a time (2)')
-    parser.add_argument('--fresh', action='store_true', help='train again what is finished')
+    demonstration.add_arguments(parser, osp.join('work_dirs', 'demo'), seeds=(0, 1, 2))
     parser.add_argument('--rounds', type=int, default=20, help='rounds of the comparison of times (20)')
-    parser.add_argument('--cfg-options', nargs='+', default=[], help='key=value pairs for all configs')
     return parser.parse_args(argv)
 
 
 def plan(args: argparse.Namespace) -> tuple[Run, dict[str, list[Run]]]:
     """The teacher's run, and the students' by method."""
-    work_dir, options = Path(args.work_dir).resolve(), tuple(args.cfg_options)
-    teacher = Run('teacher', TEACHER, work_dir / 'teacher', 0, options)
-    options += (f'model.teachers.0.checkpoint={teacher.checkpoint}',)
-    students = {
-        name: [
-            Run(f'{name}, seed {seed}', config, work_dir / f'{name.lower()}_seed{seed}', seed, options, (teacher,))
-            for seed in args.seeds
-        ]
-        for name, config in METHODS.items()
-    }
-    return teacher, students
-
-
-def train(args: argparse.Namespace, teacher: Run, students: dict[str, list[Run]], console: Console) -> None:
-    """Train what is not finished: the teacher with all cores, then the students side by side."""
-    runs = [run for seed in zip(*students.values(), strict=True) for run in seed]
-    for run in [teacher, *runs] if args.fresh else []:
-        shutil.rmtree(run.work_dir, ignore_errors=True)
-    display = Display(console)
-    with display.bars:
-        train_all([teacher], TRAIN_SCRIPT, threads=args.jobs, watch=display)
-        # Seed by seed, so that an interrupted demonstration has whole comparisons.
-        train_all(runs, TRAIN_SCRIPT, jobs=args.jobs, watch=display)
+    return demonstration.plan(args, TEACHER, METHODS)
 
 
 def measure_time(args: argparse.Namespace, console: Console) -> step_time.Timing:
@@ -124,7 +96,7 @@ def summarise(
 def show(results: dict, console: Console) -> None:
     """Print the table and the sentences."""
     seeds = len(results['seeds'])
-    title = f'After {results["epochs"]} epochs: last epoch, mean ± standard deviation over {_seeds(seeds)}'
+    title = f'After {results["epochs"]} epochs: last epoch, mean ± standard deviation over {count_seeds(seeds)}'
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)
     table.add_column('method', no_wrap=True)
     for title in (*COLUMNS.values(), 'time\n/ KD'):
@@ -152,10 +124,6 @@ def _cell(key: str, stats: dict) -> str:
     return format(Stat(**stats[key]), digits).replace(' ', '') if key in stats else '–'
 
 
-def _seeds(number: int) -> str:
-    return f'{number} seed{"s" if number > 1 else ""}'
-
-
 def export_and_classify(run: Run, out_dir: Path, console: Console) -> bool:
     """Export a student, load it by plain mmpretrain, classify one picture of the validation set."""
     from mmpretrain import ImageClassificationInferencer
@@ -181,12 +149,12 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     start = time.monotonic()
     teacher, students = plan(args)
     out_dir = Path(args.work_dir).resolve()
-    train(args, teacher, students, console)
+    demonstration.train(args, teacher, students, TRAIN_SCRIPT, console)
     logs = {name: [read_run(run.work_dir) for run in runs] for name, runs in students.items()}
     accuracy = read_run(teacher.work_dir).last(teacher.epochs)['accuracy/top1']
     results = summarise(logs, teacher.epochs, accuracy, measure_time(args, console), args.seeds)
     show(results, console)
-    title = f'ResNet-14 teaches a half-width ResNet-8 on pairs of digits, {_seeds(len(args.seeds))}'
+    title = f'ResNet-14 teaches a half-width ResNet-8 on pairs of digits, {count_seeds(len(args.seeds))}'
     draw_comparison(logs, out_dir / 'demo.png', accuracy, title)
     (out_dir / 'results.json').write_text(json.dumps(results, indent=2))
     export_and_classify(students['SHAKE'][0], out_dir / 'student', console)
@@ -196,17 +164,7 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool and return its exit status."""
-    args, console = parse_args(argv), Console()
-    try:
-        with sigterm_interrupts():
-            demonstrate(args, console)
-    except KeyboardInterrupt:
-        print('interrupted: all trainings were stopped, the finished ones are kept', file=sys.stderr)
-        return 130
-    except (RunFailed, UsageError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    return 0
+    return demonstration.run(demonstrate, parse_args(argv))
 
 
 if __name__ == '__main__':

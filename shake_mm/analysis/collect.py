@@ -1,7 +1,7 @@
 """Find the finished runs below a folder and read what tables need of them.
 
-Configs are named ``METHOD_TEACHER_STUDENT_DATASET.py``, a network trained alone ``NETWORK_DATASET.py``; mmengine puts a
-copy under the same name into the work directory of a run.
+Configs are named ``METHOD_TEACHER_STUDENT_DATASET.py``, a network trained alone ``NETWORK_DATASET.py``, a detector
+``DETECTOR_BACKBONE_DATASET.py`` as in mmdet; mmengine puts a copy under the same name into the work directory of a run.
 """
 
 import statistics
@@ -14,6 +14,7 @@ from ..errors import UsageError
 from .scalars import Row, Scalars, read_run
 
 ACCURACY = 'accuracy/top1'
+AP, AP50 = 'coco/bbox_mAP', 'coco/bbox_mAP_50'
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Collection:
     left_out: list[str]
 
 
-def collect(root: str | Path, data: str | None = None, best: bool = False) -> Collection:
+def collect(root: str | Path, data: str | None = None, best: bool = False, metric: str = ACCURACY) -> Collection:
     """Find every finished run below ``root``.
 
     Where the same method, pair and seed was trained more than once, the latest counts.
@@ -65,11 +66,12 @@ def collect(root: str | Path, data: str | None = None, best: bool = False) -> Co
         root (str | Path): A folder with work directories at any depth.
         data (str, optional): The only data set to look for.
         best (bool): Take the best validation of a run in place of the last. Defaults to False.
+        metric (str): What the runs must have measured. Defaults to the accuracy; :data:`AP` collects detectors.
     """
     root, records, left_out = Path(root), {}, []
     for work_dir in sorted({path.parents[2] for path in root.rglob('vis_data/scalars.json')}):
         try:
-            record = read_record(work_dir, best)
+            record = read_record(work_dir, best, metric)
         except UsageError as error:
             left_out.append(f'{work_dir.relative_to(root)}: {error}')
             continue
@@ -87,12 +89,13 @@ def collect(root: str | Path, data: str | None = None, best: bool = False) -> Co
     return Collection(sorted(records.values(), key=_order), left_out)
 
 
-def read_record(work_dir: Path, best: bool = False) -> Record:
+def read_record(work_dir: Path, best: bool = False, metric: str = ACCURACY) -> Record:
     """Read one work directory.
 
     Args:
         work_dir (Path): The work directory.
         best (bool): Take the best validation in place of the last. Defaults to False.
+        metric (str): What must have been measured. Defaults to the accuracy.
 
     Raises:
         UsageError: If the run is not finished, or its config is missing or not named by the scheme.
@@ -107,12 +110,12 @@ def read_record(work_dir: Path, best: bool = False) -> Record:
         raise UsageError('train_cfg.max_epochs is missing')
     scalars = read_run(work_dir)
     metrics = scalars.last(epochs)
-    if ACCURACY not in metrics:
-        raise UsageError(f'{ACCURACY} was not measured')
+    if metric not in metrics:
+        raise UsageError(f'{metric} was not measured')
     if best:
-        metrics = max((row for row in scalars.val if ACCURACY in row), key=lambda row: row[ACCURACY])
+        metrics = max((row for row in scalars.val if metric in row), key=lambda row: row[metric])
     return Record(
-        *parse_name(configs[-1].stem, distilled='student' in cfg.get('model', {})),
+        *parse_name(configs[-1].stem, distilled='student' in cfg.get('model', {}), detector=metric == AP),
         seed=cfg.get('randomness', {}).get('seed'),
         epochs=epochs,
         started=max(path.parents[1].name for path in work_dir.glob('*/vis_data/scalars.json')),
@@ -122,12 +125,15 @@ def read_record(work_dir: Path, best: bool = False) -> Record:
     )
 
 
-def parse_name(name: str, distilled: bool) -> tuple[str, str, str]:
+def parse_name(name: str, distilled: bool, detector: bool = False) -> tuple[str, str, str]:
     """Read a config's name; what stands between networks and data set (``8xb32``) does not count.
+
+    A detector's name and its backbone's, ``retinanet_r18``, are joined as they are in a pair, ``retinanet-r18``.
 
     Args:
         name (str): The name without its suffix.
         distilled (bool): Whether it names a distillation rather than a network.
+        detector (bool): Whether a network's name has two parts. Defaults to False.
 
     Returns:
         tuple[str, str, str]: Method, pair and data set.
@@ -138,9 +144,11 @@ def parse_name(name: str, distilled: bool) -> tuple[str, str, str]:
     parts = name.split('_')
     if distilled and len(parts) >= 4:
         return parts[0], '_'.join(parts[1:3]), parts[-1]
-    if not distilled and len(parts) >= 2:
-        return '', parts[0], parts[-1]
-    scheme = 'METHOD_TEACHER_STUDENT_DATASET' if distilled else 'NETWORK_DATASET'
+    network = 2 if detector else 1
+    if not distilled and len(parts) > network:
+        return '', '-'.join(parts[:network]), parts[-1]
+    alone = 'DETECTOR_BACKBONE_DATASET' if detector else 'NETWORK_DATASET'
+    scheme = 'METHOD_TEACHER_STUDENT_DATASET' if distilled else alone
     raise UsageError(f"the config's name '{name}' does not read {scheme}")
 
 

@@ -1,6 +1,6 @@
 """Write tables of methods and pairs as Markdown."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .collect import Collection
 from .tables import TEACHER, PairTable, Row
@@ -16,7 +16,7 @@ def report(
     intro: Sequence[str] = (),
     how: Sequence[str] = (),
 ) -> str:
-    """The whole page: an overview where there are several pairs, a table for each pair, and what to know about them.
+    """The whole page on classifiers: an overview of several pairs, a table for each, and what to know about them.
 
     Args:
         tables (sequence of PairTable): From :func:`arrange`.
@@ -26,7 +26,7 @@ def report(
         intro (sequence of str): Paragraphs to put below the caption.
         how (sequence of str): Sentences on command, time and machine.
     """
-    parts = [f'# {title}', caption(collection, best), *intro]
+    parts = [f'# {title}', caption(collection, best, 'Top-1 accuracy in %'), *intro]
     if len(tables) > 1:
         parts += [
             '## Overview',
@@ -35,19 +35,27 @@ def report(
         ]
     for table in tables:
         parts += [f'## {arrow(table.pair)}', pair_table(table), table.rank_correlation() or '']
+    return page([*parts, *footer(tables, collection, how)])
+
+
+def page(parts: Sequence[str]) -> str:
+    """Join paragraphs, leaving out empty ones."""
+    return '\n\n'.join(part for part in parts if part) + '\n'
+
+
+def footer(tables: Sequence[PairTable], collection: Collection, how: Sequence[str]) -> list[str]:
+    """How the runs came about, what a relative time is, and what was left out."""
     notes = list(how)
     if any(table.relative_time(method) for table in tables for method in table.rows):
         notes.append(
             'time / KD: median of the logged times of an iteration, with loading of data, over that of KD. Runs side '
             'by side disturb each other, so read it as a rough figure.'
         )
-    parts.append('\n'.join(f'- {line}' for line in notes))
-    if collection.left_out:
-        parts.append('\n'.join(['Left out:', '', *(f'- {line}' for line in collection.left_out)]))
-    return '\n\n'.join(part for part in parts if part) + '\n'
+    left_out = ['Left out:', '', *(f'- {line}' for line in collection.left_out)] if collection.left_out else []
+    return ['\n'.join(f'- {line}' for line in notes), '\n'.join(left_out)]
 
 
-def caption(collection: Collection, best: bool) -> str:
+def caption(collection: Collection, best: bool, what: str) -> str:
     """What the figures are."""
     data = collection.records[0].data
     epochs = sorted({run.epochs for run in collection.records if run.method})
@@ -55,7 +63,7 @@ def caption(collection: Collection, best: bool) -> str:
     which = 'best epoch of each run (chosen on the validation set, so too high)' if best else 'last epoch'
     seeds = sorted({run.seed for run in collection.records if run.method and run.seed is not None})
     return (
-        f'Top-1 accuracy in % on {data}, {which}, {lengths}; '
+        f'{what} on {data}, {which}, {lengths}; '
         f'mean ± sample standard deviation over the seeds ({", ".join(map(str, seeds)) or "not fixed"}).'
     )
 
@@ -73,13 +81,10 @@ def overview(tables: Sequence[PairTable]) -> str:
 
 
 def pair_table(table: PairTable) -> str:
-    """One pair in detail; columns without a figure are left out."""
+    """One pair in detail."""
 
     def stat(key: str, spec: str) -> Callable[[str, Row], str | None]:
         return lambda method, row: format(row.stats[key], spec) if key in row.stats and method != TEACHER else None
-
-    def number(value: float | None, spec: str) -> str | None:
-        return None if value is None else format(value, spec)
 
     paper = 'paper %' if table.beside in (None, table.pair) else f'paper ({arrow(table.beside)}) %'
     columns = {
@@ -91,6 +96,21 @@ def pair_table(table: PairTable) -> str:
         'time / KD': lambda method, row: number(table.relative_time(method), '.2f'),
         'seeds': lambda method, row: None if method == TEACHER else str(row.accuracy.n),
     }
+    return method_table(table, columns)
+
+
+def number(value: float | None, spec: str) -> str | None:
+    """The formatted value, if there is one."""
+    return None if value is None else format(value, spec)
+
+
+def method_table(table: PairTable, columns: Mapping[str, Callable[[str, Row], str | None]]) -> str:
+    """A row for each method; columns without a figure are left out.
+
+    Args:
+        table (PairTable): The methods.
+        columns (dict[str, callable]): By title, called as ``cell(method, row)`` for the cell's text.
+    """
     cells = {title: [cell(method, row) for method, row in table.rows.items()] for title, cell in columns.items()}
     cells = {title: column for title, column in cells.items() if any(column)}
     rows = [[value or EMPTY for value in row] for row in zip(*cells.values(), strict=True)]

@@ -36,6 +36,10 @@ def figures() -> dict[str, Any]:
     return yaml.safe_load(Path(__file__).with_name('paper.yaml').read_text(encoding='utf-8'))
 
 
+DETECTORS = {'faster_rcnn': 'faster-rcnn', 'retinanet': 'retinanet'}
+"""Detectors as in ``paper.yaml``, and as in the names of configs."""
+
+
 def method_name(key: str) -> str:
     """The method as in the names of configs: ``'kd_dagger'`` is ``'kd-dagger'``."""
     return METHODS.get(key, key.replace('_', '-'))
@@ -65,4 +69,22 @@ def table1() -> dict[str, dict[str, dict[str, float | None]]]:
     return {
         PAIRS[pair]: {method_name(key): dict(zip(columns, row, strict=True)) for key, row in methods.items()}
         for pair, methods in table.items()
+    }
+
+
+def coco() -> dict[str, dict[str, dict[str, float]]]:
+    """Main paper, Table 4: ResNet-101 teaches ResNet-50 on COCO.
+
+    Returns:
+        dict[str, dict[str, dict[str, float]]]: By detector, method and column, ``coco()['retinanet']['shake']['AP']``.
+        Columns are ``AP``, ``AP_L``, ``AP_M`` and ``AP_S`` in points; the networks' own figures stand under
+        ``'teacher'`` and ``'baseline'``.
+    """
+    names = {'teacher_r101': 'teacher', 'student_r50': 'baseline', 'kd': 'kd'}
+    return {
+        DETECTORS[detector]: {
+            names.get(key, method_name(key)): dict(zip(('AP', 'AP_L', 'AP_M', 'AP_S'), row, strict=True))
+            for key, row in methods.items()
+        }
+        for detector, methods in figures()['main']['table4_coco'].items()
     }

@@ -64,8 +64,10 @@ class Display:
 
 
 def progress_note(scalars: Scalars) -> str:
-    """The last loss and the last accuracy, as far as there are any."""
+    """The last loss and the last accuracy or AP, as far as there are any."""
     parts = [f'loss {scalars.train[-1]["loss"]:.3f}'] if scalars.train else []
     if scalars.val and 'accuracy/top1' in scalars.val[-1]:
         parts.append(f'accuracy {scalars.val[-1]["accuracy/top1"]:.2f} %')
+    if scalars.val and 'coco/bbox_mAP' in scalars.val[-1]:
+        parts.append(f'AP {100 * scalars.val[-1]["coco/bbox_mAP"]:.1f}')
     return '  '.join(parts)

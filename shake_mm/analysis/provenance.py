@@ -1,7 +1,8 @@
-"""How results came about: command, wall time, machine and versions, kept beside the runs in ``grid.json``."""
+"""How results came about: command, wall time, commit, machine and versions, kept beside the runs in ``grid.json``."""
 
 import json
 import platform
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import torch
 from .step_time import hardware
 
 FILE = 'grid.json'
-PACKAGES = ('mmengine', 'mmcv', 'mmpretrain', 'numpy')
+PACKAGES = ('mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'numpy')
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def versions() -> dict[str, str]:
@@ -23,6 +25,17 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def commit() -> str | None:
+    """The commit of this checkout, with ``-dirty`` where files were changed; None in an installed package."""
+    if not (ROOT / '.git').exists():
+        return None
+    command = ['git', '-C', str(ROOT), 'describe', '--always', '--dirty']
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def record_session(folder: Path, command: str, seconds: float, trained: int) -> None:
@@ -38,6 +51,7 @@ def record_session(folder: Path, command: str, seconds: float, trained: int) -> 
         'command': command,
         'seconds': round(seconds, 1),
         'trained': trained,
+        'commit': commit(),
         'versions': versions(),
         'machine': hardware('cuda' if torch.cuda.is_available() else 'cpu'),
     }
@@ -60,10 +74,12 @@ def describe(root: Path) -> list[str]:
         trained = sum(session['trained'] for session in sessions)
         machine, of = sessions[-1]['machine'], sessions[-1]['versions']
         commands = ', then '.join(dict.fromkeys(f'`{session["command"]}`' for session in sessions))
+        commits = dict.fromkeys(session['commit'] for session in sessions if session.get('commit'))
         calls = f' in {len(sessions)} calls' if len(sessions) > 1 else ''
         sentences.append(
             f'{commands}: {trained} runs, {minutes:.1f} minutes of wall time{calls}; {machine["hardware"]}, '
             f'{machine["cores"]} cores, {machine["device"]}; '
             + ', '.join(f'{name} {version}' for name, version in of.items())
+            + (f'; commit {", ".join(commits)}' if commits else '')
         )
     return sentences

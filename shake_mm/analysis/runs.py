@@ -17,7 +17,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
-from .scalars import Scalars, read_run
+from .scalars import Row, Scalars, read_run
 
 _DONE = 'finished.json'
 _LOG = 'output.log'
@@ -130,7 +130,7 @@ def train_all(
                 if state != 'running':
                     del active[run]
                 if state == 'failed':
-                    failures[run] = _failure(run, process.returncode)
+                    failures[run] = _failure(run.name, process.returncode, _log(run))
                     if not keep_going:
                         raise RunFailed(failures[run])
                 if state == 'finished':
@@ -139,6 +139,37 @@ def train_all(
     finally:
         _stop(active.values())
     return failures
+
+
+def evaluate_member(run: Run, test_script: Path, member: str, threads: int = 1) -> Row:
+    """Measure another member of a finished run's distiller on the test set, once: training anew forgets it.
+
+    Args:
+        run (Run): The finished training.
+        test_script (Path): ``tools/test.py``.
+        member (str): ``'proxy0'``, ``'teacher0'``, …
+        threads (int): Threads to use. Defaults to 1.
+
+    Returns:
+        dict[str, float]: The metrics.
+
+    Raises:
+        RunFailed: If it fails.
+    """
+    kept, log = run.work_dir / f'{member}.json', run.work_dir / f'{member}.log'
+    if not kept.is_file():
+        command = [sys.executable, str(test_script), str(run.config), str(run.checkpoint), '--member', member]
+        command += ['--work-dir', str(run.work_dir / member), '--out', str(kept), '--out-item', 'metrics']
+        with log.open('wb') as output:
+            process = subprocess.run(
+                [*command, '--cfg-options', *run.all_options],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, 'OMP_NUM_THREADS': str(threads)},
+            )
+        if process.returncode:
+            raise RunFailed(_failure(f'{run.name}, evaluated as {member},', process.returncode, log))
+    return json.loads(kept.read_text())
 
 
 @contextmanager
@@ -182,9 +213,9 @@ def _stop(processes: Sequence[subprocess.Popen]) -> None:
             process.wait()
 
 
-def _failure(run: Run, status: int) -> str:
-    tail = '\n'.join(_log(run).read_text(errors='replace').splitlines()[-_TAIL:])
-    return f'{run.name} failed (exit status {status}); the end of {_log(run)}:\n{tail}'
+def _failure(name: str, status: int, log: Path) -> str:
+    tail = '\n'.join(log.read_text(errors='replace').splitlines()[-_TAIL:])
+    return f'{name} failed (exit status {status}); the end of {log}:\n{tail}'
 
 
 def _log(run: Run) -> Path:

@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 from ..errors import UsageError
 from . import paper
 from .collect import ACCURACY, Record
+from .scalars import Row as Metrics
 from .summary import Stat, over_seeds
 
 PAPER_DATA = 'cifar100'
@@ -22,12 +23,17 @@ class Row:
     """One method on one pair.
 
     Args:
-        stats (dict[str, Stat]): The metrics over seeds.
+        seeds (list[dict]): The metrics of each seed.
         seconds (float | None): Seconds per iteration of training, mean of the seeds' medians.
     """
 
-    stats: dict[str, Stat]
+    seeds: list[Metrics]
     seconds: float | None = None
+
+    @cached_property
+    def stats(self) -> dict[str, Stat]:
+        """The metrics over seeds."""
+        return over_seeds(self.seeds)
 
     @property
     def accuracy(self) -> Stat:
@@ -56,11 +62,11 @@ class PairTable:
             return {}
         return {method: row[self.beside] for method, row in paper.table4().items()}
 
-    def gain(self, method: str) -> float | None:
-        """Points over the student trained alone."""
+    def gain(self, method: str, metric: str = ACCURACY) -> float | None:
+        """How much more than the student trained alone."""
         if BASELINE not in self.rows or method in (TEACHER, BASELINE):
             return None
-        return self.rows[method].accuracy.mean - self.rows[BASELINE].accuracy.mean
+        return self.rows[method].stats[metric].mean - self.rows[BASELINE].stats[metric].mean
 
     def relative_time(self, method: str) -> float | None:
         """Time of an iteration over KD's."""
@@ -124,7 +130,7 @@ def _row(records: Sequence[Record], method: str, pair: str) -> Row | None:
     runs = [run for run in records if (run.method, run.pair) == (method, pair)]
     times = [run.seconds for run in runs if run.seconds]
     seconds = statistics.fmean(times) if times else None
-    return Row(over_seeds([run.metrics for run in runs]), seconds) if runs else None
+    return Row([run.metrics for run in runs], seconds) if runs else None
 
 
 def _teacher(records: Sequence[Record], pair: str) -> Row | None:
@@ -135,7 +141,7 @@ def _teacher(records: Sequence[Record], pair: str) -> Row | None:
         if (run.method, run.pair) == (BASELINE, pair) and f'{TEACHER}/top1' in run.metrics
     ]
     # Seeds that share one teacher are no sample of teachers.
-    return Row({ACCURACY: Stat.of(sorted(set(seen)))}) if seen else None
+    return Row([{ACCURACY: accuracy} for accuracy in sorted(set(seen))]) if seen else None
 
 
 def _pair_order(pair: str) -> tuple:

@@ -7,7 +7,19 @@ import pytest
 def log_run(tmp_path):
     """Write what a run of mmengine leaves: its config, and its log."""
 
-    def write(folder, name, val, *, seed=0, epochs=None, start='20260101_000000', times=(), distilled=True, **row):
+    def write(
+        folder,
+        name,
+        val,
+        *,
+        seed=0,
+        epochs=None,
+        start='20260101_000000',
+        times=(),
+        distilled=True,
+        metric='accuracy/top1',
+        **row,
+    ):
         work_dir = tmp_path / folder
         (work_dir / start / 'vis_data').mkdir(parents=True)
         model = dict(student=dict(type='Net')) if distilled else dict(type='Net')
@@ -15,7 +27,7 @@ def log_run(tmp_path):
             f'model = {model}\ntrain_cfg = dict(max_epochs={epochs or len(val)})\nrandomness = dict(seed={seed})\n'
         )
         rows = [{'loss': 1.0, 'epoch': 1, 'time': time, 'step': i} for i, time in enumerate(times)]
-        rows += [{'accuracy/top1': top1, 'step': i, **row} for i, top1 in enumerate(val, 1)]
+        rows += [{metric: value, 'step': i, **row} for i, value in enumerate(val, 1)]
         log = work_dir / start / 'vis_data' / 'scalars.json'
         log.write_text(''.join(json.dumps(row) + '\n' for row in rows))
         return work_dir

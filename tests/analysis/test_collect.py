@@ -1,6 +1,6 @@
 import pytest
 
-from shake_mm.analysis.collect import collect, parse_name
+from shake_mm.analysis.collect import AP, collect, parse_name
 from shake_mm.errors import UsageError
 
 
@@ -16,6 +16,29 @@ from shake_mm.errors import UsageError
 )
 def test_parse_name(name, distilled, parts):
     assert parse_name(name, distilled) == parts
+
+
+@pytest.mark.parametrize(
+    ('name', 'distilled', 'parts'),
+    [
+        ('retinanet_r18-w8_digit-scenes', False, ('', 'retinanet-r18-w8', 'digit-scenes')),
+        ('faster-rcnn_r50_fpn_2x_coco', False, ('', 'faster-rcnn-r50', 'coco')),
+        ('kd_retinanet-r101_retinanet-r50_2x_coco', True, ('kd', 'retinanet-r101_retinanet-r50', 'coco')),
+    ],
+)
+def test_names_of_detectors(name, distilled, parts):
+    assert parse_name(name, distilled, detector=True) == parts
+    with pytest.raises(UsageError, match='DETECTOR_BACKBONE_DATASET'):
+        parse_name('retinanet_coco', False, detector=True)
+
+
+def test_detectors_are_collected_by_their_metric(log_run, tmp_path):
+    log_run('a', 'retinanet_r18_coco', [0.1, 0.2], distilled=False, metric=AP)
+    log_run('b', 'kd_a_b_d', [70.0])
+    found = collect(tmp_path, metric=AP)
+    assert [(run.pair, run.metrics[AP]) for run in found.records] == [('retinanet-r18', 0.2)]
+    assert found.left_out == ['b: coco/bbox_mAP was not measured']
+    assert [run.pair for run in collect(tmp_path).records] == ['a_b']
 
 
 @pytest.mark.parametrize(('name', 'distilled'), [('my_shake', True), ('a_b_c', True), ('mine', False)])

@@ -51,3 +51,11 @@ def test_everything_else_is_at_hand():
     figures = paper.figures()
     assert figures['supplement']['table5']['vgg16'] == [73.81, 75.95, 76.89]
     assert figures['main']['table4_coco']['retinanet']['shake'] == [37.35, 50.35, 40.88, 21.61]
+
+
+def test_coco():
+    found = paper.coco()
+    methods = ['teacher', 'baseline', 'kd', 'review', 'shake', 'shake-review']
+    assert [list(rows) for rows in found.values()] == [methods, methods]
+    assert found['faster-rcnn']['teacher'] == {'AP': 42.04, 'AP_L': 54.60, 'AP_M': 45.55, 'AP_S': 25.22}
+    assert found['retinanet']['baseline']['AP'] == 36.15 and found['retinanet']['shake-review']['AP_S'] == 23.55

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from shake_mm.analysis import Scalars
-from shake_mm.analysis.progress import Display
+from shake_mm.analysis.progress import Display, progress_note
 from shake_mm.analysis.runs import Run
 
 ONE = Scalars([{'loss': 2.0, 'epoch': 2}], [{'accuracy/top1': 50.0, 'step': 1}])
@@ -46,3 +46,7 @@ def test_bars(make_run):
         show(make_run(f'c{i}'), 'finished', ONE)
     names = [task.description for task in show.bars.tasks]
     assert names == ['a', *(f'c{i}' for i in range(8, 20))] and show.bars.tasks[-1].completed == 3
+
+
+def test_detectors_have_an_ap():
+    assert progress_note(Scalars([], [{'coco/bbox_mAP': 0.641, 'step': 1}])) == 'AP 64.1'

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from shake_mm.analysis.runs import Run, RunFailed, sigterm_interrupts, train_all
+from shake_mm.analysis.runs import Run, RunFailed, evaluate_member, sigterm_interrupts, train_all
 
 SCRIPT = """
 import os, pathlib, sys, time
@@ -89,3 +89,21 @@ def test_sigterm_interrupts():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_member_is_measured_once(make_run, tmp_path):
+    script = tmp_path / 'test.py'
+    script.write_text("""
+import json, sys
+config, checkpoint, options = sys.argv[1], sys.argv[2], sys.argv[3:]
+assert checkpoint.endswith('epoch_2.pth') and options[-3:] == ['--cfg-options', 'x=1', 'randomness.seed=0']
+assert options[options.index('--out-item') + 1] == 'metrics'
+json.dump({options[1]: 0.5}, open(options[options.index('--out') + 1], 'w'))
+""")
+    run = make_run('a', 'x=1')
+    run.work_dir.mkdir()
+    assert evaluate_member(run, script, 'proxy0') == {'proxy0': 0.5}
+    script.write_text("print('the reason'); raise SystemExit(4)")
+    assert evaluate_member(run, script, 'proxy0') == {'proxy0': 0.5}
+    with pytest.raises(RunFailed, match=r'(?s)a, evaluated as proxy1, failed \(exit status 4\).*the reason'):
+        evaluate_member(run, script, 'proxy1')

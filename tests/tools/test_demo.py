@@ -1,5 +1,7 @@
 import json
 
+from shake_mm.analysis import demonstration
+
 TINY = [
     'train_cfg.max_epochs=1',
     'train_cfg.val_interval=1',
@@ -37,11 +39,9 @@ def test_failure(load_tool, tmp_path, capsys):
 
 
 def test_interruption(load_tool, tmp_path, capsys, monkeypatch):
-    demo = load_tool('demo')
-
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, 'train_all', interrupted)
-    assert demo.main(['--work-dir', str(tmp_path)]) == 130
+    monkeypatch.setattr(demonstration, 'train_all', interrupted)
+    assert load_tool('demo').main(['--work-dir', str(tmp_path)]) == 130
     assert 'interrupted' in capsys.readouterr().err

@@ -5,6 +5,8 @@ CIFAR-100, elsewhere where ``--beside`` names the pair of the paper whose orderi
 
     python tools/analysis_tools/build_table.py work_dirs/grid --beside resnet14_resnet8=resnet110_resnet20 \
         --out docs/table.md --plot docs/table.png
+
+With ``--detectors`` it tabulates AP and AP50 of detectors, beside the paper's figures on COCO.
 """
 
 import argparse
@@ -14,10 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shake_mm import cli
-from shake_mm.analysis.collect import collect
+from shake_mm.analysis import detection
+from shake_mm.analysis.collect import ACCURACY, AP, collect
 from shake_mm.analysis.dots import draw_tables
 from shake_mm.analysis.markdown import caption, report
 from shake_mm.analysis.provenance import describe
+from shake_mm.analysis.seed_dots import draw_seeds
 from shake_mm.analysis.tables import arrange
 from shake_mm.errors import UsageError
 
@@ -27,6 +31,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Tabulate finished runs beside the figures of the paper')
     parser.add_argument('root', help='folder with work directories at any depth')
     parser.add_argument('--data', help='data set, as in the names of configs; needed where ROOT holds several')
+    parser.add_argument('--detectors', action='store_true', help='tabulate AP and AP50 of detectors')
     parser.add_argument('--best', action='store_true', help='take the best validation of each run, not the last')
     parser.add_argument(
         '--beside',
@@ -45,21 +50,25 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def build(args: argparse.Namespace) -> None:
     """Collect, arrange, write."""
-    collection = collect(args.root, args.data, args.best)
+    collection = collect(args.root, args.data, args.best, AP if args.detectors else ACCURACY)
     if not collection.records:
         reasons = f' ({"; ".join(collection.left_out)})' if collection.left_out else ''
         raise UsageError(
             f'there is no finished run{f" on {args.data}" if args.data else ""} below {args.root}{reasons}.'
         )
     tables = arrange(collection.records, read_mapping(args.beside))
-    picture = []
+    what, draw, write = (
+        (detection.WHAT, draw_seeds, detection.report)
+        if args.detectors
+        else ('Top-1 accuracy in %', draw_tables, report)
+    )
+    intro = read_notes(args.notes)
     if args.plot:
         Path(args.plot).parent.mkdir(parents=True, exist_ok=True)
-        draw_tables(tables, args.plot, f'{args.title}\n{caption(collection, args.best)}')
-        picture = [f'![{args.title}]({osp.relpath(args.plot, osp.dirname(args.out) or ".")})'] if args.out else []
-    page = report(
-        tables, collection, args.title, args.best, [*read_notes(args.notes), *picture], describe(Path(args.root))
-    )
+        draw(tables, args.plot, f'{args.title}\n{caption(collection, args.best, what)}')
+        if args.out:
+            intro.append(f'![{args.title}]({osp.relpath(args.plot, osp.dirname(args.out) or ".")})')
+    page = write(tables, collection, args.title, args.best, intro, describe(Path(args.root)))
     if args.out:
         Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         Path(args.out).write_text(page, encoding='utf-8')
