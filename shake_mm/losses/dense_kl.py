@@ -1,10 +1,13 @@
 """Divergence of the class predictions of detectors, at the same places, without ground truth."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ..errors import UsageError
@@ -101,26 +104,42 @@ def _sums(
 ) -> Tensor:
     """Sums of the weighted divergences and of the weights of one level, shape (2,); without ``gamma`` weights are 1."""
     a, b, r = (x.unflatten(1, (-1, num_classes)) for x in (a, b.detach(), r.detach().to(a.dtype)))
-    divergence = (_bernoulli if activation == 'sigmoid' else _categorical)(a / tau, b / tau)
+    divergence = (_Bernoulli.apply if activation == 'sigmoid' else _categorical)(a, b, tau)
     weight = torch.ones_like(divergence) if gamma is None else _confidence(r, activation) ** gamma
     weight = torch.where(weight >= threshold, weight, 0.0).detach()
-    return torch.stack([tau**2 * (weight * divergence).sum(), weight.sum()])
+    return torch.stack([(weight * divergence).sum(), weight.sum()])
 
 
-def _bernoulli(a: Tensor, b: Tensor) -> Tensor:
-    """KL(B(sigma(b)) || B(sigma(a))), summed over dimension 2.
+class _Bernoulli(Function):
+    """tau^2 KL(B(sigma(b / tau)) || B(sigma(a / tau))), summed over dimension 2.
 
-    A difference of cross-entropies, each taken from the logits: exactly 0, with a gradient of exactly 0, where both are
-    equal, and finite where they saturate.
+    Written out, because it is evaluated for every class at every place. By softplus(x) = max(x, 0) - log sigma(|x|),
+    sigma(b) (b - a) + softplus(a) - softplus(b) takes two sigmoids and a logarithm, is exactly 0 where both are equal
+    and finite where they saturate. The gradient is tau (sigma(a / tau) - sigma(b / tau)).
     """
-    q = b.sigmoid()
-    cross, entropy = (F.binary_cross_entropy_with_logits(x, q, reduction='none') for x in (a, b))
-    return (cross - entropy).sum(2)
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, tau: float) -> Tensor:
+        p, q = ((x / tau).sigmoid_() for x in (a, b))
+        ctx.tau = tau
+        ctx.save_for_backward(p - q)
+        value = (q - 0.5).abs_().add_(0.5).div_(p.sub_(0.5).abs_().add_(0.5)).log_().mul_(tau)  # sigma(|x|) of q and p
+        spare = p  # fresh memory would cost as much as the arithmetic
+        value.addcmul_(q, torch.sub(b, a, out=spare))
+        value.add_(torch.clamp(a, min=0, out=spare)).sub_(torch.clamp(b, min=0, out=spare))
+        return value.sum(2).mul_(tau)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (slope,) = ctx.saved_tensors
+        return (ctx.tau * gradient).unsqueeze(2) * slope, None, None
 
 
-def _categorical(a: Tensor, b: Tensor) -> Tensor:
-    """KL(softmax(b) || softmax(a)), both over dimension 2."""
-    return F.kl_div(a.log_softmax(2), b.log_softmax(2), reduction='none', log_target=True).sum(2)
+def _categorical(a: Tensor, b: Tensor, tau: float) -> Tensor:
+    """tau^2 KL(softmax(b / tau) || softmax(a / tau)), both over dimension 2."""
+    a, b = ((x / tau).log_softmax(2) for x in (a, b))
+    return tau**2 * F.kl_div(a, b, reduction='none', log_target=True).sum(2)
 
 
 def _confidence(r: Tensor, activation: str) -> Tensor:

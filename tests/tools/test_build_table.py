@@ -57,3 +57,21 @@ def test_reasons_are_told_where_nothing_is_left(load_tool, root, capsys):
         log.write_text('')
     assert load_tool('analysis_tools/build_table').main([str(root)]) == 1
     assert 'kd: the last logged validation is of epoch None' in capsys.readouterr().err
+
+
+def test_detectors(load_tool, tmp_path):
+    for name in ('retinanet_r18-w8', 'kd_retinanet-r18-w32_retinanet-r18-w8'):
+        log = tmp_path / 'grid' / name / '20260101_000000' / 'vis_data' / 'scalars.json'
+        log.parent.mkdir(parents=True)
+        log.write_text(json.dumps({'coco/bbox_mAP': 0.4, 'coco/bbox_mAP_50': 0.6, 'step': 1}) + '\n')
+        model = 'dict(student=dict())' if name.startswith('kd') else 'dict()'
+        (tmp_path / 'grid' / name / f'{name}_digit-scenes.py').write_text(
+            f'model = {model}\ntrain_cfg = dict(max_epochs=1)\nrandomness = dict(seed=0)\n'
+        )
+    page, picture = tmp_path / 'a.md', tmp_path / 'a.png'
+    args = [str(tmp_path / 'grid'), '--detectors', '--out', str(page), '--plot', str(picture)]
+    assert load_tool('analysis_tools/build_table').main(args) == 0
+    text = page.read_text()
+    assert '| kd       | 40.0 | 60.0 |       +0.0 |     36.76 |       +0.61 |     1 |' in text
+    assert 'AP: kd − baseline = +0.00 points, measured with a single seed' in text
+    assert '![Comparison of distillers](a.png)' in text and picture.read_bytes().startswith(b'\x89PNG')

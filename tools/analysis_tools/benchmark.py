@@ -1,9 +1,15 @@
 """Compare the time of training steps in one process: ``python tools/analysis_tools/benchmark.py``.
 
-Rows and what they include are described in ``shake_mm.analysis.step_time``. The CIFAR pair of the paper's cost study::
+Rows and what they include are described in ``shake_mm.analysis.contestants``, their memory in
+``shake_mm.analysis.memory``. The CIFAR pair of the paper's cost study::
 
     python tools/analysis_tools/benchmark.py --student-config configs/baseline/resnet20_cifar100.py \
         --teacher-config configs/baseline/resnet110_cifar100.py
+
+Detectors, of our pairs or of mmdet's configs::
+
+    python tools/analysis_tools/benchmark.py \
+        --pair configs/_base_/pairs/retinanet-r18-w32_retinanet-r18-w8_digit-scenes.py
 """
 
 import argparse
@@ -11,13 +17,16 @@ import json
 import os.path as osp
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from shake_mm import cli, compat
-from shake_mm.analysis import step_time
+from shake_mm.analysis import contestants, step_time
 from shake_mm.errors import UsageError
+from shake_mm.members import MemberSpec
+from shake_mm.tasks import task_of
 
 PAIR = osp.join('_base_', 'pairs', 'resnet14_resnet8_digits100.py')
 
@@ -29,10 +38,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--student-config', help="config of the student, instead of the pair's")
     parser.add_argument('--teacher-config', help="config of the teacher, instead of the pair's")
     parser.add_argument(
-        '--methods', nargs='+', choices=list(step_time.METHODS), default=list(step_time.METHODS), help='which of ours'
+        '--methods',
+        nargs='+',
+        choices=list(contestants.METHODS),
+        help='which of ours (default: all, for detectors KD and SHAKE)',
     )
-    parser.add_argument('--batch-size', type=int, default=64, help='images a batch (64)')
-    parser.add_argument('--image-size', type=int, help="height and width (default: the pair's, else 32)")
+    parser.add_argument('--batch-size', type=int, help="images a batch (default: the pair's, else 64)")
+    parser.add_argument(
+        '--image-size',
+        type=int,
+        nargs='+',
+        action=ImageSize,
+        help="height and width, or one number for both (default: the pair's, else 32, or 256 for detectors)",
+    )
     parser.add_argument('--rounds', type=int, default=15, help='how often all rows take their turn (15)')
     parser.add_argument('--steps', type=int, default=5, help='steps a turn (5)')
     parser.add_argument('--warmup', type=int, default=5, help='steps of each row before the first round (5)')
@@ -54,7 +72,7 @@ def benchmark(args: argparse.Namespace) -> None:
     timing = step_time.measure(
         dict(config=dict(cfg)),
         teacher,
-        batch_size=args.batch_size,
+        batch_size=args.batch_size or cfg.get('train_dataloader', {}).get('batch_size', 64),
         image_size=args.image_size or image_size_of(cfg),
         **{key: getattr(args, key) for key in ('methods', 'rounds', 'steps', 'warmup', 'threads', 'device', 'clock')},
     )
@@ -64,18 +82,30 @@ def benchmark(args: argparse.Namespace) -> None:
             json.dump(timing.as_dict(), file, indent=2)
 
 
+class ImageSize(argparse.Action):
+    """One number, or two."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list, *_: Any) -> None:
+        """Store a number, or a pair of them."""
+        if len(values) > 2:
+            parser.error('--image-size takes height and width')
+        namespace.image_size = values[0] if len(values) == 1 else tuple(values)
+
+
 def image_size_of(cfg: dict) -> int:
-    """The picture size of a config's data set, 32 where it does not say."""
-    return cfg.get('train_dataloader', {}).get('dataset', {}).get('image_size', 32)
+    """The picture size of a config's data set, the task's where it does not say."""
+    size = cfg.get('train_dataloader', {}).get('dataset', {}).get('image_size')
+    return size or task_of(MemberSpec.parse('student', dict(config=dict(cfg))).build()).input_size
 
 
 def show(timing: step_time.Timing, console: Console) -> None:
-    """Print the two tables and the setting."""
-    rows = Table(title=f'Time of a step ({timing.setting["clock"]} clock)')
-    for name in ('row', 'median ms', 'min', 'max'):
+    """Print times and memory, ratios, and the setting."""
+    rows = Table(title=f'Time and memory of a step ({timing.setting["clock"]} clock)')
+    for name in ('row', 'median ms', 'min', 'max', 'peak MiB'):
         rows.add_column(name, justify='left' if name == 'row' else 'right')
     for key, spread in timing.seconds.items():
-        rows.add_row(step_time.ROWS[key], *(f'{1000 * value:.2f}' for value in spread))
+        times = [f'{1000 * value:.2f}' for value in spread]
+        rows.add_row(contestants.ROWS[key], *times, f'{timing.bytes[key] / 2**20:.1f}')
     ratios = Table(title='Ratios within a round')
     for name in ('ratio', 'median', 'min', 'max'):
         ratios.add_column(name, justify='left' if name == 'ratio' else 'right')
