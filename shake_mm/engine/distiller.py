@@ -36,13 +36,14 @@ class _Plan(NamedTuple):
         terms (tuple[str]): The active terms.
         needed (set[str]): Members and derived taps that they read, directly or through one another.
         labelled (set[str]): Members whose own losses count.
-        followed (set[str]): Members whose pass goes on after the student's, see :class:`Task`.
+        followed (dict[str, bool]): Members whose pass goes on after the student's, see :class:`Task`, and whether no
+            further than their logits need.
     """
 
     terms: tuple[str, ...]
     needed: set[str]
     labelled: set[str]
-    followed: set[str]
+    followed: dict[str, bool]
 
 
 @MODELS.register_module()
@@ -158,8 +159,9 @@ class Distiller(BaseModel):
                     own[name] = self.task.learn(network, view, data_samples)
                 elif name in needed:
                     self.task.follow(network, self.task.run(network, view), taps)
-            for name in followed.intersection(frozen):
-                self._frozen[name].follow(passed[name], taps)
+            for name in frozen:
+                if name in followed:
+                    self._frozen[name].follow(passed[name], taps)
             self._derive(taps, needed)
             field = cache(lambda name: self.task.field(data_samples, name))
             losses: dict[str, Tensor] = {}
@@ -247,6 +249,8 @@ class Distiller(BaseModel):
             return False
         self.stage_index = index
         self._plan = self._plan_of(self.stages[index])
+        for name, teacher in self._frozen.items():
+            teacher.ask_for(scores_alone=self._plan.followed.get(name, False))
         set_trained(self, self.stages[index], self._trainable)
         self.train(self.training)
         return True
@@ -261,7 +265,7 @@ class Distiller(BaseModel):
         terms = [self.terms[name] for name in names]
         waiting = [tap for term in terms for tap in term.taps]
         needed: set[str] = set()
-        followed: set[str] = set()
+        followed: dict[str, bool] = {}
         while waiting:
             name = TapName.parse(text := waiting.pop())
             tap = f'{name.member}.{name.path}'
@@ -271,8 +275,10 @@ class Distiller(BaseModel):
             else:
                 needed.add(name.member)
                 layers = [layer.partition('.')[2] for layer in self.taps.layers(text)]
-                if not all(layer.startswith(self.task.trunk) for layer in layers):
-                    followed.add(name.member)
+                later = [layer for layer in layers if not layer.startswith(self.task.trunk)]
+                if later:
+                    scores = all(layer.startswith(self.task.scores) for layer in later)
+                    followed[name.member] = scores and followed.get(name.member, True)
         return _Plan(tuple(names), needed, {term.of for term in terms if not term.taps}, followed)
 
     def train(self, mode: bool = True) -> 'Distiller':

@@ -44,6 +44,9 @@ class TapName(NamedTuple):
         indices = tuple(int(index) for index in re.findall(r'-?\d+', match['indices']))
         return cls(match['member'], match['path'], match['side'] or '', indices)
 
+    def __str__(self) -> str:
+        return f'{self.member}.{self.path}{self.side}' + ''.join(f'[{index}]' for index in self.indices)
+
 
 class _Recorder:
     """Forward hook of one layer; keeps copies, because a later in-place layer may overwrite what it saw."""
@@ -125,10 +128,10 @@ class Taps:
         return self.tensor(tap) if isinstance(tap, str) else [self.tensor(item) for item in tap]
 
     def layers(self, text: str) -> list[str]:
-        """The layers behind a tap, as ``member.layer``; a tap that the engine fills is its own."""
+        """The layers behind a tap, as ``member.layer[i]``; a tap that the engine fills is its own."""
         if self._is_virtual(TapName.parse(text)):
             return [text]
-        return [f'{name.member}.{name.path}{name.side}' for name in self._resolve(text)]
+        return [str(name) for name in self._resolve(text)]
 
     @contextmanager
     def recording(self) -> Iterator['Taps']:

@@ -1,5 +1,6 @@
 """A frozen teacher."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,6 +27,7 @@ class FrozenMember(nn.Module):
         self.network = network.requires_grad_(False)
         self.view = view
         self._task = task
+        self._scores_alone: AbstractContextManager = nullcontext()
         self.eval()
 
     def train(self, mode: bool = True) -> 'FrozenMember':
@@ -37,10 +39,15 @@ class FrozenMember(nn.Module):
         """Run the network on the student's batch; its taps record what it computes."""
         return self._task.run(self.network, self.view(inputs, data_samples))
 
+    def ask_for(self, scores_alone: bool) -> None:
+        """Say whether :meth:`follow` needs to go no further than the logits need."""
+        self._scores_alone = self._task.scores_alone(self.network) if scores_alone else nullcontext()
+
     @torch.no_grad()
     def follow(self, passed: Any, taps: 'Taps') -> None:
         """Complete the pass, see :meth:`Task.follow`."""
-        self._task.follow(self.network, passed, taps)
+        with self._scores_alone:
+            self._task.follow(self.network, passed, taps)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list | None) -> Any:

@@ -1,6 +1,7 @@
 """What the engine asks of a task."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
@@ -27,6 +28,9 @@ class Task:
 
     trunk: ClassVar[tuple[str, ...]] = ('',)
     """Prefixes of the layers that :meth:`run` reaches; the others need :meth:`follow`."""
+
+    scores: ClassVar[tuple[str, ...]] = ()
+    """Prefixes of the taps for which :meth:`follow` need do no more than :meth:`scores_alone` leaves."""
 
     guides: ClassVar[tuple[str, ...]] = ()
     """Taps of the student that :meth:`follow` reads."""
@@ -78,6 +82,10 @@ class Task:
             passed (Any): What :meth:`run` returned.
             taps (Taps): The student's are recorded.
         """
+
+    def scores_alone(self, network: nn.Module) -> AbstractContextManager:
+        """While it is entered, :meth:`follow` computes the logits and nothing else."""
+        return nullcontext()
 
     def branch(self, network: nn.Module, config: dict | None) -> dict | nn.Module:
         """A classification branch of the architecture of the student's own, newly initialised, or its config."""

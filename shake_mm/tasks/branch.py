@@ -1,7 +1,7 @@
 """The classification branch of a detector's head: found by its gradients, copied without the rest."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -41,6 +41,28 @@ class ClassificationBranch(BaseModule):
         """The scores: (R, K) for RoI features, a list of (N, A * C, H, W) for a pyramid."""
         scores = self.head(features)[0]
         return scores if isinstance(scores, Tensor) else list(scores)
+
+
+class ScoresAlone:
+    """While it is entered, a head runs without the layers that its class scores do not depend on.
+
+    Args:
+        head (nn.Module): The head; its other outputs are of no use meanwhile.
+        features (tuple[Tensor]): Something that the head takes.
+    """
+
+    def __init__(self, head: nn.Module, features: tuple[Tensor, ...]) -> None:
+        names = reached(probe_of(head), features, 0)
+        wanted = {id(parameter) for name, parameter in head.named_parameters() if name in names}
+        self._places = [(parent, name, getattr(parent, name)) for parent, name in _unwanted(head, wanted)]
+
+    def __enter__(self) -> None:
+        for parent, name, _ in self._places:
+            setattr(parent, name, Nothing())
+
+    def __exit__(self, *error: object) -> None:
+        for parent, name, layer in self._places:
+            setattr(parent, name, layer)
 
 
 def probe_of(head: nn.Module) -> nn.Module:
@@ -100,13 +122,19 @@ def _initialised(head: nn.Module) -> nn.Module:
 
 
 def _without(module: nn.Module, wanted: set[int]) -> nn.Module:
-    """Replace the layers none of whose parameters is wanted; containers stay, for heads that iterate over them."""
-    for parameter in module.parameters(recurse=False):
+    """Replace the layers none of whose parameters is wanted, and let the others' unwanted parameters be."""
+    for parent, name in list(_unwanted(module, wanted)):
+        setattr(parent, name, Nothing())
+    for parameter in module.parameters():
         parameter.requires_grad_(id(parameter) in wanted)
+    return module
+
+
+def _unwanted(module: nn.Module, wanted: set[int]) -> Iterator[tuple[nn.Module, str]]:
+    """The layers none of whose parameters is wanted; containers stay, for heads that iterate over them."""
     for name, child in module.named_children():
         own = {id(parameter) for parameter in child.parameters()}
         if own and wanted.isdisjoint(own) and not isinstance(child, (nn.ModuleList, nn.ModuleDict)):
-            setattr(module, name, Nothing())
+            yield module, name
         elif own:
-            _without(child, wanted)
-    return module
+            yield from _unwanted(child, wanted)

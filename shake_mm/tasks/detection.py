@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..registry import TASKS
 from .base import Task
-from .branch import ClassificationBranch, check_separable, pyramid
+from .branch import ClassificationBranch, ScoresAlone, check_separable, pyramid
 
 if TYPE_CHECKING:
     from ..engine.taps import Alias, Taps
@@ -80,6 +80,7 @@ class DenseDetectionTask(DetectionTask):
     """
 
     model_types = (SingleStageDetector,)
+    scores = ('bbox_head[0]',)
 
     def aliases(self, network: nn.Module) -> 'dict[str, Alias]':
         """See :meth:`Task.aliases`."""
@@ -114,6 +115,10 @@ class DenseDetectionTask(DetectionTask):
     def follow(self, network: nn.Module, passed: Any, taps: 'Taps') -> None:
         """The head."""
         network.bbox_head(passed)
+
+    def scores_alone(self, network: nn.Module) -> ScoresAlone:
+        """The towers of the boxes are left out."""
+        return ScoresAlone(network.bbox_head, self._features(network))
 
     def branch(self, network: nn.Module, config: dict | None) -> nn.Module:
         """Tower and predictor of the head."""

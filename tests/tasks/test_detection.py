@@ -274,3 +274,26 @@ def test_what_cannot_be_a_detector_s_teacher():
     resized = dict(config=lively(detector('retinanet')), resize=32)
     with pytest.raises(UsageError, match='teacher0: a detector sees the picture as the student does: remove `resize`'):
         MODELS.build(dict(type='shake_mm.KD', student=detector('retinanet'), teachers=resized))
+
+
+@pytest.mark.parametrize('kind', HEADS)
+def test_a_teacher_that_is_asked_for_classes_leaves_out_the_towers_of_the_boxes(kind):
+    model = shake(kind)
+    head = model._frozen['teacher0'].network.bbox_head
+    calls = []
+    for name, layer in head.named_modules():
+        if name and list(layer.parameters(recurse=False)):
+            layer.register_forward_hook(lambda *args, name=name: calls.append(name))
+    step(model)
+    assert any('cls' in name for name in calls)
+    assert not any(word in name for name in calls for word in ('reg', 'scale', 'centerness'))
+    calls.clear()
+    boxes = dict(of='student.bbox_head[1][0]', to='teacher0.bbox_head[1][0]', loss=dict(type='torch.nn.L1Loss'))
+    model = shake(kind, terms=dict(boxes=boxes))
+    losses, _ = step(model)
+    data = model.data_preprocessor(scenes(), True)
+    teacher = model._frozen['teacher0']
+    expected = teacher.network.bbox_head(teacher.network.extract_feat(teacher.view(data['inputs'])))[1][0]
+    model.student.bbox_head.register_forward_hook(lambda module, args, output: calls.append(output[1][0]))
+    losses = model(**data, mode='loss')
+    torch.testing.assert_close(losses['loss_boxes'], (calls[0] - expected).abs().mean())
