@@ -13,6 +13,7 @@ from ..registry import MODELS
 from ..tasks import task_of
 from .construction import build_objective
 from .expand import select
+from .speaking import predict_as
 from .stages import Stage, build_stages, set_trained
 from .taps import TapName, Taps, listed
 
@@ -139,7 +140,7 @@ class Distiller(BaseModel):
         if mode == 'loss':
             return self.loss(inputs, data_samples)
         if mode == 'predict' and self.speaker != 'student':
-            return self._predict_as(self.speaker, inputs, data_samples)
+            return predict_as(self, self.speaker, inputs, data_samples)
         return self.student(inputs, data_samples, mode=mode)
 
     def loss(self, inputs: Tensor, data_samples: list | None) -> dict[str, Tensor]:
@@ -189,30 +190,6 @@ class Distiller(BaseModel):
         if member not in known:
             raise UsageError(f"member '{member}' does not exist: the members are {', '.join(known)}.")
         self.speaker = member
-
-    def _predict_as(self, member: str, inputs: Tensor, data_samples: list | None) -> Any:
-        if member in self._frozen:
-            return self._frozen[member].predict(inputs, data_samples)
-        if member in self.peers:
-            view = self.views[member](inputs, data_samples if self.task.pads else None)
-            return self.peers[member](view, data_samples, mode='predict')
-        proxy, heads = self.proxies[member], self.task.heads(self.student)
-
-        def answer(stage: int, output: Any) -> Any:
-            # a cascade asks stage by stage: what the later ones read is not there yet
-            logits = proxy(taps.raw(proxy.source)) if len(heads) == 1 else proxy.answer(stage, taps)
-            return (logits, *output[1:]) if isinstance(output, tuple) else logits
-
-        handles = [
-            head.register_forward_hook(lambda module, args, output, stage=stage: answer(stage, output))
-            for stage, head in enumerate(heads)
-        ]
-        try:
-            with self.taps.recording() as taps:
-                return self.student(inputs, data_samples, mode='predict')
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def val_step(self, data: Any) -> list:
         """The student's predictions; with every member's logits where :attr:`evaluation` asks for them."""

@@ -50,16 +50,19 @@ class MemberEvalHook(Hook):
         self._model(runner).evaluation = None
 
     def _prepare(self, runner: Any, evaluator: Any) -> None:
-        if self._model(runner).task.compares_members and not any(
-            isinstance(metric, MemberMetric) for metric in evaluator.metrics
-        ):
+        present = any(isinstance(metric, MemberMetric) for metric in evaluator.metrics)
+        if self._compares(runner) and not present:
             metric = MemberMetric()
             metric.dataset_meta = evaluator.dataset_meta
             evaluator.metrics.append(metric)
 
     def _ask(self, runner: Any, key: tuple) -> None:
-        if self._model(runner).task.compares_members:
+        if self._compares(runner):
             self._model(runner).evaluation = Evaluation(key, self._cache)
+
+    def _compares(self, runner: Any) -> bool:
+        model = self._model(runner)
+        return model.task.compares_members and model.speaker == 'student'
 
     @staticmethod
     def _model(runner: Any) -> Distiller:

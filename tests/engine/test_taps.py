@@ -133,3 +133,33 @@ def test_a_deep_copy_has_hooks_of_its_own(taps):
 def test_unknown_names_suggest_the_nearest(taps, name, words):
     with pytest.raises(UsageError, match=words):
         taps[1].request(name)
+
+
+def test_elements_of_elements_and_all_arguments():
+    class Head(nn.Module):
+        def forward(self, x, scale):
+            return [x * scale, x], (x + scale,)
+
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = Head()
+
+        def forward(self, x):
+            return self.head(x, torch.tensor(3.0))
+
+    net = Two()
+    aliases = {'logits': ('head[0][0]', 'head[0][1]'), 'scale': 'head:inputs[1]'}
+    taps = Taps({'student': net}, {'student': aliases})
+    for tap in ('student.logits', 'student.scale', 'student.head[1][0]', 'student.logits[1]'):
+        taps.request(tap)
+    x = torch.randn(2, 3)
+    with taps.recording():
+        net(x)
+        assert isinstance(taps.raw('student.logits'), list)
+        for found, expected in zip(taps.value('student.logits'), (3 * x, x), strict=True):
+            torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(taps.value('student.logits[1]'), x)
+        torch.testing.assert_close(taps.value('student.head[1][0]'), x + 3)
+        assert taps.value('student.scale') == 3
+    assert taps.layers('student.logits') == ['student.head[0][0]', 'student.head[0][1]']
