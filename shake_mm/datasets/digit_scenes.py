@@ -22,6 +22,18 @@ FORMAT = 1
 ANN_FILE = 'annotations.json'
 MIN_SIZE = 48
 CLASSES = tuple(str(digit) for digit in range(10))
+PALETTE = [
+    (31, 119, 180),
+    (255, 127, 14),
+    (44, 160, 44),
+    (214, 39, 40),
+    (148, 103, 189),
+    (140, 86, 75),
+    (227, 119, 194),
+    (127, 127, 127),
+    (188, 189, 34),
+    (23, 190, 207),
+]
 
 
 def folder_name(split: str, num_images: int, size: tuple[int, int], seed: int = 0) -> str:
@@ -69,7 +81,7 @@ class DigitScenes(CocoDataset):
         True
     """
 
-    METAINFO = {'classes': CLASSES}
+    METAINFO = {'classes': CLASSES, 'palette': PALETTE}
 
     def __init__(
         self,

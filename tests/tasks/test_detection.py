@@ -297,3 +297,17 @@ def test_a_teacher_that_is_asked_for_classes_leaves_out_the_towers_of_the_boxes(
     model.student.bbox_head.register_forward_hook(lambda module, args, output: calls.append(output[1][0]))
     losses = model(**data, mode='loss')
     torch.testing.assert_close(losses['loss_boxes'], (calls[0] - expected).abs().mean())
+
+
+def test_places_and_temperature_are_configuration():
+    change = dict(proxy_from_teacher=dict(loss=dict(tau=3.0, weighting='uniform', gamma=1.0)))
+    model = shake('retinanet', terms=change)
+    loss = model.terms['proxy_from_teacher'].loss
+    assert loss.options['num_classes'] == CLASSES and loss.options['activation'] == 'sigmoid'
+    assert model.terms['student_from_proxy'].loss.options['tau'] == TAU
+    losses, seen = step(model)
+    maps = [(numbers(a, CLASSES), numbers(b, CLASSES)) for a, b in zip(seen['proxy0'], seen['teacher0'])]
+    a, b = (np.concatenate(rows) / 3.0 for rows in zip(*maps))
+    q = 1 / (1 + np.exp(-b))
+    expected = 9.0 * (np.logaddexp(0, a) - np.logaddexp(0, b) + q * (b - a)).sum(1).mean()
+    np.testing.assert_allclose(losses['loss_proxy_from_teacher'].item(), expected, rtol=2e-5)
