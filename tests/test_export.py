@@ -87,12 +87,16 @@ def test_errors_leave_nothing_behind(finished, make_classifier, trained, tmp_pat
 
 
 def test_a_student_that_answers_differently_is_not_published(finished, tmp_path, monkeypatch):
-    import shake_mm.export as module
+    from shake_mm.tasks import ClassificationTask
 
     config, checkpoint, _ = finished
-    original = module._logits
-    answers = iter([0.0, 1.0])
-    monkeypatch.setattr(module, '_logits', lambda network, inputs: original(network, inputs) + next(answers))
+    original, changes = ClassificationTask.answers, iter([0.0, 1.0])
+
+    def answers(self, network, inputs):
+        change = next(changes)
+        return [logits + change for logits in original(self, network, inputs)]
+
+    monkeypatch.setattr(ClassificationTask, 'answers', answers)
     with pytest.raises(RuntimeError, match='nothing was published'):
         export_student(str(config), str(checkpoint), str(tmp_path / 'out'))
     assert not list((tmp_path / 'out').iterdir())
