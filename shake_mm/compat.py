@@ -4,6 +4,8 @@ Each function mends one defect, leaves alone what is already right, may be calle
 :func:`mend_all` runs them all; ``import shake_mm`` calls it before anything imports mmpretrain, mmdet or mmrazor.
 """
 
+import atexit
+import gc
 import importlib.metadata
 import importlib.util
 import io
@@ -209,7 +211,11 @@ def _statistic(owner: Any, name: Any) -> Callable:
 
 
 def mend_cpu_launch() -> bool:
-    """Let mmengine's launchers start where there is no device: no ``torch.cuda.set_device``, and gloo for nccl."""
+    """Let mmengine's launchers start where there is no device: no ``torch.cuda.set_device``, and gloo for nccl.
+
+    A process that ends inside gloo's group may abort ("terminate called without an active exception",
+    pytorch/pytorch#190489), so it leaves the group before Python is torn down.
+    """
     utils = mmengine.dist.utils
     if get_device() != 'cpu' or hasattr(utils._init_dist_pytorch, '__wrapped__'):
         return False
@@ -223,6 +229,7 @@ def mend_cpu_launch() -> bool:
                 init('gloo' if backend == 'nccl' else backend, *args, **kwargs)
             finally:
                 torch.cuda.set_device = set_device
+            atexit.register(_leave_process_group)
             if backend == 'nccl' and mmengine.dist.is_main_process():
                 print_log('There is no CUDA device: the processes communicate by gloo instead of nccl.', 'current')
 
@@ -231,6 +238,13 @@ def mend_cpu_launch() -> bool:
     for name in ('_init_dist_pytorch', '_init_dist_mpi', '_init_dist_slurm'):
         setattr(utils, name, on_cpu(getattr(utils, name)))
     return True
+
+
+def _leave_process_group() -> None:
+    """End gloo's threads. Reference cycles, as in a runner, may hold a wrapped model and that the group."""
+    gc.collect()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def mend_cpu_wrapper() -> bool:
