@@ -12,6 +12,7 @@ from ..errors import UsageError
 from ..registry import build_part
 from .dry_run import BATCH, facts_of, run_members, try_out
 from .expand import SIDES, Expanded, expand_terms
+from .proxies import build_proxy, plan_proxy
 from .taps import Taps, levels_of, listed
 from .terms import Term
 
@@ -68,27 +69,35 @@ def build_objective(
     _check_own_losses(expanded, ('student', *model.peers))
     _check_logits(model, expanded, networks)
 
-    built = ModuleDict({f'proxy{i}': _build_proxy(model, config) for i, config in enumerate(configs)})
-    taps = Taps({**networks, **built}, aliases)
-    sources = {f'{name}.logits': proxy.source for name, proxy in built.items()}
+    planned = {f'proxy{i}': plan_proxy(model, i, config, levels) for i, config in enumerate(configs)}
+    taps = Taps(networks, aliases)
+    sources = {f'{name}.logits': proxy.source for name, proxy in planned.items()}
     shared = {f'connectors.{name}': dict(config) for name, config in (connectors or {}).items() if config is not None}
     sources |= {tap: _popped_source(tap, config) for tap, config in shared.items()}
-    read = [tap for term in expanded.values() if 'to' in term.config for tap in _taps_of(term.config)]
+    read = [tap for term in expanded.values() if _compares(term.config) for tap in _taps_of(term.config)]
     for tap in sources:
         taps.declare(tap)
     derived = [tap for source in sources.values() for tap in listed(source)]
     evaluated = [f'{name}.logits' for name in networks] if model.task.compares_members else []
-    for tap in (*evaluated, *derived, *read, *model.task.guides):
-        taps.request(tap)
+    wanted = (*evaluated, *derived, *read, *model.task.guides)
+    for tap in wanted:
+        if tap.partition('.')[0] not in planned:
+            taps.request(tap)
 
     def run(network: nn.Module, inputs: Tensor) -> None:
         model.task.follow(network, model.task.run(network, inputs), taps)
 
+    built, sizes = ModuleDict(), input_sizes(model)
     with taps.recording():
         # Where every loss is a member's own there is nothing to fit.
-        taps.unknown = run_members(networks, run, _input_sizes(model)) if read else set(networks)
+        taps.unknown = run_members(networks, run, sizes) if read else set(networks)
+        for name, proxy in planned.items():
+            built[name] = build_proxy(model, proxy, taps.read(proxy.source), sizes['student'])
+            taps.add_member(name, built[name])
+        for tap in wanted:
+            taps.request(tap)
         for name, proxy in built.items():
-            taps.put(f'{name}.logits', try_out(name, proxy, taps.raw(proxy.source)))
+            taps.put(f'{name}.logits', try_out(name, proxy, taps.read(proxy.source)))
         modules = ModuleDict()
         for tap, config in shared.items():
             source, name = taps.value(sources[tap]), tap.removeprefix('connectors.')
@@ -111,22 +120,15 @@ def _checked(terms: Mapping[str, dict | None]) -> Mapping[str, dict | None]:
     return terms
 
 
-def _build_proxy(model: 'Distiller', config: dict | nn.Module) -> nn.Module:
-    if isinstance(config, dict):
-        head = config.get('head') or model.task.branch(model.student, model.specs['student'].config)
-        config = {'source': model.task.shadow_source, **config, 'head': head}
-    return build_part(config)
-
-
 def _check_own_losses(expanded: Mapping[str, Expanded], learners: Sequence[str]) -> None:
     for name, term in expanded.items():
         of = term.config['of']
-        if 'to' not in term.config and 'loss' not in term.config and of not in learners:
+        if not _compares(term.config) and 'to' not in term.config and of not in learners:
             raise UsageError(f"terms.{name}: '{of}' has no loss of its own, only the student and trained members have.")
 
 
 def _check_logits(model: 'Distiller', expanded: Mapping[str, Expanded], networks: Mapping[str, nn.Module]) -> None:
-    read = {tap for term in expanded.values() if 'to' in term.config for tap in _taps_of(term.config)}
+    read = {tap for term in expanded.values() if _compares(term.config) for tap in _taps_of(term.config)}
     if any(tap.partition('.')[2].startswith('logits') for tap in read):
         others = {name: networks[name] for name in networks if name != 'student' and f'{name}.logits' in read}
         model.task.check_logits(model.student, others)
@@ -138,13 +140,18 @@ def _popped_source(tap: str, config: dict) -> str | list[str]:
     return config.pop('source')
 
 
+def _compares(config: dict) -> bool:
+    """Whether a term reads taps, and is not a member's own loss."""
+    return config.get('loss') is not None
+
+
 def _taps_of(config: dict) -> list[str]:
     return [tap for side in SIDES if config.get(side) is not None for tap in listed(config[side])]
 
 
 def _build_term(model: 'Distiller', name: str, config: dict, taps: Taps) -> Term:
     """Build a term whose connectors and loss fit the shapes of its taps, and try them out."""
-    if config.get('loss') is None or 'to' not in config:
+    if not _compares(config):
         return Term(name, **config)
     if isinstance(config['loss'], Mapping) and 'type' not in config['loss']:
         config = {**config, 'loss': model.task.divergence(model.student, config['loss'])}
@@ -152,7 +159,7 @@ def _build_term(model: 'Distiller', name: str, config: dict, taps: Taps) -> Term
     def build(key: str, learner: Any, target: Any) -> nn.Module:
         return build_part(config[key], facts_of(learner, target, model.num_samples), f'terms.{name}.{key}')
 
-    learner, target = taps.value(config['of']), taps.value(config['to'])
+    learner, target = taps.value(config['of']), taps.value(config.get('to') or [])
     parts: dict[str, nn.Module] = {}
     if config.get('to_connector') is not None:
         parts['to_connector'] = build('to_connector', target, None)
@@ -162,16 +169,18 @@ def _build_term(model: 'Distiller', name: str, config: dict, taps: Taps) -> Term
         learner = try_out(f'terms.{name}.connector', parts['connector'], learner)
     parts['loss'] = build('loss', learner, target)
     term = Term(name, **{**config, **parts})
-    try_out(f'terms.{name}', term.loss, learner, target, *map(_field, term.fields))
+    compared = (learner,) if term.to is None else (learner, target)
+    try_out(f'terms.{name}', term.loss, *compared, *map(_field, term.fields))
     return term
 
 
 def _field(name: str) -> Tensor | None:
     """What is known of a batch before there is one."""
-    return torch.empty(BATCH, dtype=torch.long, device='meta') if name == 'gt_labels' else None
+    return torch.empty(BATCH, dtype=torch.long, device='meta') if name in ('gt_labels', 'label') else None
 
 
-def _input_sizes(model: 'Distiller') -> dict[str, Sequence[int]]:
+def input_sizes(model: 'Distiller') -> dict[str, Sequence[int]]:
+    """Height and width of the pictures of a dry run, by member."""
     size = model.input_size or getattr(getattr(model.student, 'backbone', None), 'img_size', None)
     size = size or model.task.input_size
     size = (size, size) if isinstance(size, int) else tuple(size)

@@ -176,7 +176,7 @@ class Distiller(BaseModel):
             if tap in needed:
                 kind, name = tap.split('.')
                 module = self.connectors[name] if kind == 'connectors' else self.proxies[kind]
-                taps.put(tap, module(taps.raw(source) if kind != 'connectors' else taps.value(source)))
+                taps.put(tap, module(taps.value(source) if kind == 'connectors' else taps.read(source)))
 
     # ------------------------------------------------------------------------------------------------ evaluation
 
@@ -198,21 +198,26 @@ class Distiller(BaseModel):
             return self._run_forward(data, mode='predict')
         with self.taps.recording() as taps:
             samples = self._run_forward(data, mode='predict')
-            self._derive(taps, {f'{name}.logits' for name in self.proxies})
-            logits = {name: taps.tensor(f'{name}.logits') for name in ('student', *self.proxies)}
+            logits = {'student': taps.tensor('student.logits')}
             for name in self.peers:
                 self.task.run(self.peers[name], self.views[name](data['inputs']))
                 logits[name] = taps.tensor(f'{name}.logits')
             key, cache = self.evaluation
             for name, teacher in self._frozen.items():
-                if (*key, name) not in cache:
+                if (*key, name) not in cache or name in self.read_by(self.proxies):
                     teacher.follow(teacher(data['inputs']), taps)
                     cache[(*key, name)] = taps.tensor(f'{name}.logits').cpu()
                 logits[name] = cache[(*key, name)]
+            self._derive(taps, {f'{name}.logits' for name in self.proxies})
+            logits |= {name: taps.tensor(f'{name}.logits') for name in self.proxies}
             self.task.attach(samples, logits)
         return samples
 
     test_step = val_step
+
+    def read_by(self, proxies: Iterable[str]) -> set[str]:
+        """The members whose taps some proxies read."""
+        return {tap.partition('.')[0] for name in proxies for tap in listed(self._sources[f'{name}.logits'])}
 
     # ------------------------------------------------------------------------------------------------ stages
 

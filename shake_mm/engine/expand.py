@@ -101,13 +101,13 @@ def _over_levels(name: str, config: dict, levels: Mapping[str, Sequence[str]]) -
     decay = config.pop('level_decay', None)
     for side in ('of', 'to'):
         if isinstance(config.get(side), (list, tuple)):
-            config[side] = [tap for entry in config[side] for tap in _levels_of(name, entry, levels)]
+            config[side] = [tap for entry in config[side] for tap in levels_behind(f'terms.{name}', entry, levels)]
     repeated = {side: config[side] for side in ('of', 'to') if LEVEL.search(str(config.get(side)))}
     if not repeated:
         if decay is not None:
             raise UsageError(f"terms.{name}: 'level_decay' needs a tap with f*, which stands for all stages.")
         return [('', config)]
-    taps = {side: _levels_of(name, tap, levels) for side, tap in repeated.items()}
+    taps = {side: levels_behind(f'terms.{name}', tap, levels) for side, tap in repeated.items()}
     number = {len(expanded) for expanded in taps.values()}
     if len(number) > 1:
         counts = ' and '.join(f'{len(taps[side])} of {tap}' for side, tap in repeated.items())
@@ -121,13 +121,14 @@ def _over_levels(name: str, config: dict, levels: Mapping[str, Sequence[str]]) -
     return copies
 
 
-def _levels_of(name: str, tap: str, levels: Mapping[str, Sequence[str]]) -> list[str]:
+def levels_behind(owner: str, tap: str, levels: Mapping[str, Sequence[str]]) -> list[str]:
+    """The taps of all stages that a tap with ``f*`` stands for; any other stands for itself."""
     if not LEVEL.search(tap):
         return [tap]
     member = tap.partition('.')[0]
     if not levels.get(member):
         raise UsageError(
-            f"terms.{name}: the stages of '{member}' are not known for '{tap}': name layers, or give the member "
+            f"{owner}: the stages of '{member}' are not known for '{tap}': name layers, or give the member "
             "`taps=dict(f1='backbone.…', …)`."
         )
     return [LEVEL.sub(f'.{level}', tap) for level in levels[member]]

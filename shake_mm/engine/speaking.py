@@ -29,7 +29,7 @@ def predict_as(model: 'Distiller', member: str, inputs: Tensor, data_samples: li
 
     def answer(stage: int, output: Any) -> Any:
         # a cascade asks stage by stage: what the later ones read is not there yet
-        logits = proxy(taps.raw(proxy.source)) if len(heads) == 1 else proxy.answer(stage, taps)
+        logits = proxy(taps.read(proxy.source)) if len(heads) == 1 else proxy.answer(stage, taps)
         return (logits, *output[1:]) if isinstance(output, tuple) else logits
 
     handles = [
@@ -38,6 +38,8 @@ def predict_as(model: 'Distiller', member: str, inputs: Tensor, data_samples: li
     ]
     try:
         with model.taps.recording() as taps:
+            for name in model._frozen.keys() & model.read_by([member]):
+                model._frozen[name](inputs)
             return model.student(inputs, data_samples, mode='predict')
     finally:
         for handle in handles:

@@ -86,9 +86,14 @@ class Taps:
         self._members = dict(members)
         self._aliases = {member: _with_last_level(own) for member, own in aliases.items()}
         self._recorders: dict[TapName, _Recorder] = {}
+        self._active = False
         self._computed: dict[str, Any] = {}
         self._virtual: set[str] = set()
         self.unknown: set[str] = set()  # members that a dry run could not run to the end: taps it missed are None
+
+    def add_member(self, name: str, module: nn.Module) -> None:
+        """Let the layers of one more network be named."""
+        self._members[name] = module
 
     def declare(self, name: str) -> None:
         """Announce a tap that the engine fills itself by :meth:`put` (a proxy's logits)."""
@@ -123,6 +128,10 @@ class Taps:
         """As :meth:`raw`, a tuple of levels reduced to its last one; a list stays a list."""
         return _last(self.raw(text))
 
+    def read(self, source: str | Sequence[str]) -> Any:
+        """What a proxy reads: :meth:`raw` of one tap, or a list of the :meth:`tensor` of several."""
+        return self.raw(source) if isinstance(source, str) else self.value(source)
+
     def value(self, tap: str | Sequence[str]) -> Tensor | list[Tensor]:
         """:meth:`tensor` of one tap, or a list of those of several."""
         return self.tensor(tap) if isinstance(tap, str) else [self.tensor(item) for item in tap]
@@ -136,11 +145,13 @@ class Taps:
     @contextmanager
     def recording(self) -> Iterator['Taps']:
         """Record while the block runs, release every tensor at its end."""
+        self._active = True
         for recorder in self._recorders.values():
             recorder.active = True
         try:
             yield self
         finally:
+            self._active = False
             for recorder in self._recorders.values():
                 recorder.active = False
                 recorder.values = []
@@ -166,6 +177,7 @@ class Taps:
     def _recorder(self, name: TapName, text: str) -> _Recorder:
         if name not in self._recorders:
             recorder = _Recorder(text, name.side, name.indices)
+            recorder.active = self._active
             self._layer(name, text).register_forward_hook(recorder)
             self._recorders[name] = recorder
         return self._recorders[name]

@@ -18,18 +18,19 @@ class Term(BaseModule):
     r"""One summand of the objective.
 
     With a ``loss``, the term is ``weight * loss(of, sg(to))``: gradient flows into the tap ``of``, the tap ``to`` is
-    a target and is detached. Without one it is ``weight`` times the losses that the member ``of`` computes for itself
-    from the labels (a classifier's cross-entropy, a detector's whole dict).
+    a target and is detached. Without ``to`` it is ``weight * loss(of, label)``, for members that learn from the labels
+    by a loss of their own (a proxy with ground truth). Without a ``loss`` it is ``weight`` times the losses that the
+    member ``of`` computes for itself from the labels (a classifier's cross-entropy, a detector's whole dict).
 
-    Arguments of a loss's ``forward`` beyond the first two are facts of the batch by name: ``gt_labels``, or any field
-    of its samples.
+    Further arguments of a loss's ``forward`` are facts of the batch by name: ``gt_labels``, ``label`` (as mmpretrain's
+    losses want it: the class, or the mixed classes' scores), or any field of its samples.
 
     Args:
         name (str): Under this name, as ``loss_{name}``, the weighted value is logged.
         of (str | list[str]): Tap that learns (with ``loss``), or member (without). Several taps are handed on as a
             list.
         to (str | list[str], optional): Tap that is the target.
-        loss (dict | nn.Module, optional): A registered loss, called as ``loss(of, to)``.
+        loss (dict | nn.Module, optional): A registered loss, called as ``loss(of, to)``, or ``loss(of)``.
         weight (float): Factor. Defaults to 1.
         warmup (int): Epochs over which the weight rises linearly to its value. Defaults to 0.
         connector (dict | nn.Module, optional): A registered module applied to ``of`` first, trained with the student.
@@ -38,7 +39,7 @@ class Term(BaseModule):
             teacher, whose confidence tells objects from background); the others ignore it. Detached.
 
     Raises:
-        UsageError: If ``weight`` is negative, or only one of ``loss`` and ``to`` is given.
+        UsageError: If ``weight`` is negative, or ``to`` is given without a ``loss``.
     """
 
     def __init__(
@@ -56,18 +57,19 @@ class Term(BaseModule):
         super().__init__()
         if not weight >= 0:
             raise UsageError(f'terms.{name}: the weight is {weight}, but it must be a number >= 0.')
-        if (loss is None) != (to is None):
-            raise UsageError(f"terms.{name}: give both 'loss' and 'to', or neither for the own loss of '{of}'.")
+        if loss is None and to is not None:
+            raise UsageError(f"terms.{name}: give a 'loss' too, or neither it nor 'to' for the own loss of '{of}'.")
         self.name, self.of, self.to, self.weight, self.warmup = name, of, to, weight, warmup
         self.factor = None if warmup else 1.0  # of the warm-up; StageHook sets it
         self.loss, self.connector, self.to_connector = (build_part(part) for part in (loss, connector, to_connector))
-        self.fields = () if self.loss is None else fields_of(self.loss)
+        self.fields = () if self.loss is None else fields_of(self.loss, 1 if to is None else 2)
         self.reference = reference if self.loss is not None and takes_reference(self.loss) else None
 
     @property
     def taps(self) -> tuple[str, ...]:
         """The taps that must be recorded for this term."""
-        return () if self.loss is None else (*listed(self.of), *listed(self.to), *listed(self.reference or []))
+        taps = (self.of, self.to or [], self.reference or [])
+        return () if self.loss is None else tuple(tap for side in taps for tap in listed(side))
 
     def forward(self, taps: Taps, own: Mapping[str, Losses], field: Callable[[str], Tensor]) -> Losses:
         """Evaluate the term.
@@ -85,18 +87,18 @@ class Term(BaseModule):
         weight = self.weight * self.factor
         if self.loss is None:
             return {f'{self.of}.{key}': value for key, value in _scaled(own[self.of], weight).items()}
-        learner, target = taps.value(self.of), _detached(taps.value(self.to))
-        if self.connector is not None:
-            learner = self.connector(learner)
-        if self.to_connector is not None:
-            target = self.to_connector(target)
+        learner = taps.value(self.of)
+        compared = [learner if self.connector is None else self.connector(learner)]
+        if self.to is not None:
+            target = _detached(taps.value(self.to))
+            compared.append(target if self.to_connector is None else self.to_connector(target))
         extra = {} if self.reference is None else {'reference': _detached(taps.value(self.reference))}
-        return {f'loss_{self.name}': weight * self.loss(learner, target, *map(field, self.fields), **extra)}
+        return {f'loss_{self.name}': weight * self.loss(*compared, *map(field, self.fields), **extra)}
 
 
-def fields_of(loss: nn.Module) -> tuple[str, ...]:
-    """Names of the facts of a batch that a loss asks for: what its ``forward`` requires beyond two features."""
-    parameters = list(inspect.signature(loss.forward).parameters.values())[2:]
+def fields_of(loss: nn.Module, features: int = 2) -> tuple[str, ...]:
+    """Names of the facts of a batch that a loss asks for: what its ``forward`` requires beyond the features."""
+    parameters = list(inspect.signature(loss.forward).parameters.values())[features:]
     return tuple(p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD)
 
 

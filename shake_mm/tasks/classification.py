@@ -29,7 +29,7 @@ class ClassificationTask(Task):
         layers = enumerate(getattr(backbone, 'res_layers', ()), start=1)
         points = getattr(backbone, 'tap_points', None) or {f'f{i}': layer for i, layer in layers}
         stages = {name: f'backbone.{layer}' for name, layer in points.items()}
-        return {'logits': 'head', 'feats': 'head:input', 'pool': 'neck', **stages}
+        return {'inputs': 'backbone:input', 'logits': 'head', 'feats': 'head:input', 'pool': 'neck', **stages}
 
     def run(self, network: nn.Module, inputs: Tensor) -> Any:
         """See :meth:`Task.run`."""
@@ -62,7 +62,13 @@ class ClassificationTask(Task):
         return getattr(getattr(network, 'head', None), 'num_classes', None)
 
     def field(self, samples: list[Any], name: str) -> Tensor:
-        """See :meth:`Task.field`; ``gt_labels`` are the classes, other names are fields of the samples."""
+        """See :meth:`Task.field`.
+
+        ``gt_labels`` are the classes (N,); ``label`` is what mmpretrain's heads give their losses, which is the classes
+        too, or scores (N, K) where samples were mixed; other names are fields of the samples.
+        """
+        if name == 'label':
+            name = 'gt_score' if 'gt_score' in samples[0] else 'gt_labels'
         key = 'gt_label' if name == 'gt_labels' else name
         if not all(key in sample for sample in samples):
             mends = {'contrast_idx': "wrap the training set in dict(type='shake_mm.ContrastDataset', dataset=…)"}
