@@ -3,12 +3,14 @@
 from .conv_regressor import ConvRegressor
 from .embedding import Embedding
 from .factor import ParaphraserDecoder, ParaphraserEncoder, Translator
+from .logit_norm import LogitNorm
 from .review import ReviewFusion
 from .vid_regressor import VIDRegressor
 
 __all__ = [
     'ConvRegressor',
     'Embedding',
+    'LogitNorm',
     'ParaphraserDecoder',
     'ParaphraserEncoder',
     'ReviewFusion',

@@ -14,6 +14,7 @@ from .kl_div import KLDivLoss, kl_div
 from .nst import NSTLoss, neuron_selectivity
 from .pkt import PKTLoss, probabilistic_transfer
 from .rkd import RKDLoss, relational_kd
+from .soft_ce import SoftCELoss, soft_ce
 from .sp import SPLoss, similarity_preserving
 from .stagewise import StagewiseLoss
 from .vid import VIDLoss, variational_information
@@ -34,6 +35,7 @@ __all__ = [
     'PKTLoss',
     'RKDLoss',
     'SPLoss',
+    'SoftCELoss',
     'StagewiseLoss',
     'VIDLoss',
     'activation_boundary',
@@ -52,5 +54,6 @@ __all__ = [
     'probabilistic_transfer',
     'relational_kd',
     'similarity_preserving',
+    'soft_ce',
     'variational_information',
 ]

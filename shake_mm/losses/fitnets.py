@@ -32,9 +32,11 @@ def feature_regression(feature: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(feature, target.detach())
 
 
-@MODELS.register_module()
+@MODELS.register_module(name=['FitNetsLoss', 'MSELoss'])
 class FitNetsLoss(nn.Module):
     """Module of :func:`feature_regression`; its usual connector is a :class:`~shake_mm.connectors.ConvRegressor`.
+
+    As ``MSELoss`` it compares logits (supplement, Table 2, `l2`).
 
     Args:
         loss_weight (float): Factor. Defaults to 1.

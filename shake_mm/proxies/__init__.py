@@ -1,5 +1,8 @@
 """Proxy teachers: what stands between a frozen teacher and the student."""
 
 from .shadow_head import ShadowHead
+from .shadow_network import ShadowNetwork
+from .shadow_subnet import ShadowSubnet
+from .teacher_fusion import TeacherFusion
 
-__all__ = ['ShadowHead']
+__all__ = ['ShadowHead', 'ShadowNetwork', 'ShadowSubnet', 'TeacherFusion']

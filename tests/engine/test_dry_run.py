@@ -148,7 +148,7 @@ def test_layers_that_stand_in_two_places_keep_their_weights():
             'CRDLoss needs `num_samples`, .* set `model.num_samples`',
         ),
         (dict(of='student.f9', to='teacher0.f2', loss=dict(type='FitNetsLoss')), "tap 'student.f9' names no layer"),
-        (dict(of='student.f*', to='teacher0.f*'), "both 'loss' and 'to'"),
+        (dict(of='student.f*', to='teacher0.f*'), "give a 'loss' too"),
     ],
 )
 def test_terms_that_cannot_work_are_refused(build, term, words):

@@ -1,0 +1,75 @@
+"""A proxy teacher on the frozen teacher's features (the variant that SHAKE's authors released)."""
+
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+class TeacherFusion(BaseModule):
+    r"""A small network that fuses the stages of the frozen teacher and asks the teacher's own classifier.
+
+    .. math::
+        x_1 = f_1, \quad x_i = \mathrm{down}_i(x_{i-1}) + \mathrm{lateral}_i(f_i), \quad
+        f_{T'} = \mathrm{fc}_T(\mathrm{pool}(\mathrm{out}(x_m)))
+
+    ``down`` is a 3x3 convolution of the stride between the stages, ``lateral`` 1x1 and ``out`` 3x3, each with BatchNorm
+    and ReLU. The student's own features are not read: it learns from the fusion by its logits alone. The authors'
+    release has three stages and 100 classes; here both are the teacher's.
+
+    Args:
+        teacher (nn.Module): The teacher, of whose head the weights stay as they are; the distiller fills it in. It is
+            not a part of this.
+        in_shape (list[tuple[int, int, int]]): Shapes (C, H, W) of the stages; the distiller fills them in.
+        source (str | list[str]): The taps of the stages.
+        init_cfg (dict, optional): Initialisation, see :class:`mmengine.model.BaseModule`.
+
+    Raises:
+        UsageError: If there are less than two stages.
+    """
+
+    reads = ('teacher*.f*',)
+
+    def __init__(
+        self,
+        teacher: nn.Module,
+        in_shape: Sequence[Sequence[int]],
+        source: str | Sequence[str] = reads,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not isinstance(in_shape, list) or len(in_shape) < 2 or None in in_shape:
+            raise UsageError('TeacherFusion: `source` must name two stages of the teacher or more, in a list.')
+        self.source = source
+        self.__dict__['_teacher'] = teacher  # not a submodule: it is frozen and in no checkpoint
+        channels = [shape[0] for shape in in_shape]
+        strides = [before[-1] // after[-1] for before, after in zip(in_shape, in_shape[1:])]
+        steps = list(zip(channels, channels[1:], strides))
+        self.down = nn.ModuleList(_block(before, after, 3, stride) for before, after, stride in steps)
+        self.lateral = nn.ModuleList(_block(after, after, 1) for after in channels[1:])
+        # A network that ends in a wider 1x1 convolution (MobileNetV2) classifies more channels than its stages have.
+        self.out = _block(channels[-1], getattr(teacher.head, 'in_channels', channels[-1]), 3)
+
+    def forward(self, stages: Sequence[Tensor]) -> Tensor:
+        """Classify.
+
+        Args:
+            stages (list[Tensor]): The teacher's features, each (N, C, H, W).
+
+        Returns:
+            Tensor: Logits of shape (N, K).
+        """
+        fused = stages[0]
+        for down, lateral, stage in zip(self.down, self.lateral, stages[1:]):
+            fused = down(fused) + lateral(stage)
+        # Not by a call, which the taps of the teacher's logits would record.
+        return self._teacher.head.forward((self.out(fused).mean(dim=(2, 3)),))
+
+
+def _block(before: int, after: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True))
