@@ -1,3 +1,9 @@
-# KD† (head): of the teacher, only the classifier is trained on.
-_base_ = './kd-dagger_resnet110_resnet20_cifar100.py'
-model = dict(stages=[dict(train=['student', 'peers.teacher0.head'])])
+# KD† (head): of the teacher only the classifier is trained on.
+_base_ = '../_base_/pairs/resnet110_resnet20_cifar100.py'
+model = dict(
+    _delete_=True,
+    type='shake_mm.DML',
+    student=_base_.model,
+    teachers=_base_.teachers,
+    stages=[dict(train=['student', 'peers.teacher0.head'])],
+)

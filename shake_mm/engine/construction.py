@@ -92,7 +92,7 @@ def build_objective(
         # Where every loss is a member's own there is nothing to fit.
         taps.unknown = run_members(networks, run, sizes) if read else set(networks)
         for name, proxy in planned.items():
-            built[name] = build_proxy(model, proxy, taps.read(proxy.source), sizes['student'])
+            built[name] = build_proxy(model, proxy, taps.value(proxy.source), sizes['student'])
             taps.add_member(name, built[name])
         for tap in wanted:
             taps.request(tap)

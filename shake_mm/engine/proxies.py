@@ -88,7 +88,10 @@ def build_proxy(model: 'Distiller', plan: PlannedProxy, value: Any, input_size: 
     cls = _class_of(plan.config)
     if cls is not None and 'head' in inspect.signature(cls).parameters and 'head' not in plan.config:
         facts['head'] = model.task.branch(model.student, spec.config)
-    return build_part(plan.config, facts, plan.name)
+    config = dict(plan.config)
+    if isinstance(config.get('neck'), dict):
+        config['neck'] = build_part(config['neck'], facts, f'{plan.name}.neck')
+    return build_part(config, facts, plan.name)
 
 
 def _class_of(config: dict) -> type | None:

@@ -9,6 +9,7 @@ from .dense_kl import DenseKLLoss, dense_kl
 from .dkd import DKDLoss, decoupled_kd
 from .fitnets import FitNetsLoss, feature_regression
 from .ft import FTLoss, factor_transfer
+from .hard_label import HardLabelLoss, hard_label
 from .hcl import HCLLoss, hcl
 from .kl_div import KLDivLoss, kl_div
 from .nst import NSTLoss, neuron_selectivity
@@ -30,6 +31,7 @@ __all__ = [
     'FTLoss',
     'FitNetsLoss',
     'HCLLoss',
+    'HardLabelLoss',
     'KLDivLoss',
     'NSTLoss',
     'PKTLoss',
@@ -48,6 +50,7 @@ __all__ = [
     'dense_kl',
     'factor_transfer',
     'feature_regression',
+    'hard_label',
     'hcl',
     'kl_div',
     'neuron_selectivity',

@@ -10,6 +10,7 @@ from .backbones import (
     StagedBackbone,
 )
 from .crd_layout import crd_archs, crd_config, crd_to_mmpretrain
+from .shadow_neck import ShadowNeck
 
 __all__ = [
     'CRDMobileNetV2',
@@ -20,6 +21,7 @@ __all__ = [
     'CRDVGG',
     'CRDWideResNet',
     'MobileNetV1',
+    'ShadowNeck',
     'StagedBackbone',
     'crd_archs',
     'crd_config',

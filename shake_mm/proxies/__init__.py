@@ -3,6 +3,7 @@
 from .shadow_head import ShadowHead
 from .shadow_network import ShadowNetwork
 from .shadow_subnet import ShadowSubnet
+from .shadow_token import ShadowToken
 from .teacher_fusion import TeacherFusion
 
-__all__ = ['ShadowHead', 'ShadowNetwork', 'ShadowSubnet', 'TeacherFusion']
+__all__ = ['ShadowHead', 'ShadowNetwork', 'ShadowSubnet', 'ShadowToken', 'TeacherFusion']

@@ -19,7 +19,8 @@ class ShadowHead(BaseModule):
 
     Args:
         head (dict): Config of the head. The distiller fills in the student's own head if it is left out.
-        neck (dict, optional): Config of layers before the head, for a stronger shadow (main paper, Table 5 c).
+        neck (dict, optional): Config of layers before the head, for a stronger shadow (main paper, Table 5 c), such as
+            ``dict(type='ShadowNeck')``.
         source (str, optional): The tap that the shadow reads. The task's default is the input of the student's head.
         init_cfg (dict, optional): Initialisation, see :class:`mmengine.model.BaseModule`.
     """

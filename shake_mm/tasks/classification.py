@@ -4,17 +4,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmpretrain.models.classifiers import BaseClassifier
+from mmpretrain.models.classifiers import BaseClassifier, HuggingFaceClassifier, TimmClassifier
 from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..registry import TASKS
 from .base import Task
 
+WRAPPERS = {TimmClassifier: 'model', HuggingFaceClassifier: 'model[0]'}
+"""Networks of other libraries, and the taps of their logits."""
+
 
 @TASKS.register_module()
 class ClassificationTask(Task):
-    """Any mmpretrain classifier: a backbone, perhaps a neck, and a head whose output are the logits (N, K)."""
+    """Any mmpretrain classifier: a backbone, perhaps a neck, and a head whose output are the logits (N, K).
+
+    A ``TimmClassifier`` or ``HuggingFaceClassifier``, which holds a whole network of another library, can be a teacher:
+    its logits are known, its stages are not.
+    """
 
     model_types = (BaseClassifier,)
     compares_members = True
@@ -25,6 +32,9 @@ class ClassificationTask(Task):
         The stages ``f0``, ``f1``, … are what the backbone states as ``tap_points``, or the ``res_layers`` of
         mmpretrain's ResNets.
         """
+        for kind, logits in WRAPPERS.items():
+            if isinstance(network, kind):
+                return {'inputs': 'model:input', 'logits': logits}
         backbone = getattr(network, 'backbone', None)
         layers = enumerate(getattr(backbone, 'res_layers', ()), start=1)
         points = getattr(backbone, 'tap_points', None) or {f'f{i}': layer for i, layer in layers}

@@ -172,6 +172,115 @@ METHODS = {
 }
 """Name in files: what it is. The rows of Table 4, Eq. 1's KD, and what came later."""
 
+TRUTH = "proxy_task=dict(of='proxy*.logits', loss=dict(type='mmpretrain.CrossEntropyLoss'))"
+MIMIC = "proxy_from_teacher=dict(loss=dict(type='{}'))"
+STUDENT_ALONE = "terms=['task', 'student_from_teacher'], train=['student']"
+
+AEKD = ("weighting='aekd'",)
+ONE_HEAD = ("proxies=[dict(type='ShadowHead')]",)
+
+FORMS = {
+    # Table 1
+    'kd-dagger-head': Method(
+        "KD† (head): of the teacher only the classifier is trained on.",
+        'DML',
+        extra=("stages=[dict(train=['student', 'peers.teacher0.head'])]",),
+    ),
+    'kd-dagger-60': Method(
+        'KD† (60): the teacher is trained on for a quarter of the epochs, 60 of 240, and frozen from then on.',
+        'DML',
+        extra=("stages=[dict(until={quarter}), dict(" + STUDENT_ALONE + ')]',),
+    ),
+    'shake-alone': Method(
+        'The proxy is a network of its own, of the architecture of the student.',
+        'SHAKE',
+        extra=("proxies=dict(type='ShadowNetwork')",),
+    ),
+    # Table 2: how the proxy learns from the teacher, each with and without the labels
+    'shake-ce': Method(
+        'The proxy learns from the teacher by cross-entropy.', 'SHAKE', extra=(f'terms=dict({MIMIC.format("SoftCELoss")})',)
+    ),
+    'shake-l2': Method(
+        'The proxy learns from the teacher by the squared error of the logits.',
+        'SHAKE',
+        extra=(f'terms=dict({MIMIC.format("MSELoss")})',),
+    ),
+    'shake-gt': Method('The proxy learns from the labels too.', 'SHAKE', extra=(f'terms=dict({TRUTH})',)),
+    'shake-ce-gt': Method(
+        'The proxy learns from the teacher by cross-entropy, and from the labels.',
+        'SHAKE',
+        extra=(f'terms=dict({MIMIC.format("SoftCELoss")}, {TRUTH})',),
+    ),
+    'shake-l2-gt': Method(
+        'The proxy learns from the teacher by the squared error of the logits, and from the labels.',
+        'SHAKE',
+        extra=(f'terms=dict({MIMIC.format("MSELoss")}, {TRUTH})',),
+    ),
+    # Table 3: what the proxy shares with the student
+    'shake-sbn': Method(
+        "The proxy runs the student's convolutions with BatchNorm of its own (S-BN).",
+        'SHAKE',
+        extra=("proxies=dict(type='ShadowSubnet')",),
+    ),
+    'shake-sbn-w75': Method(
+        'S-BN on the first 75 % of the channels.', 'SHAKE', extra=("proxies=dict(type='ShadowSubnet', width=0.75)",)
+    ),
+    'shake-sbn-w50': Method(
+        'S-BN on the first 50 % of the channels.', 'SHAKE', extra=("proxies=dict(type='ShadowSubnet', width=0.5)",)
+    ),
+    # Table 5 of the main paper: what is exchanged
+    'shake-wo-reversed': Method(
+        'Without reversed distillation: the proxy does not learn from the student.',
+        'SHAKE',
+        extra=('terms=dict(proxy_from_student=None)',),
+    ),
+    'shake-wo-teacher': Method(
+        'Without the pre-trained teacher: the proxy learns from the labels in its place.',
+        'SHAKE',
+        extra=(f'terms=dict(proxy_from_teacher=None, {TRUTH})',),
+    ),
+    'shake-t2s': Method(
+        'The student learns from the teacher directly, too.',
+        'SHAKE',
+        extra=("terms=dict(student_from_teacher=dict(of='student.logits', to='teacher*.logits', loss=dict(tau=4.0)))",),
+    ),
+    'shake-stronger': Method(
+        "The shadow head has two convolutions of its own before the pooling.",
+        'SHAKE',
+        extra=("proxies=dict(type='ShadowHead', source='student.backbone', neck=dict(type='ShadowNeck'))",),
+    ),
+    # The authors' release
+    'shake-fusion': Method(
+        "The variant that the authors released: the proxy fuses the teacher's features, all logits are normalised.",
+        'Distiller',
+        'shake_release',
+        extra=("proxies=dict(type='TeacherFusion')",),
+    ),
+}
+"""Forms of SHAKE and of what it is compared with, each on the pairs of :data:`FORM_PAIRS`."""
+
+FORM_PAIRS = {
+    'cifar100': [('resnet110', 'resnet20'), ('wrn-40-2', 'wrn-16-2'), ('vgg13', 'vgg8')],
+    'digits100': DIGIT_PAIRS[:1],
+}
+"""The pairs of Tables 1, 2, 3 and the main paper's Table 5, by data."""
+
+SEVERAL = {
+    'baseline': METHODS['baseline'],
+    'kd': Method('The mean of the teachers (AVER).', 'KD'),
+    'kd-aekd': Method('The teachers weighed by their gradients, batch by batch (AEKD).', 'KD', extra=AEKD),
+    'shake-one-head': Method('One shadow head for all teachers.', 'SHAKE', 'shake_one_head', extra=ONE_HEAD),
+    'shake': Method('A shadow head for every teacher (Eq. 6), the mean of them (AVER).', 'SHAKE'),
+    'shake-aekd': Method('A shadow head for every teacher, weighed by their gradients (AEKD).', 'SHAKE', extra=AEKD),
+}
+"""Methods on several teachers of one architecture, which differ by their seeds."""
+
+SEVERAL_PAIRS = {
+    'cifar100': [('2xresnet110', 'resnet20'), ('2xwrn-40-2', 'wrn-16-2'), ('2xvgg13', 'vgg8')],
+    'digits100': [('3xresnet14', 'resnet8')],
+}
+"""``3xresnet14`` are three teachers ResNet-14."""
+
 COCO_PAIRS = [('retinanet-r101', 'retinanet-r50'), ('faster-rcnn-r101', 'faster-rcnn-r50')]
 # One-stage and two-stage detectors have weights of their own.
 PKD_WEIGHTS = {COCO_PAIRS[0]: 'pkd_det_w10'}
@@ -200,62 +309,16 @@ class Paper(NamedTuple):
     """What a folder's metafile says of its method."""
 
     name: str
-    title: str
-    url: str
+    title: str = ''
+    url: str = ''
     code: str = 'shake_mm/losses'
 
 
 PAPERS = {
-    'ab': Paper(
-        'AB',
-        'Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons',
-        'https://arxiv.org/abs/1811.03233',
-    ),
-    'at': Paper('AT', 'Paying More Attention to Attention', 'https://arxiv.org/abs/1612.03928'),
-    'baseline': Paper('Baseline', '', '', 'shake_mm/models'),
-    'cc': Paper('CC', 'Correlation Congruence for Knowledge Distillation', 'https://arxiv.org/abs/1904.01802'),
-    'crd': Paper('CRD', 'Contrastive Representation Distillation', 'https://arxiv.org/abs/1910.10699'),
-    'cwd': Paper('CWD', 'Channel-wise Knowledge Distillation for Dense Prediction', 'https://arxiv.org/abs/2011.13256'),
-    'dist': Paper('DIST', 'Knowledge Distillation from A Stronger Teacher', 'https://arxiv.org/abs/2205.10536'),
-    'dkd': Paper('DKD', 'Decoupled Knowledge Distillation', 'https://arxiv.org/abs/2203.08679'),
-    'dml': Paper('DML', 'Deep Mutual Learning', 'https://arxiv.org/abs/1706.00384', 'shake_mm/distillers'),
-    'fitnets': Paper('FitNets', 'FitNets: Hints for Thin Deep Nets', 'https://arxiv.org/abs/1412.6550'),
-    'ft': Paper(
-        'FT',
-        'Paraphrasing Complex Network: Network Compression via Factor Transfer',
-        'https://arxiv.org/abs/1802.04977',
-    ),
-    'kd': Paper(
-        'KD', 'Distilling the Knowledge in a Neural Network', 'https://arxiv.org/abs/1503.02531', 'shake_mm/distillers'
-    ),
-    'mgd': Paper('MGD', 'Masked Generative Distillation', 'https://arxiv.org/abs/2205.01529'),
-    'nst': Paper(
-        'NST',
-        'Like What You Like: Knowledge Distill via Neuron Selectivity Transfer',
-        'https://arxiv.org/abs/1707.01219',
-    ),
-    'pkd': Paper(
-        'PKD',
-        'PKD: General Distillation Framework for Object Detectors via Pearson Correlation Coefficient',
-        'https://arxiv.org/abs/2207.02039',
-    ),
-    'pkt': Paper(
-        'PKT', 'Probabilistic Knowledge Transfer for Deep Representation Learning', 'https://arxiv.org/abs/1803.10837'
-    ),
-    'review': Paper('ReviewKD', 'Distilling Knowledge via Knowledge Review', 'https://arxiv.org/abs/2104.09044'),
-    'rkd': Paper('RKD', 'Relational Knowledge Distillation', 'https://arxiv.org/abs/1904.05068'),
-    'shake': Paper(
-        'SHAKE',
-        'Shadow Knowledge Distillation: Bridging Offline and Online Knowledge Transfer',
-        'https://openreview.net/forum?id=prQT0gN81oG',
-        'shake_mm/distillers',
-    ),
-    'sp': Paper('SP', 'Similarity-Preserving Knowledge Distillation', 'https://arxiv.org/abs/1907.09682'),
-    'vid': Paper(
-        'VID', 'Variational Information Distillation for Knowledge Transfer', 'https://arxiv.org/abs/1904.05835'
-    ),
+    folder: Paper(**about)
+    for folder, about in yaml.safe_load(Path(__file__).with_name('papers.yaml').read_text(encoding='utf-8')).items()
 }
-"""Method folders."""
+"""By method folder."""
 
 
 def folder_of(method: str) -> str:
@@ -277,14 +340,24 @@ def pair_config(teacher: str, student: str, key: str, data: Data) -> str:
     says = (
         "# Student and its run: the baseline's. Teacher: the baseline of the larger net, trained with its own config."
     )
+    number, _, network = teacher.rpartition('x') if teacher[:1].isdigit() else ('', '', teacher)
+    places = [f'/seed{seed}' for seed in range(int(number))] if number else ['']
+    if number:
+        says += f"""
+# They differ by their seed: tools/train.py configs/baseline/{network}_{key}.py \\
+#     --work-dir work_dirs/{network}_{key}/seed1 --cfg-options randomness.seed=1"""
+    entries = ''.join(
+        f"""
+    dict(
+        config='shake_mm::baseline/{network}_{key}.py',
+        checkpoint='work_dirs/{network}_{key}{place}/epoch_{data.epochs}.pth',
+    ),"""
+        for place in places
+    )
     return f"""{says}
 _base_ = ['../../baseline/{student}_{key}.py', '../distill.py']
 
-teachers = [
-    dict(
-        config='shake_mm::baseline/{teacher}_{key}.py',
-        checkpoint='work_dirs/{teacher}_{key}/epoch_{data.epochs}.pth',
-    ),
+teachers = [{entries}
 ]"""
 
 
@@ -293,13 +366,15 @@ def cell_path(name: str, pair: tuple[str, str], key: str) -> str:
     return f'{folder_of(name)}/{name}_{pair[0]}_{pair[1]}_{key}.py'
 
 
-def cell_config(method: Method, pair: tuple[str, str], key: str, network: Network | None = None) -> str:
-    """A method on a pair, whose student is ``network``."""
+def cell_config(
+    method: Method, pair: tuple[str, str], key: str, network: Network | None = None, epochs: int = 0
+) -> str:
+    """A method on a pair, whose student is ``network``, trained for ``epochs``."""
     bases = [f'../_base_/pairs/{pair[0]}_{pair[1]}_{key}.py']
     arguments = ['_delete_=True', f"type='shake_mm.{method.type}'", 'student=_base_.model']
     if method.taught:
         arguments.append(f'teachers={"peers" if method.scratch else "_base_.teachers"}')
-    arguments += method.extra
+    arguments += [argument.replace('{quarter}', str(epochs // 4)) for argument in method.extra]
     if method.base:
         bases.append(f'../_base_/methods/{method.variants.get(pair, method.base)}.py')
         arguments.append('terms=_base_.terms')
@@ -342,6 +417,12 @@ def configs() -> Iterator[tuple[str, str]]:
             yield f'_base_/pairs/{pair[0]}_{pair[1]}_{key}.py', pair_config(*pair, key, data)
             for name, method in METHODS.items() if data.cells else ():
                 yield cell_path(name, pair, key), cell_config(method, pair, key, data.networks[pair[1]])
+        for pair in SEVERAL_PAIRS.get(key, ()):
+            yield f'_base_/pairs/{pair[0]}_{pair[1]}_{key}.py', pair_config(*pair, key, data)
+        for pair, (name, method) in product(SEVERAL_PAIRS.get(key, ()), SEVERAL.items()):
+            yield cell_path(name, pair, key), cell_config(method, pair, key)
+        for pair, (name, method) in product(FORM_PAIRS.get(key, ()), FORMS.items()):
+            yield cell_path(name, pair, key), cell_config(method, pair, key, data.networks[pair[1]], data.epochs)
     for key, (pairs, methods) in DETECTION.items():
         for pair, (name, method) in product(pairs, methods.items()):
             yield cell_path(name, pair, key), cell_config(method, pair, key)

@@ -1,0 +1,3 @@
+# A shadow head for every teacher, weighed by their gradients (AEKD).
+_base_ = '../_base_/pairs/2xvgg13_vgg8_cifar100.py'
+model = dict(_delete_=True, type='shake_mm.SHAKE', student=_base_.model, teachers=_base_.teachers, weighting='aekd')

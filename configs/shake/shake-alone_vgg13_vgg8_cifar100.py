@@ -1,0 +1,9 @@
+# The proxy is a network of its own, of the architecture of the student.
+_base_ = '../_base_/pairs/vgg13_vgg8_cifar100.py'
+model = dict(
+    _delete_=True,
+    type='shake_mm.SHAKE',
+    student=_base_.model,
+    teachers=_base_.teachers,
+    proxies=dict(type='ShadowNetwork'),
+)

@@ -1,0 +1,3 @@
+# A shadow head for every teacher (Eq. 6), the mean of them (AVER).
+_base_ = '../_base_/pairs/2xwrn-40-2_wrn-16-2_cifar100.py'
+model = dict(_delete_=True, type='shake_mm.SHAKE', student=_base_.model, teachers=_base_.teachers)
