@@ -17,7 +17,7 @@ from .registry import MODELS
 from .version import __version__
 
 # top-level variables that only distillation configs use
-_OURS = ('teachers', 'student', 'peers', 'terms', 'connectors', 'contrast', 'with_init')
+_OURS = ('teachers', 'student', 'peers', 'terms', 'connectors', 'taps', 'contrast', 'with_init')
 
 
 def export_student(config: str | Config, checkpoint: str, out: str) -> tuple[Path, Path]:

@@ -3,7 +3,7 @@ _base_ = ['../_base_/pairs/regnety-16gf_deit-tiny_8xb128_in1k.py', '../_base_/me
 model = dict(
     _delete_=True,
     type='shake_mm.KD',
-    student=_base_.student,
+    student=dict(config=_base_.model, taps=_base_.taps),
     teachers=_base_.teachers,
     proxies=dict(type='ShadowToken'),
     alpha=0.5,

@@ -2,7 +2,7 @@ _base_ = ['../_base_/pairs/resnet14_deit_digits100.py', '../_base_/methods/deit.
 model = dict(
     _delete_=True,
     type='shake_mm.SHAKE',
-    student=_base_.student,
+    student=dict(config=_base_.model, taps=_base_.taps),
     teachers=_base_.teachers,
     proxies=dict(type='ShadowToken'),
     terms=_base_.terms,

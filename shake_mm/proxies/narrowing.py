@@ -81,7 +81,9 @@ def narrowed(network: nn.Module, width: float, input_size: Sequence[int]) -> tup
             feats = plan.extract_feat(torch.empty(2, 3, *input_size, device='meta'))
     except RuntimeError as error:
         reason = ' '.join(str(error).split())
-        raise UsageError(f'width is {width}, whose layers do not fit each other in this student: {reason}.') from None
+        raise UsageError(
+            f'width is {width}, whose layers do not fit each other in this student, use 0.5 or 0.75: {reason}.'
+        ) from None
     owners, plans = dict(network.named_modules()), dict(plan.named_modules())
     for parent, name, path in list(_layers(body)):
         setattr(parent, name, _shared(owners[path], plans[path]))

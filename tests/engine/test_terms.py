@@ -126,6 +126,18 @@ def test_negative_weight(weight):
         Term('t', 'student', weight=weight)
 
 
-def test_loss_and_target_come_together():
-    with pytest.raises(UsageError, match="both 'loss' and 'to'"):
-        Term('t', 'a.x', loss=KL)
+def test_a_loss_without_a_target():
+    """``loss(of, label)``: how a proxy learns from the labels."""
+    taps = Taps({}, {})
+    taps.declare('a.logits')
+    a = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([4, 0, 2, 2])
+    term = Term('t', 'a.logits', loss=dict(type='mmpretrain.CrossEntropyLoss'), weight=0.3)
+    assert term.taps == ('a.logits',) and term.fields == ('label',)
+    with taps.recording():
+        taps.put('a.logits', a)
+        out = term(taps, {}, lambda name: {'label': labels}[name])
+    expected = -0.3 * (a.exp() / a.exp().sum(dim=1, keepdim=True)).log()[range(4), labels].mean()
+    torch.testing.assert_close(out['loss_t'], expected)
+    with pytest.raises(UsageError, match="give a 'loss' too"):
+        Term('t', 'a.logits', to='b.logits')

@@ -182,14 +182,14 @@ ONE_HEAD = ("proxies=[dict(type='ShadowHead')]",)
 FORMS = {
     # Table 1
     'kd-dagger-head': Method(
-        "KD† (head): of the teacher only the classifier is trained on.",
+        'KD† (head): of the teacher only the classifier is trained on.',
         'DML',
         extra=("stages=[dict(train=['student', 'peers.teacher0.head'])]",),
     ),
     'kd-dagger-60': Method(
         'KD† (60): the teacher is trained on for a quarter of the epochs, 60 of 240, and frozen from then on.',
         'DML',
-        extra=("stages=[dict(until={quarter}), dict(" + STUDENT_ALONE + ')]',),
+        extra=('stages=[dict(until={quarter}), dict(' + STUDENT_ALONE + ')]',),
     ),
     'shake-alone': Method(
         'The proxy is a network of its own, of the architecture of the student.',
@@ -198,7 +198,9 @@ FORMS = {
     ),
     # Table 2: how the proxy learns from the teacher, each with and without the labels
     'shake-ce': Method(
-        'The proxy learns from the teacher by cross-entropy.', 'SHAKE', extra=(f'terms=dict({MIMIC.format("SoftCELoss")})',)
+        'The proxy learns from the teacher by cross-entropy.',
+        'SHAKE',
+        extra=(f'terms=dict({MIMIC.format("SoftCELoss")})',),
     ),
     'shake-l2': Method(
         'The proxy learns from the teacher by the squared error of the logits.',
@@ -245,7 +247,7 @@ FORMS = {
         extra=("terms=dict(student_from_teacher=dict(of='student.logits', to='teacher*.logits', loss=dict(tau=4.0)))",),
     ),
     'shake-stronger': Method(
-        "The shadow head has two convolutions of its own before the pooling.",
+        'The shadow head has two convolutions of its own before the pooling.',
         'SHAKE',
         extra=("proxies=dict(type='ShadowHead', source='student.backbone', neck=dict(type='ShadowNeck'))",),
     ),

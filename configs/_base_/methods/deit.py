@@ -1,4 +1,6 @@
-# DeiT's class head learns from the labels alone, with its own loss: mmpretrain's head would take the mean of both heads.
+# DeiT's two heads apart, where mmpretrain's takes their mean: the student's logits are those of the class head, which
+# learns from the labels by DeiT's loss. The distillation token's are a proxy's, `shake_mm.ShadowToken`.
+taps = dict(logits='head.layers.head')
 terms = dict(
     task=dict(
         of='student.logits',
