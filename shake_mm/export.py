@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmpretrain.models.heads import DeiTClsHead
+from torch import nn
 
 from .engine import Distiller
 from .errors import UsageError
@@ -18,9 +20,11 @@ from .version import __version__
 
 # top-level variables that only distillation configs use
 _OURS = ('teachers', 'student', 'peers', 'terms', 'connectors', 'taps', 'contrast', 'with_init')
+CLASS_HEAD = 'head.layers.head'
+"""The class head in mmpretrain's ``DeiTClsHead``."""
 
 
-def export_student(config: str | Config, checkpoint: str, out: str) -> tuple[Path, Path]:
+def export_student(config: str | Config, checkpoint: str, out: str, class_head_only: bool = False) -> tuple[Path, Path]:
     """Write the student of a distillation run as a plain checkpoint and config.
 
     Neither needs a teacher or a shadow; the config needs ``import shake_mm`` only if the student or its data set is
@@ -31,12 +35,15 @@ def export_student(config: str | Config, checkpoint: str, out: str) -> tuple[Pat
         config (str | Config): The distillation config.
         checkpoint (str): A checkpoint of its run.
         out (str): A folder, or a path ending in ``.pth`` whose stem names the files.
+        class_head_only (bool): Let a DeiT answer by its class head instead of the mean of both heads, see
+            :func:`class_head_alone`. Defaults to False.
 
     Returns:
         tuple[Path, Path]: The checkpoint ``{name}_{date}-{hash}.pth``, as OpenMMLab publishes, and ``{name}.py``.
 
     Raises:
-        UsageError: If the config is no distiller's, or the checkpoint does not belong to it.
+        UsageError: If the config is no distiller's, or the checkpoint does not belong to it, or a class head alone is
+            asked of a student that has no other.
     """
     cfg = Config.fromfile(config) if isinstance(config, (str, os.PathLike)) else config
     if 'student' not in cfg.get('model', {}):
@@ -51,16 +58,18 @@ def export_student(config: str | Config, checkpoint: str, out: str) -> tuple[Pat
         plain = _plain_config(cfg, spec)
         loaded = read_checkpoint(checkpoint, 'export')
         state, meta = weights_in(loaded, 'export', checkpoint), loaded.get('meta') or {}
-        load_strictly(spec.build(), state, 'export', checkpoint)
+        student = spec.build()
+        load_strictly(student, state, 'export', checkpoint)
+        written = class_head_alone(student) if class_head_only else state
 
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f'.{name}.{os.getpid()}.pth'
         draft_config = draft.with_suffix('.py')
         keep = {key: meta[key] for key in ('epoch', 'iter', 'dataset_meta') if key in meta}
         try:
-            torch.save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': state}, draft)
+            torch.save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': written}, draft)
             plain.dump(draft_config)
-            _verify(spec, state, draft_config, draft)
+            _verify(spec, state, draft_config, draft, CLASS_HEAD if class_head_only else None)
             digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:8]
             published = folder / f'{name}_{datetime.date.today():%Y%m%d}-{digest}.pth'
             draft.replace(published)
@@ -69,6 +78,30 @@ def export_student(config: str | Config, checkpoint: str, out: str) -> tuple[Pat
             draft.unlink(missing_ok=True)
             draft_config.unlink(missing_ok=True)
     return published, config_file
+
+
+def class_head_alone(student: nn.Module) -> dict[str, torch.Tensor]:
+    """Weights with which a DeiT answers by its class head.
+
+    mmpretrain's head returns the mean of its two: the class head's weights are doubled, the distillation head's are
+    zero, and the mean is what the class head said, to the bit.
+
+    Args:
+        student (nn.Module): A classifier with a ``DeiTClsHead``; it stays as it is.
+
+    Returns:
+        dict[str, Tensor]: Its state dict, changed.
+
+    Raises:
+        UsageError: If it has another head.
+    """
+    if not isinstance(getattr(student, 'head', None), DeiTClsHead):
+        raise UsageError(
+            'export: the student has no DeiTClsHead, whose class head could be written alone: leave out '
+            '--class-head-only (`class_head_only`).'
+        )
+    factors = {CLASS_HEAD: 2.0, 'head.layers.head_dist': 0.0}
+    return {key: value * factors.get(key.rpartition('.')[0], 1) for key, value in student.state_dict().items()}
 
 
 def _destination(cfg: Config, out: str) -> tuple[Path, str]:
@@ -102,14 +135,18 @@ def _plain_config(cfg: Config, spec: MemberSpec) -> Config:
 
 
 @torch.no_grad()
-def _verify(spec: MemberSpec, state: dict, config_file: Path, weights: Path) -> None:
-    """Load what was written as a stranger would, and compare it with the distilled model."""
+def _verify(spec: MemberSpec, state: dict, config_file: Path, weights: Path, layer: str | None) -> None:
+    """Load what was written as a stranger would, and compare it with the distilled model, or with one layer of it."""
     distilled = Distiller(student=spec.build())
     distilled.load_state_dict({f'student.{k}': v for k, v in state.items()}, strict=False)
     model = MODELS.build(Config.fromfile(config_file).model)
     load_strictly(model, torch.load(weights, weights_only=True)['state_dict'], 'export', str(weights))
     inputs = torch.randn(2, *_input_shape(spec.config), generator=torch.Generator().manual_seed(0))
+    if layer is not None:
+        heard: list[torch.Tensor] = []
+        distilled.student.get_submodule(layer).register_forward_hook(lambda *call: heard.append(call[-1]))
     ours, theirs = (distilled.task.answers(network.eval(), inputs) for network in (distilled.student, model))
+    ours = ours if layer is None else heard
     if len(ours) != len(theirs) or not all(map(torch.equal, ours, theirs)):
         raise RuntimeError(
             'export: the written student does not answer as the distilled one does; nothing was published.'

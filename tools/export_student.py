@@ -14,13 +14,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='the distillation config')
     parser.add_argument('checkpoint', help='a checkpoint of its run')
     parser.add_argument('out', help="a folder, or a path ending in '.pth' whose stem names the files")
+    parser.add_argument(
+        '--class-head-only', action='store_true', help='let a DeiT answer by its class head, not the mean of both heads'
+    )
     cli.add_common_arguments(parser)
     return parser.parse_args(argv)
 
 
 def export(args: argparse.Namespace) -> None:
     """Do what the parsed command line says."""
-    weights, config = export_student(cli.load_config(args.config, args.cfg_options), args.checkpoint, args.out)
+    cfg = cli.load_config(args.config, args.cfg_options)
+    weights, config = export_student(cfg, args.checkpoint, args.out, args.class_head_only)
     print(f'checkpoint  {weights}\nconfig      {config}\nverified    strict load, equal logits')
 
 

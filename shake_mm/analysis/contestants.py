@@ -74,8 +74,8 @@ def build_steps(
     """
     torch.manual_seed(0)
     spec = MemberSpec.parse('student', student)
-    with _quiet():
-        networks = [_initialised(s.build()) for s in (spec, MemberSpec.parse('teacher', teacher))]
+    with quiet():
+        networks = [initialised(s.build()) for s in (spec, MemberSpec.parse('teacher', teacher))]
         plain = DetectionLoops if isinstance(task_of(networks[0]), DetectionTask) else ClassificationLoops
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         data = plain.batch(networks[0], batch_size, size)
@@ -237,7 +237,7 @@ def make_optimizer(model: nn.Module) -> torch.optim.SGD:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the initialisation of every parameter, which mmengine tells."""
     logger = MMLogger.get_current_instance()
     level = logger.level
@@ -248,7 +248,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _initialised(network: nn.Module) -> nn.Module:
+def initialised(network: nn.Module) -> nn.Module:
     """Random weights as mmengine draws them, without asking for files of trained ones."""
     for module in network.modules():
         if 'Pretrained' in str(getattr(module, 'init_cfg', None)):

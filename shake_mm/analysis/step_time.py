@@ -6,14 +6,17 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 
+from .cells import cell_steps
 from .contestants import RATIOS, Size, Step, build_steps
 from .memory import peak_bytes
+
+Timer = Callable[[Step], float]
 
 
 class Spread(NamedTuple):
@@ -86,14 +89,7 @@ def measure(
     """
     with _threads(threads):
         contestants = build_steps(student, teacher, methods, batch_size, image_size, device)
-        timer = _timer(device, clock)
-        for step in contestants.values():
-            for _ in range(warmup):
-                timer(step)
-        turns: dict[str, list[float]] = {name: [] for name in contestants}
-        for i in range(rounds):
-            for name in list(contestants) if i % 2 == 0 else reversed(contestants):
-                turns[name].append(statistics.median(timer(contestants[name]) for _ in range(steps)))
+        turns = _take_turns(contestants, rounds, steps, warmup, _timer(device, clock))
         memory = {name: peak_bytes(step, device) for name, step in contestants.items()}
     setting = dict(
         batch_size=batch_size, image_size=image_size, rounds=rounds, steps=steps, clock=clock, threads=threads
@@ -104,6 +100,68 @@ def measure(
         {n: Spread.of(_paired(turns, a, b)) for n, (a, b) in RATIOS.items() if {a, *b} <= turns.keys()},
         {**setting, **hardware(device)},
     )
+
+
+def measure_cells(
+    cells: Mapping[str, Mapping],
+    *,
+    batch_size: int = 64,
+    image_size: Size = 32,
+    rounds: int = 15,
+    steps: int = 5,
+    warmup: int = 5,
+    threads: int = 1,
+    device: str = 'cpu',
+    clock: str = 'wall',
+) -> Timing:
+    """Measure the steps of distillation configs in turns.
+
+    A method of several stages counts as its training does: the mean over its stages, weighed by their epochs.
+
+    Args:
+        cells (dict[str, dict]): Configs with ``model`` and ``train_cfg``, by method; ratios are over the first.
+        batch_size (int): See :func:`measure`, as the other arguments.
+        image_size (int | tuple[int, int]): See :func:`measure`.
+        rounds (int): See :func:`measure`.
+        steps (int): See :func:`measure`.
+        warmup (int): See :func:`measure`.
+        threads (int): See :func:`measure`.
+        device (str): See :func:`measure`.
+        clock (str): See :func:`measure`.
+    """
+    with _threads(threads):
+        stages = {name: cell_steps(cell, batch_size, image_size, device) for name, cell in cells.items()}
+        contestants = {(name, i): stage.step for name, own in stages.items() for i, stage in enumerate(own)}
+        turns = _take_turns(contestants, rounds, steps, warmup, _timer(device, clock))
+        memory = {
+            name: max(peak_bytes(contestants[name, i], device) for i in range(len(own))) for name, own in stages.items()
+        }
+    means = {
+        name: [sum(stage.share * turns[name, i][turn] for i, stage in enumerate(own)) for turn in range(rounds)]
+        for name, own in stages.items()
+    }
+    reference = next(iter(cells))
+    setting = dict(
+        batch_size=batch_size, image_size=image_size, rounds=rounds, steps=steps, clock=clock, threads=threads
+    )
+    return Timing(
+        {name: Spread.of(values) for name, values in means.items()},
+        memory,
+        {f'{name}/{reference}': Spread.of(_paired(means, name, (reference,))) for name in means},
+        {**setting, **hardware(device)},
+    )
+
+
+def _take_turns(contestants: Mapping[Any, Step], rounds: int, steps: int, warmup: int, timer: Timer) -> dict:
+    """Seconds of a step in every round, by contestant."""
+    for step in contestants.values():
+        for _ in range(warmup):
+            timer(step)
+    turns: dict[Any, list[float]] = {name: [] for name in contestants}
+    for i in range(rounds):
+        for name in list(contestants) if i % 2 == 0 else reversed(contestants):
+            turns[name].append(statistics.median(timer(contestants[name]) for _ in range(steps)))
+    return turns
 
 
 def hardware(device: str) -> dict[str, Any]:
@@ -129,7 +187,7 @@ def _threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _timer(device: str, clock: str) -> Callable[[Step], float]:
+def _timer(device: str, clock: str) -> Timer:
     now = {'wall': time.perf_counter, 'cpu': time.process_time}[clock]
     wait = torch.cuda.synchronize if device.startswith('cuda') else lambda: None
 

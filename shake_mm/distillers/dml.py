@@ -26,7 +26,8 @@ class DML(Distiller):
         teachers (list | dict): The networks that train along.
         tau (float): Temperature. Defaults to 4.
         lam (float): :math:`\lambda`. Defaults to 1.
-        weighting (str): ``'mean'`` (:math:`w_i = 1/N`) or ``'sum'`` (:math:`w_i = 1`). Defaults to ``'mean'``.
+        weighting (str): ``'mean'`` (:math:`w_i = 1/N`, the paper's AVER), ``'sum'`` (:math:`w_i = 1`) or ``'aekd'``
+            (by their gradients, see :mod:`~shake_mm.engine.weighting`). Defaults to ``'mean'``.
         divergence (dict, optional): What compares logits, e.g. ``dict(type='AlphaDivLoss')``. Defaults to what fits the
             student: KL of softened logits, for dense detectors :class:`~shake_mm.losses.DenseKLLoss`.
         terms (dict, optional): Terms to change (by key), drop (None) or add.

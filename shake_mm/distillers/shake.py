@@ -24,7 +24,8 @@ class SHAKE(Distiller):
         teachers (list | dict): One or several trained networks, each with a proxy of its own (Eq. 6).
         tau (float): Temperature. Defaults to 4.
         lam (float): :math:`\lambda`. Defaults to 1; the paper's study finds 0.5 best.
-        weighting (str): ``'mean'`` (:math:`w_i = 1/N`) or ``'sum'`` (:math:`w_i = 1`). Defaults to ``'mean'``.
+        weighting (str): ``'mean'`` (:math:`w_i = 1/N`, the paper's AVER), ``'sum'`` (:math:`w_i = 1`) or ``'aekd'``
+            (by their gradients, see :mod:`~shake_mm.engine.weighting`). Defaults to ``'mean'``.
         proxies (dict | list[dict], optional): The proxies. Defaults to ``dict(type='ShadowHead')``.
         divergence (dict, optional): What compares logits, e.g. ``dict(type='AlphaDivLoss')``. Defaults to what fits the
             student: KL of softened logits, for dense detectors :class:`~shake_mm.losses.DenseKLLoss`.

@@ -13,9 +13,11 @@ from ..registry import MODELS
 from ..tasks import task_of
 from .construction import build_objective
 from .expand import select
+from .plan import Plan, plan_of
 from .speaking import predict_as
-from .stages import Stage, build_stages, set_trained
-from .taps import TapName, Taps, listed
+from .stages import build_stages, set_trained
+from .taps import Taps, listed
+from .weighting import adaptive_groups, weigh
 
 
 class Evaluation(NamedTuple):
@@ -28,23 +30,6 @@ class Evaluation(NamedTuple):
 
     key: tuple
     cache: dict[tuple, Tensor]
-
-
-class _Plan(NamedTuple):
-    """What the steps of a stage do, worked out when it begins: the others neither run nor count.
-
-    Args:
-        terms (tuple[str]): The active terms.
-        needed (set[str]): Members and derived taps that they read, directly or through one another.
-        labelled (set[str]): Members whose own losses count.
-        followed (dict[str, bool]): Members whose pass goes on after the student's, see :class:`Task`, and whether no
-            further than their logits need.
-    """
-
-    terms: tuple[str, ...]
-    needed: set[str]
-    labelled: set[str]
-    followed: dict[str, bool]
 
 
 @MODELS.register_module()
@@ -115,13 +100,14 @@ class Distiller(BaseModel):
         self.proxies, self.connectors, self.terms = objective.proxies, objective.connectors, objective.terms
         self.taps: Taps = objective.taps
         self._sources, self._origins = objective.sources, objective.origins
+        self._adaptive = adaptive_groups(terms, self.terms, self._origins)
 
         self.stages = build_stages(stages)
         for stage in self.stages:
             select(self._origins, stage.terms)  # unknown names are an error now, not in epoch 60
         self._trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
         self.stage_index: int | None = None
-        self._plan: _Plan | None = None
+        self._plan: Plan | None = None
         if len(self.stages) == 1:
             self.enter_stage(0)
         self.evaluation: Evaluation | None = None
@@ -168,6 +154,7 @@ class Distiller(BaseModel):
             losses: dict[str, Tensor] = {}
             for name in names:
                 losses.update(self.terms[name](taps, own, field))
+            weigh(losses, self._adaptive, taps)
         return losses
 
     def _derive(self, taps: Taps, needed: Iterable[str]) -> None:
@@ -230,7 +217,7 @@ class Distiller(BaseModel):
         if index == self.stage_index:
             return False
         self.stage_index = index
-        self._plan = self._plan_of(self.stages[index])
+        self._plan = plan_of(self, self.stages[index])
         for name, teacher in self._frozen.items():
             teacher.ask_for(scores_alone=self._plan.followed.get(name, False))
         set_trained(self, self.stages[index], self._trainable)
@@ -241,27 +228,6 @@ class Distiller(BaseModel):
         """Set the weights of the terms that warm up, at the beginning of ``epoch`` (counted from 0)."""
         for term in self.terms.values():
             term.factor = min((epoch + 1) / term.warmup, 1.0) if term.warmup else 1.0
-
-    def _plan_of(self, stage: Stage) -> _Plan:
-        names = select(self._origins, stage.terms)
-        terms = [self.terms[name] for name in names]
-        waiting = [tap for term in terms for tap in term.taps]
-        needed: set[str] = set()
-        followed: dict[str, bool] = {}
-        while waiting:
-            name = TapName.parse(text := waiting.pop())
-            tap = f'{name.member}.{name.path}'
-            if tap in self._sources:
-                needed.add(tap)
-                waiting.extend(listed(self._sources[tap]))
-            else:
-                needed.add(name.member)
-                layers = [layer.partition('.')[2] for layer in self.taps.layers(text)]
-                later = [layer for layer in layers if not layer.startswith(self.task.trunk)]
-                if later:
-                    scores = all(layer.startswith(self.task.scores) for layer in later)
-                    followed[name.member] = scores and followed.get(name.member, True)
-        return _Plan(tuple(names), needed, {term.of for term in terms if not term.taps}, followed)
 
     def train(self, mode: bool = True) -> 'Distiller':
         """As always, but what is not trained of peers and connectors stays in evaluation mode, as frozen teachers."""

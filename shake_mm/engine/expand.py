@@ -29,8 +29,9 @@ def expand_terms(
     """Write out the terms that hold for every teacher or for every stage of the networks.
 
     A term whose taps name ``teacher*`` or ``proxy*`` is repeated for each of them. ``weighting`` says how the copies
-    add up: ``'sum'`` (default) or ``'mean'``, which divides the weight by their number. With a single copy the name
-    stays as it is, else the index is appended.
+    add up: ``'sum'`` (default), ``'mean'``, which divides the weight by their number, or ``'aekd'``, which weighs them
+    anew in every step, see :mod:`~shake_mm.engine.weighting`; they must share the tap that learns. With a single copy
+    the name stays as it is, else the index is appended.
 
     A term whose taps name ``f*`` is repeated for every stage, ``f1`` to ``fm``, and the copies are summed; the stage
     ``i`` weighs ``level_decay ** (m - i)``. In a list of taps ``f*`` stands for the taps of all stages, in one term.
@@ -75,8 +76,10 @@ def select(origins: Mapping[str, str], names: Sequence[str] | None) -> list[str]
 
 def _over_members(name: str, config: dict, counts: Mapping[str, int]) -> list[tuple[str, dict]]:
     weighting = config.pop('weighting', 'sum')
-    if weighting not in ('sum', 'mean'):
-        raise UsageError(f"terms.{name}.weighting is '{weighting}': use 'mean' or 'sum'.")
+    if weighting not in ('aekd', 'mean', 'sum'):
+        raise UsageError(f"terms.{name}.weighting is '{weighting}': use 'aekd', 'mean' or 'sum'.")
+    if weighting == 'aekd' and config.get('loss') is None:
+        raise UsageError(f"terms.{name}: weighting='aekd' compares gradients of a 'loss': give one, or use 'mean'.")
     kinds = [kind for kind in counts for side in SIDES if f'{kind}*' in str(config.get(side))]
     if not kinds:
         return [('', config)]
@@ -88,6 +91,11 @@ def _over_members(name: str, config: dict, counts: Mapping[str, int]) -> list[tu
     if number == 0:
         raise UsageError(
             f'terms.{name} needs a {kinds[0]}, but this distiller has none: add one or set the term to None.'
+        )
+    if weighting == 'aekd' and number > 1 and any(f'{kind}*' in str(config['of']) for kind in kinds):
+        raise UsageError(
+            f"terms.{name}: weighting='aekd' is for copies that share the tap that learns, but of='{config['of']}' "
+            "stands for several: use 'mean' or 'sum'."
         )
     if weighting == 'mean':
         config['weight'] = config.get('weight', 1.0) / number

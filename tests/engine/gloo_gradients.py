@@ -1,7 +1,8 @@
 """Worker of test_distributed: gradients of one SHAKE step on this process's share of a fixed batch.
 
 ``python gloo_gradients.py OUT TEACHER0 TEACHER1``; under a launcher every process takes its share of the batch, the
-model is wrapped without ``find_unused_parameters``, and rank 0 saves what the wrapper averaged.
+model is wrapped without ``find_unused_parameters``, and rank 0 saves what the wrapper averaged. With ``WEIGHTING=aekd``
+in the environment it saves the weights of the teachers, too.
 """
 
 import os
@@ -32,7 +33,7 @@ def network(width):
     )
 
 
-def main(out, *teachers):
+def main(out, *teachers, weighting='mean'):
     """Build, step, save."""
     distributed = 'RANK' in os.environ
     if distributed:
@@ -47,6 +48,7 @@ def main(out, *teachers):
                 teachers=[dict(config=network(0.2), checkpoint=path) for path in teachers],
                 lam=0.3,
                 tau=2.0,
+                weighting=weighting,
             )
         )
         model.init_weights()
@@ -56,11 +58,12 @@ def main(out, *teachers):
     mine = slice(rank * 8 // world, (rank + 1) * 8 // world)
     samples = [DataSample().set_gt_label(int(label)) for label in labels[mine]]
     run = MMDistributedDataParallel(model, device_ids=[rank], find_unused_parameters=False) if distributed else model
-    loss, _ = model.parse_losses(run(inputs[mine], samples, mode='loss'))
-    loss.backward()
+    losses = run(inputs[mine], samples, mode='loss')
+    model.parse_losses(losses)[0].backward()
     if rank == 0:
-        torch.save({name: p.grad for name, p in model.named_parameters()}, out)
+        weights = {name: value for name, value in losses.items() if name.startswith('weight_')}
+        torch.save({**weights, **{name: p.grad for name, p in model.named_parameters()}}, out)
 
 
 if __name__ == '__main__':
-    main(*sys.argv[1:])
+    main(*sys.argv[1:], weighting=os.environ.get('WEIGHTING', 'mean'))

@@ -65,13 +65,13 @@ def shake(student, width, **kwargs):
         )
     )
     model.init_weights()
-    for name, parameter in model.proxies.named_parameters():
+    for parameter in model.proxies.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))  # BatchNorm apart from the student's
     return model.double().train()
 
 
 def narrow_twin(name, width, model):
-    """The network built narrow, with the first channels of the student's weights and BatchNorm and head of the proxy."""
+    """The network built narrow: the first channels of the student's weights, BatchNorm and head of the proxy."""
     backbone, channels, narrow = STUDENTS[name]
     changes = narrow.get(width, {})
     proxy = model.proxies['proxy0']

@@ -6,6 +6,11 @@ Rows and what they include are described in ``shake_mm.analysis.contestants``, t
     python tools/analysis_tools/benchmark.py --student-config configs/baseline/resnet20_cifar100.py \
         --teacher-config configs/baseline/resnet110_cifar100.py
 
+Forms of a method, on one pair; ratios are over the first of them::
+
+    python tools/analysis_tools/benchmark.py --cells configs/kd/kd_resnet14_resnet8_digits100.py \
+        configs/shake/shake*_resnet14_resnet8_digits100.py
+
 Detectors, of our pairs or of mmdet's configs::
 
     python tools/analysis_tools/benchmark.py \
@@ -17,6 +22,7 @@ import json
 import os.path as osp
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -37,6 +43,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--pair', help=f'config with `model` and `teachers` (default: {PAIR})')
     parser.add_argument('--student-config', help="config of the student, instead of the pair's")
     parser.add_argument('--teacher-config', help="config of the teacher, instead of the pair's")
+    parser.add_argument('--cells', nargs='+', help='distillation configs of one pair to compare with each other')
     parser.add_argument(
         '--methods',
         nargs='+',
@@ -64,6 +71,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def benchmark(args: argparse.Namespace) -> None:
     """Measure, print, and write."""
+    options = {key: getattr(args, key) for key in ('rounds', 'steps', 'warmup', 'threads', 'device', 'clock')}
+    if args.cells is not None:
+        cells = {Path(path).stem.partition('_')[0]: cli.load_config(path, args.cfg_options) for path in args.cells}
+        cfg = next(iter(cells.values()))
+        timing = step_time.measure_cells(cells, **options, **sizes(args, cfg))
+        report(timing, args.out)
+        return
     if (args.student_config is None) != (args.teacher_config is None):
         raise UsageError('--student-config and --teacher-config belong together: give both, or --pair')
     path = args.student_config or args.pair or osp.join(compat.configs_dir(), PAIR)
@@ -72,14 +86,27 @@ def benchmark(args: argparse.Namespace) -> None:
     timing = step_time.measure(
         dict(config=dict(cfg)),
         teacher,
+        methods=args.methods,
+        **options,
+        **sizes(args, cfg),
+    )
+    report(timing, args.out)
+
+
+def report(timing: step_time.Timing, out: str | None) -> None:
+    """Print the figures, and write them to a file if one is given."""
+    show(timing, Console())
+    if out is not None:
+        with open(out, 'w', encoding='utf-8') as file:
+            json.dump(timing.as_dict(), file, indent=2)
+
+
+def sizes(args: argparse.Namespace, cfg: dict) -> dict[str, Any]:
+    """Batch and picture size: the command line's, else the config's."""
+    return dict(
         batch_size=args.batch_size or cfg.get('train_dataloader', {}).get('batch_size', 64),
         image_size=args.image_size or image_size_of(cfg),
-        **{key: getattr(args, key) for key in ('methods', 'rounds', 'steps', 'warmup', 'threads', 'device', 'clock')},
     )
-    show(timing, Console())
-    if args.out is not None:
-        with open(args.out, 'w', encoding='utf-8') as file:
-            json.dump(timing.as_dict(), file, indent=2)
 
 
 class ImageSize(argparse.Action):
@@ -94,7 +121,8 @@ class ImageSize(argparse.Action):
 
 def image_size_of(cfg: dict) -> int:
     """The picture size of a config's data set, the task's where it does not say."""
-    size = cfg.get('train_dataloader', {}).get('dataset', {}).get('image_size')
+    dataset = cfg.get('train_dataloader', {}).get('dataset', {})
+    size = dataset.get('dataset', dataset).get('image_size')
     return size or task_of(MemberSpec.parse('student', dict(config=dict(cfg))).build()).input_size
 
 
@@ -105,7 +133,7 @@ def show(timing: step_time.Timing, console: Console) -> None:
         rows.add_column(name, justify='left' if name == 'row' else 'right')
     for key, spread in timing.seconds.items():
         times = [f'{1000 * value:.2f}' for value in spread]
-        rows.add_row(contestants.ROWS[key], *times, f'{timing.bytes[key] / 2**20:.1f}')
+        rows.add_row(contestants.ROWS.get(key, key), *times, f'{timing.bytes[key] / 2**20:.1f}')
     ratios = Table(title='Ratios within a round')
     for name in ('ratio', 'median', 'min', 'max'):
         ratios.add_column(name, justify='left' if name == 'ratio' else 'right')

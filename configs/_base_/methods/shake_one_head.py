@@ -1,4 +1,5 @@
-# SHAKE with several teachers and one shadow head, which follows the mean of them (Table 5).
+# A single shadow head for all teachers (the supplement's Table 5, "one head"): it learns from the mean of them, and
+# exchanges with the student once. Beside these terms a config needs `proxies` with one entry.
 terms = dict(
     student_from_proxy=dict(to='proxy0.logits', reference=None),
     proxy_from_teacher=dict(of='proxy0.logits', weighting='mean'),
