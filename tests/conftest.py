@@ -2,11 +2,20 @@
 
 import copy
 
+import mmengine.config.config
 import pytest
 import torch
 from mmengine.registry import DefaultScope
 
 import shake_mm  # noqa: F401  (mends the stack before anything else is imported)
+
+
+@pytest.fixture(autouse=True, scope='session')
+def unformatted_configs():
+    """Nobody reads the configs that a run of the tests writes; to lay them out takes ten times as long as to train."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmengine.config.config, 'FormatCode', lambda text, **options: (text, True))
+        yield
 
 
 @pytest.fixture(autouse=True)

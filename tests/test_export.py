@@ -80,6 +80,8 @@ def test_errors_leave_nothing_behind(finished, make_classifier, trained, tmp_pat
     for wrong, words in ((other, 'another network'), (tmp_path / 'no.pth', 'does not exist')):
         assert main([str(config), str(wrong), str(tmp_path / 'out')]) == 1
         assert words in capsys.readouterr().err
+    assert main([str(config), str(checkpoint), str(tmp_path / 'out'), '--class-head-only']) == 1
+    assert 'no DeiTClsHead' in capsys.readouterr().err
     Config(dict(model=dict(type='ImageClassifier'))).dump(tmp_path / 'plain.py')
     with pytest.raises(UsageError, match='model.student'):
         export_student(str(tmp_path / 'plain.py'), str(checkpoint), str(tmp_path / 'out'))

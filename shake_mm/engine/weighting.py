@@ -1,16 +1,16 @@
 r"""Adaptive weights of several teachers: AEKD (Du et al., NeurIPS 2020).
 
 "Agree to Disagree: Adaptive Ensemble Knowledge Distillation in Gradient Space" looks for the direction that all the
-teachers agree on. In a mini-batch, whose loss towards teacher :math:`i` has the gradient :math:`g_i` with respect to the
-student's logits, the teachers count
+teachers agree on. In a mini-batch whose loss towards teacher :math:`i` has the gradient :math:`g_i` with respect to the
+logits of the student, the teachers count
 
 .. math::
     w = \arg\min_w \Big\| \sum_i w_i g_i \Big\|^2
     \quad \text{subject to} \quad \sum_i w_i = 1, \; 0 \le w_i \le \max(0.6, 1/N)
 
-The least combination is a descent direction for every teacher; the cap tolerates some disagreement, lest a
-single teacher, the one that the student resembles most, gets all the weight. The authors' code first averages the
-gradients over the batch; here they keep a row for each sample, as the method is written.
+Without the cap the least combination is a descent direction for every teacher. The cap tolerates some disagreement,
+lest the teacher with the smallest gradient, whom the student resembles most, gets all the weight. The authors' public
+code averages each gradient over the batch and normalises it first; here they count as they are, sample by sample.
 
 The gradients end at the logits, so that the network has no second backward pass, and everything stays on its device.
 """

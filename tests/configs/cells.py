@@ -61,7 +61,7 @@ def shortened(cfg, folder, epochs, samples=32):
     cfg.default_hooks.logger.interval = 1
     cfg.randomness.seed = 0
     cfg.log_level = 'WARNING'
-    if cfg.model.get('stages'):
+    if len(cfg.model.get('stages', ())) > 1:
         cfg.model.stages[0].until = 1
     return cfg
 

@@ -88,7 +88,7 @@ def test_every_term_equals_the_formula(model, batch, size, mixed):
         for x, y in zip(want, have):
             if x is not None:
                 torch.testing.assert_close(y, x, rtol=1e-6, atol=1e-9)
-    assert len({round(float(value), 6) for value in expected.values()}) == 4
+    assert len({round(value.item(), 6) for value in expected.values()}) == 4
 
 
 def test_who_gets_which_gradient(model, batch):

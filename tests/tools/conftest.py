@@ -1,4 +1,5 @@
 import importlib.util
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -36,3 +37,16 @@ test_cfg = dict()
 default_hooks = dict(visualization=dict(type='VisualizationHook'))
 """)
     return path
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three methods on a pair, one seed each, as mmengine leaves them."""
+    for i, method in enumerate(('baseline', 'kd', 'shake')):
+        log = tmp_path / 'grid' / method / '20260101_000000' / 'vis_data' / 'scalars.json'
+        log.parent.mkdir(parents=True)
+        log.write_text(json.dumps({'accuracy/top1': 90.0 + i, 'teacher/top1': 97.0, 'step': 1}) + '\n')
+        (tmp_path / 'grid' / method / f'{method}_resnet14_resnet8_digits100.py').write_text(
+            "model = dict(type='x', student=dict())\ntrain_cfg = dict(max_epochs=1)\nrandomness = dict(seed=0)\n"
+        )
+    return tmp_path / 'grid'

@@ -2,10 +2,12 @@ import json
 
 import pytest
 import torch
+from mmengine.config import Config
 from torch import nn
 
 from shake_mm import compat
 from shake_mm.analysis import contestants
+from shake_mm.analysis.cells import cell_steps
 from shake_mm.members import MemberSpec
 
 PAIRS = {
@@ -148,3 +150,25 @@ def test_boxes_lie_in_the_picture(size):
     assert min(x1.min(), y1.min()) >= 0 and x2.max() <= size[1] and y2.max() <= size[0]
     for side, whole in ((x2 - x1, size[1]), (y2 - y1, size[0])):
         assert side.min() >= 0.125 * whole - 1e-4 and side.max() <= 0.5 * whole + 1e-4
+
+
+def test_cells(load_tool, tmp_path, capsys):
+    """Forms of SHAKE beside KD; a method of two stages is measured in both."""
+    configs = compat.configs_dir()
+    names = {'kd': 'kd', 'kd-dagger-60': 'kd', 'shake-sbn-w50': 'shake', 'shake-fusion': 'shake'}
+    paths = [f'{configs}/{folder}/{name}_resnet14_resnet8_digits100.py' for name, folder in names.items()]
+    out = tmp_path / 'times.json'
+    options = ['--rounds', '1', '--steps', '1', '--warmup', '0', '--batch-size', '2', '--out', str(out)]
+    assert load_tool('analysis_tools/benchmark').main(['--cells', *paths, *options]) == 0
+    figures = json.loads(out.read_text())
+    assert list(figures['seconds']) == list(figures['bytes']) == list(names)
+    assert set(figures['ratios']) == {f'{name}/kd' for name in names} and figures['ratios']['kd/kd']['median'] == 1
+    assert figures['setting']['image_size'] == 16 and 'shake-fusion' in capsys.readouterr().out
+
+
+def test_stages_weigh_as_their_epochs():
+    cfg = Config.fromfile(f'{compat.configs_dir()}/kd/kd-dagger-60_resnet14_resnet8_digits100.py')
+    steps = cell_steps(cfg, 2, 16, 'cpu')
+    assert [stage.share for stage in steps] == [0.25, 0.75]
+    logged = [set(stage.step()) for stage in steps]
+    assert 'teacher0.loss' in logged[0] and 'teacher0.loss' not in logged[1]

@@ -3,19 +3,6 @@ import json
 import pytest
 
 
-@pytest.fixture
-def root(tmp_path):
-    """Three methods on a pair, one seed each, as mmengine leaves them."""
-    for i, method in enumerate(('baseline', 'kd', 'shake')):
-        log = tmp_path / 'grid' / method / '20260101_000000' / 'vis_data' / 'scalars.json'
-        log.parent.mkdir(parents=True)
-        log.write_text(json.dumps({'accuracy/top1': 90.0 + i, 'teacher/top1': 97.0, 'step': 1}) + '\n')
-        (tmp_path / 'grid' / method / f'{method}_resnet14_resnet8_digits100.py').write_text(
-            "model = dict(type='x', student=dict())\ntrain_cfg = dict(max_epochs=1)\nrandomness = dict(seed=0)\n"
-        )
-    return tmp_path / 'grid'
-
-
 def test_to_the_console(load_tool, root, capsys):
     assert load_tool('analysis_tools/build_table').main([str(root), '--title', 'Mine']) == 0
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-_base_ = ['../_base_/pairs/resnet14_deit_digits100.py', '../_base_/methods/deit.py']
+_base_ = ['../_base_/pairs/resnet14_deit_digits.py', '../_base_/methods/deit.py']
 model = dict(
     _delete_=True,
     type='shake_mm.SHAKE',

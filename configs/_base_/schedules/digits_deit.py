@@ -1,6 +1,6 @@
-# Twenty epochs for transformers on the pairs of digits, shaped like DeiT's 300 on ImageNet: AdamW, warm-up, cosine.
+# Twenty epochs for transformers on digits, shaped like DeiT's 300 on ImageNet: AdamW, warm-up, cosine.
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
         bias_decay_mult=0.0,
@@ -12,8 +12,8 @@ optim_wrapper = dict(
     ),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, by_epoch=True, end=1, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min_ratio=0.01, by_epoch=True, begin=1, convert_to_iter_based=True),
+    dict(type='LinearLR', start_factor=1e-3, by_epoch=True, end=2, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min_ratio=0.01, by_epoch=True, begin=2, convert_to_iter_based=True),
 ]
 
 # Validate every fifth epoch, and every one at the end, where a curve shows whether it has come to rest.
@@ -21,5 +21,5 @@ train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=5, dynamic_intervals
 val_cfg = dict()
 test_cfg = dict()
 
-# The learning rate is meant for batches of 64 in total.
-auto_scale_lr = dict(base_batch_size=64)
+# The learning rate is meant for batches of 32 in total.
+auto_scale_lr = dict(base_batch_size=32)

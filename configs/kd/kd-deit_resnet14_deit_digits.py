@@ -1,5 +1,5 @@
 # DeiT's own distillation: the class head learns from the labels, the distillation token's from the teacher's decision.
-_base_ = ['../_base_/pairs/resnet14_deit_digits100.py', '../_base_/methods/deit.py']
+_base_ = ['../_base_/pairs/resnet14_deit_digits.py', '../_base_/methods/deit.py']
 model = dict(
     _delete_=True,
     type='shake_mm.KD',

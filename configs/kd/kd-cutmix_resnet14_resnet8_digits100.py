@@ -1,0 +1,3 @@
+# CutMix of every batch.
+_base_ = ['./kd_resnet14_resnet8_digits100.py', '../_base_/augments/cutmix.py']
+model = dict(student=_base_.student)

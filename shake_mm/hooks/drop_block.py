@@ -1,0 +1,123 @@
+"""DropBlock in the student's last stages, without a change to its network."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from torch import Tensor, nn
+
+from ..engine import Distiller
+from ..engine.taps import TapName, levels_of
+from ..errors import UsageError
+from ..registry import HOOKS, MODELS
+
+
+class _Drop:
+    """Forward hook of one stage: what it returns stands in for the stage's output."""
+
+    def __init__(self, hook: 'DropBlockHook', layer: str) -> None:
+        self.settings = {'drop_prob': hook.drop_prob, 'block_size': hook.block_size}
+        self.layer, self.iteration = layer, 0
+        self.block: nn.Module | None = None
+
+    def build(self, warmup_iters: int) -> None:
+        self.block = MODELS.build(dict(type='mmdet.DropBlock', warmup_iters=warmup_iters, **self.settings))
+
+    def __call__(self, module: nn.Module, args: tuple, output: Any) -> Any:
+        if not module.training:
+            return output
+        size = self.settings['block_size']
+        if not isinstance(output, Tensor) or output.ndim != 4 or min(output.shape[2:]) < size:
+            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise UsageError(
+                f"DropBlockHook: a block of {size}x{size} does not fit the output of '{self.layer}' ({shape}): set a "
+                'smaller block_size, or name other layers.'
+            )
+        # mmdet counts its own calls; the run's iteration is right after a resume too.
+        self.block.iter_cnt = self.iteration
+        return self.block(output)
+
+
+@HOOKS.register_module()
+class DropBlockHook(Hook):
+    r"""Drops blocks of the student's features while it trains (Ghiasi et al., 2018), by mmdet's ``DropBlock``.
+
+    Where a map of size :math:`h \times w` begins a block of size :math:`b \times b` with the probability
+
+    .. math::
+        \gamma_t = \frac{p_t}{b^2} \frac{h w}{(h - b + 1)(w - b + 1)}, \qquad p_t = p \min(t / T, 1)
+
+    the block is zero, and what is left is scaled up to the map's former size. The probability rises linearly over the
+    first :math:`T` iterations: by default over the whole training, as in DropBlock's paper. It depends on the run's
+    iteration :math:`t` alone, so a resumed run goes on where it stopped; nothing is added to checkpoints.
+
+    Everything behind a stage sees its dropped output: the next stage, the head, the shadow head, and the tap of the
+    stage itself (``student.f3``), so also terms that compare features. Taps inside the stage (``student.f3.preact`` of
+    a ResNet) see what is not dropped yet. Teachers, peers and proxies with layers of their own drop nothing, nor does
+    the student in evaluation mode.
+
+    Args:
+        drop_prob (float): :math:`p`, in (0, 1]. Defaults to 0.1.
+        block_size (int): :math:`b`, an odd number. Defaults to 7.
+        layers (list[str], optional): Taps of the student's layers, such as ``'student.f3'``. Defaults to its last two
+            stages.
+        warmup_iters (int, optional): :math:`T`. Defaults to all iterations of the training.
+
+    Raises:
+        UsageError: If a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        drop_prob: float = 0.1,
+        block_size: int = 7,
+        layers: Sequence[str] | None = None,
+        warmup_iters: int | None = None,
+    ) -> None:
+        if not 0 < drop_prob <= 1:
+            raise UsageError(f'DropBlockHook: drop_prob={drop_prob} must be larger than 0 and at most 1.')
+        if block_size < 1 or block_size % 2 == 0:
+            raise UsageError(f'DropBlockHook: block_size={block_size} must be an odd number.')
+        self.drop_prob, self.block_size, self.layers, self.warmup_iters = drop_prob, block_size, layers, warmup_iters
+        self._drops: list[_Drop] = []
+        self._handles: list[Any] = []
+
+    def before_train(self, runner: Any) -> None:
+        """Put the blocks behind the stages, in front of the hooks by which taps record."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for name, layer in _student_layers(model, self.layers).items():
+            drop = _Drop(self, name)
+            drop.build(runner.max_iters if self.warmup_iters is None else self.warmup_iters)
+            self._drops.append(drop)
+            self._handles.append(layer.register_forward_hook(drop, prepend=True))
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Tell the blocks the iteration."""
+        for drop in self._drops:
+            drop.iteration = runner.iter
+
+    def after_train(self, runner: Any) -> None:
+        """Leave the network as it was."""
+        for handle in self._handles:
+            handle.remove()
+        self._drops, self._handles = [], []
+
+
+def _student_layers(model: Distiller, taps: Sequence[str] | None) -> dict[str, nn.Module]:
+    """The layers behind the student's taps, its last two stages by default."""
+    if taps is None:
+        stages = levels_of({**model.task.aliases(model.student), **model.specs['student'].taps})
+        if len(stages) < 2:
+            raise UsageError(
+                "DropBlockHook: the student's stages are not known: name `layers`, e.g. student.backbone.x."
+            )
+        taps = [f'student.{stage}' for stage in stages[-2:]]
+    known, found = dict(model.student.named_modules()), {}
+    for tap in taps:
+        for text in model.taps.layers(tap):
+            name = TapName.parse(text)
+            if name.member != 'student' or name.path not in known or name.side or name.indices:
+                raise UsageError(f"DropBlockHook: '{tap}' is not the output of a layer of the student: name a stage.")
+            found[text] = known[name.path]
+    return found

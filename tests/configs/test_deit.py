@@ -1,0 +1,85 @@
+"""DeiT: ImageNet's recipe, and a whole run on digits: trained, resumed, exported with both heads and with one."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmpretrain.structures import DataSample
+
+from shake_mm.analysis.describe import build
+from shake_mm.export import export_student
+from shake_mm.registry import MODELS
+from tools.export_student import main as export_main
+from tools.train import main as train_main
+
+from .. import libraries
+from .cells import CONFIGS, shortened
+from .test_cells import rates
+
+IN1K, DIGITS = 'regnety-16gf_deit-tiny_8xb128_in1k', 'resnet14_deit_digits'
+
+
+@pytest.mark.parametrize('method', ['kd/kd-deit', 'shake/shake'])
+def test_imagenet_steps_by_deits_recipe(method, monkeypatch):
+    libraries.stand_in_for_timm(monkeypatch)
+    cfg = Config.fromfile(CONFIGS / f'{method}_{IN1K}.py')
+    cfg.model.student.config.backbone.arch = dict(embed_dims=192, num_layers=1, num_heads=3, feedforward_channels=768)
+    model = build(cfg, 32).train()
+    assert model._frozen['teacher0'].view.identity  # both normalise alike
+    wrapper = build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
+    decayed = {id(p): group['weight_decay'] for group in wrapper.optimizer.param_groups for p in group['params']}
+    names = [name for name, parameter in model.named_parameters() if decayed[id(parameter)] == 0.05]
+    assert names and all(name.endswith('.weight') and 'ln' not in name for name in names)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    images = torch.randint(256, (4, 3, 224, 224), dtype=torch.uint8)
+    batch = {'inputs': images, 'data_samples': [DataSample().set_gt_label(i) for i in range(4)]}
+    model.train_step(batch, wrapper)
+    # Both heads begin with zeros, so that the first step stops at them.
+    moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
+    layers = ('head', 'head_dist')
+    assert {f'student.head.layers.{layer}.{kind}' for layer in layers for kind in ('weight', 'bias')} <= moved
+
+
+def test_imagenet_schedule():
+    cfg = Config.fromfile(CONFIGS / f'shake/shake_{IN1K}.py')
+    assert (cfg.train_cfg.max_epochs, cfg.auto_scale_lr.base_batch_size) == (300, 8 * cfg.train_dataloader.batch_size)
+    assert cfg.train_dataloader.sampler.type == 'RepeatAugSampler' and cfg.optim_wrapper.clip_grad is None
+    assert cfg.model.student.config.backbone.drop_path_rate == 0.1
+    assert [augment.type for augment in cfg.model.student.config.train_cfg.augments] == ['Mixup', 'CutMix']
+    for scheduler in cfg.param_scheduler:
+        scheduler.pop('convert_to_iter_based', None)
+        scheduler.setdefault('end', 300)  # as the Runner does
+    cfg.optim_wrapper.pop('paramwise_cfg')
+    lrs = rates(cfg, 300)
+    assert lrs[0] == pytest.approx(1e-6) and lrs[4] == max(lrs) == pytest.approx(1e-3)
+    assert lrs[299] == pytest.approx(1e-5, rel=0.02)
+
+
+def test_digits_train_resume_and_export(tmp_path):
+    config = tmp_path / 'config.py'
+    for epochs in (1, 2):
+        cfg = shortened(Config.fromfile(CONFIGS / f'shake/shake_{DIGITS}.py'), tmp_path, epochs)
+        cfg.dump(config)
+        assert train_main([str(config), '--debug', *(['--resume'] if epochs > 1 else [])]) == 0
+    first, last = (torch.load(tmp_path / f'run/epoch_{epoch}.pth', weights_only=True) for epoch in (1, 2))
+    assert last['meta']['epoch'] == 2 and {key.partition('.')[0] for key in last['state_dict']} == {'student'}
+    for key in ('backbone.dist_token', 'head.layers.head_dist.weight', 'head.layers.head.weight'):
+        assert not torch.equal(first['state_dict'][f'student.{key}'], last['state_dict'][f'student.{key}'])
+
+    weights, plain = export_student(str(config), str(tmp_path / 'run/epoch_2.pth'), str(tmp_path / 'both'))
+    text = plain.read_text()
+    assert not [word for word in ('SHAKE', 'Shadow', 'teacher', 'taps', 'StageHook') if word in text]
+    arguments = [str(config), str(tmp_path / 'run/epoch_2.pth'), str(tmp_path / 'class.pth'), '--class-head-only']
+    assert export_main(arguments) == 0
+    (alone,) = tmp_path.glob('class_*.pth')
+    both, one = (MODELS.build(Config.fromfile(plain).model).eval() for _ in range(2))
+    both.load_state_dict(torch.load(weights, weights_only=True)['state_dict'], strict=True)
+    one.load_state_dict(torch.load(alone, weights_only=True)['state_dict'], strict=True)
+    inputs = torch.randn(3, 3, 32, 32)
+    class_token, token = both.backbone(inputs)[-1]
+    class_head, token_head = both.head.layers.head(class_token), both.head.layers.head_dist(token)
+    assert torch.equal(both(inputs, mode='tensor'), (class_head + token_head) / 2)
+    assert torch.equal(one(inputs, mode='tensor'), class_head)
+    assert not torch.equal(class_head, token_head)
