@@ -112,7 +112,7 @@ def describe(cfg: Config, image_size: int = 32, batch_size: int = 2) -> list[Row
 
 def _look(seen: list[tuple], term: Term, args: tuple) -> None:
     """Before a term is evaluated: what does it read?"""
-    sides = [', '.join(_layer(args[0], tap) for tap in listed(side)) for side in (term.of, term.to) if term.taps]
+    sides = [', '.join(_layer(args[0], tap) for tap in listed(side or [])) for side in (term.of, term.to) if term.taps]
     seen.append((term.name, term.weight, *(sides or (term.of, ''))))
 
 
@@ -127,7 +127,7 @@ def random_batch(model: Distiller, image_size: int, batch_size: int) -> dict[str
     images = torch.randint(256, (batch_size, 3, image_size, image_size), dtype=torch.uint8, generator=numbers)
     samples = [DataSample().set_gt_label(i) for i in range(batch_size)]
     for i, sample in enumerate(samples):
-        for name in {name for term in model.terms.values() for name in term.fields} - {'gt_labels'}:
+        for name in {name for term in model.terms.values() for name in term.fields} - {'gt_labels', 'label'}:
             # own_idx is a sample's number, contrast_idx begins with it
             others = torch.randint(model.num_samples, (1024,), generator=numbers)
             value = torch.tensor(i)

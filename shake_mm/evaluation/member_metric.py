@@ -17,7 +17,8 @@ class MemberMetric(BaseMetric):
     r"""Compares the members of a distiller on the evaluation set.
 
     - ``teacher/top1``, ``proxy/top1``: accuracy in percent (the student's is the run's own ``accuracy/top1``; it stands
-      here as ``student/top1`` too). With several of a kind, ``proxy0/top1`` and so on.
+      here as ``student/top1`` too, and differs only where the student's logits are not what it predicts by, as DeiT's
+      class head). With several of a kind, ``proxy0/top1`` and so on.
     - ``ensemble/top1``: of the mean of the student's and the proxies' probabilities.
     - ``gap/teacher``: :math:`\mathrm{KL}(\sigma(f_T) \| \sigma(f_S))`, and ``gap/proxy``:
       :math:`\mathrm{KL}(\sigma(f_{T'}) \| \sigma(f_S))`, both at :math:`\tau = 1`, mean over the set (Cho and

@@ -27,6 +27,12 @@ METHODS = [name for name in GENERATOR.METHODS if name not in LATER]
 """The rows of the paper's Table 4, below the baselines."""
 
 
+def forms_on(data):
+    """The cells of SHAKE's forms and of several teachers, below ``configs``."""
+    kinds = ((GENERATOR.FORM_PAIRS, GENERATOR.FORMS), (GENERATOR.SEVERAL_PAIRS, GENERATOR.SEVERAL))
+    return [GENERATOR.cell_path(name, pair, data) for pairs, names in kinds for pair in pairs[data] for name in names]
+
+
 def cell_path(method, pair, data='cifar100'):
     return CONFIGS / GENERATOR.folder_of(method) / f'{method}_{pair}_{data}.py'
 

@@ -8,32 +8,9 @@ from shake_mm.export import export_student
 from shake_mm.members import MemberSpec
 from tools.train import main as train_main
 
-from .cells import CONFIGS, GENERATOR, shortened
+from .cells import CONFIGS, forms_on, shortened
 
-CELLS = [
-    *(
-        GENERATOR.cell_path(name, pair, 'digits100')
-        for pair in GENERATOR.FORM_PAIRS['digits100']
-        for name in GENERATOR.FORMS
-    ),
-    *(
-        GENERATOR.cell_path(name, pair, 'digits100')
-        for pair in GENERATOR.SEVERAL_PAIRS['digits100']
-        for name in GENERATOR.SEVERAL
-    ),
-]
-LARGE = [
-    *(
-        GENERATOR.cell_path(name, pair, 'cifar100')
-        for pair in GENERATOR.FORM_PAIRS['cifar100']
-        for name in GENERATOR.FORMS
-    ),
-    *(
-        GENERATOR.cell_path(name, pair, 'cifar100')
-        for pair in GENERATOR.SEVERAL_PAIRS['cifar100']
-        for name in GENERATOR.SEVERAL
-    ),
-]
+CELLS, LARGE = forms_on('digits100'), forms_on('cifar100')
 
 
 @pytest.mark.parametrize('cell', CELLS, ids=lambda cell: cell.split('/')[1].split('_')[0])
