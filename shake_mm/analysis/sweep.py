@@ -137,15 +137,17 @@ def draw_sweep(
     from matplotlib import pyplot as plt
 
     figure, panels = plt.subplots(1, len(swept), figsize=(9.6, 4), sharey=True, layout='constrained', dpi=150)
-    for panel, (name, points), colour in zip(panels, swept.items(), COLOURS, strict=False):
-        _draw(panel, name, points, values, default, colour)
+    for panel, (name, points) in zip(panels, swept.items(), strict=True):
+        _draw(panel, name, points, values, default)
     panels[0].set_ylabel('top-1 accuracy of the student (%)')
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, ncols=len(labels), loc='outside lower center')
     figure.suptitle(title, fontsize='medium')
     figure.savefig(path)
     plt.close(figure)
 
 
-def _draw(axes, name: str, points: Sequence[Point], values: Mapping, default: Point, colour: str) -> None:
+def _draw(axes, name: str, points: Sequence[Point], values: Mapping, default: Point) -> None:
     other = 'lam' if name == 'tau' else 'tau'
     places = [getattr(point, name) for point in points]
     stats = [Stat.of(values[point]) for point in points]
@@ -154,7 +156,7 @@ def _draw(axes, name: str, points: Sequence[Point], values: Mapping, default: Po
         places,
         [stat.mean for stat in stats],
         yerr=[stat.std if stat.n > 1 else 0.0 for stat in stats],
-        color=colour,
+        color=COLOURS[0],
         marker='o',
         markersize=6,
         capsize=3,
@@ -164,6 +166,5 @@ def _draw(axes, name: str, points: Sequence[Point], values: Mapping, default: Po
     axes.plot(*zip(*dots, strict=True), color='black', linestyle='', marker='o', markersize=3, alpha=0.5, label='seed')
     axes.set_xticks(places, [f'{place:g}' for place in places])
     axes.set(xlabel=SYMBOLS[name], title=f'{SYMBOLS[name]} varies, {SYMBOLS[other]} = {getattr(default, other):g}')
-    axes.legend(frameon=False)
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)

@@ -16,18 +16,13 @@ from ..registry import HOOKS, MODELS
 class _Drop:
     """Forward hook of one stage: what it returns stands in for the stage's output."""
 
-    def __init__(self, hook: 'DropBlockHook', layer: str) -> None:
-        self.settings = {'drop_prob': hook.drop_prob, 'block_size': hook.block_size}
-        self.layer, self.iteration = layer, 0
-        self.block: nn.Module | None = None
-
-    def build(self, warmup_iters: int) -> None:
-        self.block = MODELS.build(dict(type='mmdet.DropBlock', warmup_iters=warmup_iters, **self.settings))
+    def __init__(self, layer: str, block: nn.Module) -> None:
+        self.layer, self.block, self.iteration = layer, block, 0
 
     def __call__(self, module: nn.Module, args: tuple, output: Any) -> Any:
         if not module.training:
             return output
-        size = self.settings['block_size']
+        size = self.block.block_size
         if not isinstance(output, Tensor) or output.ndim != 4 or min(output.shape[2:]) < size:
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise UsageError(
@@ -86,11 +81,14 @@ class DropBlockHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Put the blocks behind the stages, in front of the hooks by which taps record."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        settings = dict(
+            drop_prob=self.drop_prob,
+            block_size=self.block_size,
+            warmup_iters=runner.max_iters if self.warmup_iters is None else self.warmup_iters,
+        )
         for name, layer in _student_layers(model, self.layers).items():
-            drop = _Drop(self, name)
-            drop.build(runner.max_iters if self.warmup_iters is None else self.warmup_iters)
-            self._drops.append(drop)
-            self._handles.append(layer.register_forward_hook(drop, prepend=True))
+            self._drops.append(_Drop(name, MODELS.build(dict(type='mmdet.DropBlock', **settings))))
+            self._handles.append(layer.register_forward_hook(self._drops[-1], prepend=True))
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Tell the blocks the iteration."""

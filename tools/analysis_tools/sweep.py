@@ -64,7 +64,7 @@ def sweep(args: argparse.Namespace, command: str) -> None:
         if args.out:
             intro.append(f'![{args.title}]({osp.relpath(args.plot, osp.dirname(args.out) or ".")})')
     body = [part for name, line in swept.items() for part in (table(line, name, values), summary(line, name, values))]
-    how = '\n'.join(f'- {line}' for line in (f'`{command}`, by which:', *describe(Path(args.work_dir))))
+    how = '\n'.join(f'- {line}' for line in (f'`{command}`', *describe(Path(args.work_dir))))
     text = page([*intro, *body, how])
     if args.out is None:
         print(text, end='')
