@@ -27,6 +27,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         const='auto',
         help='go on from this checkpoint, or without a path from the latest one in the work directory',
     )
+    parser.add_argument(
+        '--exact',
+        action='store_true',
+        help='train so that a resumed run equals one that never stopped, and save at SIGTERM; see docs/resume.md',
+    )
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
     parser.add_argument(
@@ -54,6 +59,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else cli.existing_checkpoint(args.resume)
+    if args.exact:
+        make_exact(cfg)
     for field in DATALOADERS:
         if isinstance(cfg.get(field), dict):
             set_dataloader_defaults(cfg, field, args)
@@ -67,6 +74,30 @@ def enable_amp(cfg: Config) -> None:
         raise UsageError('--amp needs a config with one optimizer in optim_wrapper')
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def make_exact(cfg: Config) -> None:
+    """Let the run resume exactly: random draws by (seed, epoch, sample), a loop that continues inside an epoch."""
+    loop, loader = cfg.train_cfg, cfg.train_dataloader
+    kinds = {key: type_name(part.get('type')) for key, part in (('train_cfg', loop), ('sampler', loader.sampler))}
+    if not (loop.get('by_epoch') or kinds['train_cfg'] == 'EpochBasedTrainLoop'):
+        raise UsageError('--exact needs a training by epochs: set train_cfg.by_epoch=True and train_cfg.max_epochs')
+    if kinds['sampler'] != 'DefaultSampler':
+        raise UsageError(
+            f'--exact does not know how train_dataloader.sampler={kinds["sampler"]} draws: use DefaultSampler'
+        )
+    cfg.train_cfg = dict(type='shake_mm.ExactTrainLoop', **{k: loop[k] for k in loop if k not in ('type', 'by_epoch')})
+    loader.dataset = dict(type='shake_mm.SeededDataset', dataset=loader.dataset)
+    batches = dict(type='shake_mm.SeededBatchSampler', drop_last=loader.pop('drop_last', False))
+    if loader.get('batch_sampler') is not None:
+        batches['batch_sampler'] = loader.batch_sampler
+    loader.batch_sampler = batches
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='shake_mm.PreemptionHook')]
+
+
+def type_name(kind: str | type | None) -> str | None:
+    """The name of a part's type without its scope; pure Python configs hold the class."""
+    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', None)
 
 
 def set_dataloader_defaults(cfg: Config, field: str, args: argparse.Namespace) -> None:

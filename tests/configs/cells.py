@@ -1,6 +1,7 @@
 """The cells of Table 4 as the tests need them: their names, and the same cell on digits instead of CIFAR-100."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ CONFIGS = ROOT / 'configs'
 
 
 def load_generator():
+    sys.path.insert(0, str(ROOT / 'tools' / 'misc'))  # as when it is run
     spec = importlib.util.spec_from_file_location('make_configs', ROOT / 'tools' / 'misc' / 'make_configs.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -31,6 +33,14 @@ def forms_on(data):
     """The cells of SHAKE's forms and of several teachers, below ``configs``."""
     kinds = ((GENERATOR.FORM_PAIRS, GENERATOR.FORMS), (GENERATOR.SEVERAL_PAIRS, GENERATOR.SEVERAL))
     return [GENERATOR.cell_path(name, pair, data) for pairs, names in kinds for pair in pairs[data] for name in names]
+
+
+def augmented_on(data, pairs=None):
+    """The cells with an augmentation, below ``configs``."""
+    found = GENERATOR.AUGMENTS.items()
+    cells = {(f'{m}-{name}', pair) for name, a in found for m in a.methods for pair in a.pairs[data]}
+    cells |= {('shake-alpha-div', pair) for pair in GENERATOR.TABLE6_PAIRS[data]}
+    return [GENERATOR.cell_path(name, pair, data) for name, pair in sorted(cells) if pairs is None or pair in pairs]
 
 
 def cell_path(method, pair, data='cifar100'):

@@ -11,7 +11,7 @@ from mmengine.logging import MMLogger
 
 from shake_mm.analysis.describe import describe
 
-from .cells import CONFIGS, GENERATOR, METHODS, PAIRS, cell_path, forms_on
+from .cells import CONFIGS, GENERATOR, METHODS, PAIRS, augmented_on, cell_path, forms_on
 
 FOLDERS = sorted(GENERATOR.PAPERS)
 FILES = sorted(path for folder in FOLDERS for path in (CONFIGS / folder).glob('*.py'))
@@ -19,10 +19,16 @@ CELLS = {cell_path(method, pair) for method in METHODS for pair in PAIRS}
 GENERATED = {CONFIGS / name for name, _ in GENERATOR.configs()}
 DISTILLED = [path for path in FILES if GENERATOR.folder_of(path.stem.split('_')[0]) in FOLDERS]
 DETECTORS = {path for path in DISTILLED if path.stem.endswith(('_coco', '_digit-scenes'))}
+# Of the augmentations one pair's are built: the others differ from them by the pair's file alone.
+WRN = [('wrn-40-2', 'wrn-16-2')]
 ELSEWHERE = {
     *CELLS,
     *DETECTORS,
     *(CONFIGS / path for data in GENERATOR.FORM_PAIRS for path in forms_on(data)),
+    *(
+        {CONFIGS / path for path in augmented_on('cifar100')}
+        - {CONFIGS / path for path in augmented_on('cifar100', WRN)}
+    ),
     *(path for path in DISTILLED if 'okddip' in path.stem or 'deit' in path.stem),
 }
 SIZES = {'in1k': 64, 'digits100': 16}

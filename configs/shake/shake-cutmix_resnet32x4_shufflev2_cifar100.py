@@ -1,0 +1,3 @@
+# CutMix of every batch.
+_base_ = ['./shake_resnet32x4_shufflev2_cifar100.py', '../_base_/augments/cutmix.py']
+model = dict(student=_base_.student)

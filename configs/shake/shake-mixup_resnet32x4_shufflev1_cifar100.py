@@ -1,0 +1,3 @@
+# Mixup of every batch.
+_base_ = ['./shake_resnet32x4_shufflev1_cifar100.py', '../_base_/augments/mixup.py']
+model = dict(student=_base_.student)

@@ -1,0 +1,3 @@
+# Mixup of every batch.
+_base_ = ['./shake_resnet50_mobilenetv2_cifar100.py', '../_base_/augments/mixup.py']
+model = dict(student=_base_.student)

@@ -1,0 +1,3 @@
+# Mixup of every batch.
+_base_ = ['./shake_wrn-40-2_wrn-16-2_cifar100.py', '../_base_/augments/mixup.py']
+model = dict(student=_base_.student)
