@@ -23,23 +23,24 @@ def load_generator():
 
 
 GENERATOR = load_generator()
-PAIRS = ['_'.join(pair) for pair in GENERATOR.TABLE_PAIRS]
+TABLES = sys.modules['config_tables']
+PAIRS = ['_'.join(pair) for pair in TABLES.TABLE_PAIRS]
 LATER = ('baseline', 'kd', 'dkd', 'dist', 'review')
-METHODS = [name for name in GENERATOR.METHODS if name not in LATER]
+METHODS = [name for name in TABLES.METHODS if name not in LATER]
 """The rows of the paper's Table 4, below the baselines."""
 
 
 def forms_on(data):
     """The cells of SHAKE's forms and of several teachers, below ``configs``."""
-    kinds = ((GENERATOR.FORM_PAIRS, GENERATOR.FORMS), (GENERATOR.SEVERAL_PAIRS, GENERATOR.SEVERAL))
+    kinds = ((TABLES.FORM_PAIRS, TABLES.FORMS), (TABLES.SEVERAL_PAIRS, TABLES.SEVERAL))
     return [GENERATOR.cell_path(name, pair, data) for pairs, names in kinds for pair in pairs[data] for name in names]
 
 
 def augmented_on(data, pairs=None):
     """The cells with an augmentation, below ``configs``."""
-    found = GENERATOR.AUGMENTS.items()
+    found = TABLES.AUGMENTS.items()
     cells = {(f'{m}-{name}', pair) for name, a in found for m in a.methods for pair in a.pairs[data]}
-    cells |= {('shake-alpha-div', pair) for pair in GENERATOR.TABLE6_PAIRS[data]}
+    cells |= {('shake-alpha-div', pair) for pair in TABLES.TABLE6_PAIRS[data]}
     return [GENERATOR.cell_path(name, pair, data) for name, pair in sorted(cells) if pairs is None or pair in pairs]
 
 

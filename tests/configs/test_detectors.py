@@ -18,11 +18,11 @@ from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 from shake_mm.tasks import task_of
 
-from .cells import CONFIGS, GENERATOR
+from .cells import CONFIGS, GENERATOR, TABLES
 from .detectors import batch, distiller, load, model_of, thin
 
 COCO = '2x_coco'
-CELLS = {GENERATOR.cell_path(name, pair, COCO): name for pair, name in itertools.product(*GENERATOR.DETECTION[COCO])}
+CELLS = {GENERATOR.cell_path(name, pair, COCO): name for pair, name in itertools.product(*TABLES.DETECTION[COCO])}
 SHORT = sorted(
     str(path.relative_to(CONFIGS)) for path in CONFIGS.glob('shake/shake_*_coco.py') if COCO not in path.name
 )

@@ -11,9 +11,9 @@ from mmengine.logging import MMLogger
 
 from shake_mm.analysis.describe import describe
 
-from .cells import CONFIGS, GENERATOR, METHODS, PAIRS, augmented_on, cell_path, forms_on
+from .cells import CONFIGS, GENERATOR, METHODS, PAIRS, TABLES, augmented_on, cell_path, forms_on
 
-FOLDERS = sorted(GENERATOR.PAPERS)
+FOLDERS = sorted(TABLES.PAPERS)
 FILES = sorted(path for folder in FOLDERS for path in (CONFIGS / folder).glob('*.py'))
 CELLS = {cell_path(method, pair) for method in METHODS for pair in PAIRS}
 GENERATED = {CONFIGS / name for name, _ in GENERATOR.configs()}
@@ -24,7 +24,7 @@ WRN = [('wrn-40-2', 'wrn-16-2')]
 ELSEWHERE = {
     *CELLS,
     *DETECTORS,
-    *(CONFIGS / path for data in GENERATOR.FORM_PAIRS for path in forms_on(data)),
+    *(CONFIGS / path for data in TABLES.FORM_PAIRS for path in forms_on(data)),
     *(
         {CONFIGS / path for path in augmented_on('cifar100')}
         - {CONFIGS / path for path in augmented_on('cifar100', WRN)}
