@@ -58,6 +58,9 @@ CASES = {
     'HCL': Case(losses.HCLLoss, MAP, MAP),
     'DKD': Case(losses.DKDLoss, ROW, ROW, labels=True),
     'KL': Case(losses.KLDivLoss, ROW, ROW, target_learns=True),  # its caller detaches
+    # Least at the target's prediction, where it is the target's entropy.
+    'soft CE': Case(losses.SoftCELoss, ROW, ROW, minimum=None),
+    'hard label': Case(losses.HardLabelLoss, ROW, ROW, minimum=None),
 }
 every_case = pytest.mark.parametrize('case', CASES.values(), ids=CASES)
 
