@@ -1,6 +1,6 @@
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-det test lint format clean
+.PHONY: help venv demo demo-det test test-all lint format clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -16,6 +16,9 @@ demo-det: venv  ## Distil a small detector
 
 test: venv  ## Run the tests
 	$(PYTHON) -m pytest tests
+
+test-all: venv  ## Run the tests, also the slow ones: runs killed at many points
+	$(PYTHON) -m pytest tests -m "slow or not slow"
 
 lint: venv  ## Check style
 	$(PYTHON) -m ruff check .

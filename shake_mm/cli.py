@@ -91,13 +91,17 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
         args (argparse.Namespace): Parsed command line, with ``debug``.
 
     Returns:
-        int: 0, or 1 after an error, or 130 after an interruption.
+        int: 0, or 1 after an error, or 130 after an interruption, or what the command exits with by itself (75 where
+        ``PreemptionHook`` stopped a run).
     """
+    status = 0
     try:
         command(args)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return 130
+    except SystemExit as stop:
+        status = stop.code
     except Exception as error:
         sentence = explain(error)
         if args.debug or sentence is None:
@@ -110,7 +114,7 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
         # before the process does, or it aborts ("terminate called without an active exception").
         gc.collect()
         torch_dist.destroy_process_group()
-    return 0
+    return status
 
 
 def explain(error: Exception) -> str | None:

@@ -51,6 +51,7 @@ def mend_all() -> dict[str, bool]:
         mend_cpu_wrapper,
         mend_config_paths,
         mend_installed_path,
+        mend_checkpoints,
     )
     return {mend.__name__: mend() for mend in mends}
 
@@ -310,4 +311,30 @@ def mend_installed_path() -> bool:
 
     for module in (mmengine.utils.package_utils, mmengine.utils, mmengine.config.config, mmengine.hub.hub):
         module.get_installed_path = get_installed_path
+    return True
+
+
+def mend_checkpoints() -> bool:
+    """Write checkpoints, and the file that names the last one, whole or not at all; local files only.
+
+    mmengine writes in place and removes the outdated checkpoint before it has the new one, so that a kill or a full
+    disk may leave nothing to resume from.
+    """
+    # mmengine's hooks import torchvision, which has to be mended first.
+    from mmengine.fileio import LocalBackend
+    from mmengine.hooks import CheckpointHook
+
+    from . import atomic
+
+    upstream = CheckpointHook.before_train
+    if CheckpointHook._save_checkpoint_with_step is atomic.save_with_step:
+        return False
+
+    @wraps(upstream)
+    def before_train(self: CheckpointHook, runner: Any) -> None:
+        upstream(self, runner)
+        atomic.begin(self, runner)
+
+    CheckpointHook.before_train, CheckpointHook._save_checkpoint_with_step = before_train, atomic.save_with_step
+    LocalBackend.put = lambda self, obj, filepath: atomic.write(filepath, obj)
     return True

@@ -7,8 +7,10 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
@@ -31,9 +33,13 @@ MODELS = Registry(
     ],
 )
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='shake_mm', locations=['shake_mm.datasets'])
+DATA_SAMPLERS = Registry(
+    'data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='shake_mm', locations=['shake_mm.datasets']
+)
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='shake_mm', locations=['shake_mm.datasets'])
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope='shake_mm', locations=['shake_mm.evaluation'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='shake_mm', locations=['shake_mm.hooks'])
+LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='shake_mm', locations=['shake_mm.loops'])
 TASKS = Registry('task', scope='shake_mm', locations=['shake_mm.tasks'])
 
 

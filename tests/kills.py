@@ -5,8 +5,10 @@ import os
 import random
 import signal
 import sys
+from contextlib import suppress
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -106,10 +108,14 @@ def run(config, folder, *options, point=None, number=signal.SIGKILL):
     process = multiprocessing.get_context('fork').Process(target=_train, args=(argv, point, int(number)))
     process.start()
     process.join()
+    with suppress(ProcessLookupError):  # data workers of a killed process that wait to be read for ever
+        os.killpg(process.pid, signal.SIGKILL)
     return process.exitcode
 
 
 def _train(argv, point, number):
+    os.setsid()
+    np.random.seed(os.getpid())  # what chance chooses is not what the process inherits
     if point is not None:
         upstream = Runner.register_hooks
 

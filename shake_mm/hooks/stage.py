@@ -34,7 +34,8 @@ class StageHook(Hook):
         stage = model.stages[model.stage_index]
         runner.logger.info(f'Stage {model.stage_index} begins at epoch {runner.epoch}: {stage}')
         _forget_losses(runner.message_hub)
-        if stage.reset_optimizer and runner.epoch == begins_at(model.stages, model.stage_index):
+        begins = runner.iter == begins_at(model.stages, model.stage_index) * len(runner.train_dataloader)
+        if stage.reset_optimizer and begins:  # not where a resumed run is in the midst of the stage's first epoch
             for optimizer in optimizers_of(runner.optim_wrapper):
                 optimizer.state.clear()
         if wrapped:

@@ -10,7 +10,7 @@ import torch
 from mmengine.runner import Runner
 
 from shake_mm.errors import UsageError
-from shake_mm.hooks.preemption import Preempted, PreemptionHook
+from shake_mm.hooks.preemption import Preempted, PreemptionHook, _end_workers
 from tools.train import main as train_main
 from tools.train import make_exact
 
@@ -75,7 +75,8 @@ def test_a_validation_ends_first(start, tmp_path):
 
     class Ask(Kill):
         def before_val_iter(self, runner, batch_idx, data_batch=None):
-            self.kill()
+            if batch_idx == 0:  # a second signal would end the process
+                self.kill()
 
         def after_val_epoch(self, runner, metrics=None):
             losses.append(metrics)
@@ -88,6 +89,35 @@ def test_a_validation_ends_first(start, tmp_path):
     last = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
     for part in ('state_dict', 'ema_state_dict', 'optimizer'):
         assert_same(stopped[part], last[part], part)
+
+
+def test_data_workers_live_on(start, tmp_path):
+    """Clusters and launchers signal them too; they serve the rest of the epoch, and are gone with the run."""
+    runner = start(tmp_path, ('batch', 1))
+    runner.cfg.train_dataloader.update(num_workers=1, persistent_workers=True)
+    runner._train_dataloader = runner.cfg.train_dataloader
+    runner._train_loop = dict(runner.cfg.train_cfg)
+    served = []
+
+    class Spread(Kill):
+        priority = 'HIGHEST'
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid, signal.SIGTERM)
+                served.append(worker)
+
+    runner.register_hook(Spread('', 0, 0))
+    with pytest.raises(Preempted):
+        runner.train()
+    assert len(served) == 2 and served[0] is served[1] and served[0].is_alive()
+    torchs = signal.getsignal(signal.SIGCHLD)
+    try:
+        _end_workers()
+        served[0].join(10)
+    finally:
+        signal.signal(signal.SIGCHLD, torchs)
+    assert not served[0].is_alive() and final(tmp_path)['meta']['iter'] == 2
 
 
 def test_with_nccl_processes_agree_now_and_then(monkeypatch):

@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from shake_mm.errors import UsageError
 from tools.train import make_exact
 
+from ..kills import assert_same
 from ..runs import run_config
 
 
@@ -54,6 +55,18 @@ def test_it_goes_on_with_the_next_batch(model, tmp_path):
         assert runner.message_hub.get_scalar('train/loss').data[0].tolist() == (
             whole_losses(tmp_path / 'whole', 'iter_8.pth')
         )
+
+
+def test_a_stage_that_begins_anew_is_not_begun_twice(model, tmp_path):
+    """Resumed in the midst of the stage's first epoch, the optimizer keeps the momentum it has from there."""
+    model = {**model, 'stages': [dict(until=1), dict(reset_optimizer=True)]}
+    start(model, tmp_path / 'whole')[0].train()
+    with pytest.raises(KeyboardInterrupt):
+        start(model, tmp_path / 'cut', 6)[0].train()
+    start(model, tmp_path / 'cut', resume=True)[0].train()
+    cut, whole = (torch.load(tmp_path / name / 'iter_8.pth', weights_only=True) for name in ('cut', 'whole'))
+    for part in ('state_dict', 'optimizer'):
+        assert_same(cut[part], whole[part], part)
 
 
 def whole_losses(folder, name):

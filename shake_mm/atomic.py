@@ -1,0 +1,112 @@
+"""Files and checkpoints that are there whole or not at all, whenever the process or the machine stops."""
+
+import os
+import os.path as osp
+from contextlib import suppress
+from glob import escape, glob
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend
+from mmengine.hooks import CheckpointHook
+
+DRAFT = '.part'
+
+
+def write(path: str | Path, content: bytes) -> None:
+    """Replace a file by a new one in a single step.
+
+    The content is written beside it, as ``<path>.part``, and reaches the disk before the file takes its name.
+
+    Raises:
+        OSError: If that fails, as on a full disk. What stood at the path still does, and no draft is left.
+    """
+    folder = osp.dirname(osp.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    draft = f'{path}{DRAFT}'
+    try:
+        with open(draft, 'wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError as error:
+        with suppress(OSError):
+            os.remove(draft)
+        reason = f'{error.strerror}; it was not written and earlier checkpoints are whole: mend that, then --resume'
+        raise OSError(error.errno, reason, str(path)) from error
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: str) -> None:
+    """Let the new name reach the disk too; not every file system can be asked to."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove_drafts(folder: str) -> None:
+    """Remove what a killed process left half written."""
+    for draft in glob(osp.join(escape(folder), f'*{DRAFT}')):
+        with suppress(OSError):
+            os.remove(draft)
+
+
+def save_with_step(hook: CheckpointHook, runner: Any, step: int, meta: dict) -> None:
+    """Stand for ``CheckpointHook._save_checkpoint_with_step``, in an order that always leaves one to resume from.
+
+    mmengine removes the outdated checkpoint first, and writes ``last_checkpoint`` in place: for a moment there may be
+    no checkpoint, or no name of one.
+
+    Args:
+        hook (CheckpointHook): The hook that saves.
+        runner (Runner): Its runner.
+        step (int): Number of the checkpoint: its epoch or iteration.
+        meta (dict): Epoch and iteration.
+    """
+    outdated = None
+    if hook.max_keep_ckpts > 0 and (not hook.keep_ckpt_ids or hook.keep_ckpt_ids[-1] != step):
+        if len(hook.keep_ckpt_ids) == hook.max_keep_ckpts:
+            outdated = hook.keep_ckpt_ids.popleft()
+        hook.keep_ckpt_ids.append(step)
+        runner.message_hub.update_info('keep_ckpt_ids', list(hook.keep_ckpt_ids))
+    name = hook.filename_tmpl.format(step)
+    hook.last_ckpt = hook.file_backend.join_path(hook.out_dir, name)
+    runner.message_hub.update_info('last_ckpt', hook.last_ckpt)
+    runner.save_checkpoint(
+        hook.out_dir,
+        name,
+        hook.file_client_args,
+        save_optimizer=hook.save_optimizer,
+        save_param_scheduler=hook.save_param_scheduler,
+        meta=meta,
+        by_epoch=hook.by_epoch,
+        backend_args=hook.backend_args,
+        **hook.args,
+    )
+    if not is_main_process():
+        return
+    write(osp.join(runner.work_dir, 'last_checkpoint'), hook.last_ckpt.encode())
+    if outdated is not None:
+        _remove(hook, outdated)
+
+
+def _remove(hook: CheckpointHook, step: int) -> None:
+    """Remove a checkpoint; those of deepspeed are folders."""
+    path = hook.file_backend.join_path(hook.out_dir, hook.filename_tmpl.format(step))
+    if hook.file_backend.isfile(path):
+        hook.file_backend.remove(path)
+    elif hook.file_backend.isdir(path):
+        hook.file_backend.rmtree(path)
+
+
+def begin(hook: CheckpointHook, runner: Any) -> None:
+    """Tidy the folders of checkpoints before the training."""
+    if is_main_process():
+        for folder in {runner.work_dir, hook.out_dir}:
+            if isinstance(hook.file_backend, LocalBackend):
+                remove_drafts(folder)

@@ -1,0 +1,5 @@
+"""Loops of the Runner: training that a resume continues exactly."""
+
+from .exact import ExactTrainLoop
+
+__all__ = ['ExactTrainLoop']

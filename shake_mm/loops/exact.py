@@ -1,0 +1,95 @@
+"""Training by epochs that a resume continues at the very next batch, with the very same random numbers."""
+
+from typing import Any
+
+from mmengine.dist import broadcast_object_list, get_rank, get_world_size
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import EpochBasedTrainLoop
+from torch import nn
+
+from ..datasets.seeded import SeededBatchSampler, SeededDataset, seed_generators
+from ..errors import UsageError
+from ..registry import LOOPS
+
+# What the draws of the main process are for; those of the samples are made in SeededDataset, by keys of two numbers.
+EPOCH, ITERATION = 0, 1
+
+
+@LOOPS.register_module()
+class ExactTrainLoop(EpochBasedTrainLoop):
+    """mmengine's loop by epochs, resumable after any iteration.
+
+    - A resumed epoch begins with the batch after the last one, by its right number.
+    - At the beginning of each epoch and of each iteration the global generators are seeded from the run's seed, the
+      process and the epoch or iteration. What a step draws (dropout, Mixup, the sampling of boxes) therefore does not
+      depend on what was drawn before, and no generator's state has to be stored.
+
+    The seed is the checkpoint's where a run is resumed, also if the config leaves it to chance.
+
+    Takes the arguments of mmengine's ``EpochBasedTrainLoop``. The data loader needs ``shake_mm.SeededDataset`` and
+    ``shake_mm.SeededBatchSampler``; ``tools/train.py --exact`` writes all three into a config.
+
+    Raises:
+        UsageError: If the loader lacks those, a checkpoint would be written while gradients are being accumulated, or
+            the run resumes one of other batches or another number of processes.
+    """
+
+    def run(self) -> nn.Module:
+        """Train from where the run stands to the end."""
+        sampler = self.dataloader.batch_sampler
+        if not (isinstance(sampler, SeededBatchSampler) and _is_seeded(self.dataloader.dataset)):
+            raise UsageError(
+                'train_dataloader: ExactTrainLoop needs a `dataset` of type shake_mm.SeededDataset and a '
+                '`batch_sampler` of type shake_mm.SeededBatchSampler: leave them to --exact of tools/train.py.'
+            )
+        self._check_intervals()
+        self._check_place()
+        shared = [self.runner.seed]
+        broadcast_object_list(shared)
+        self.seed = sampler.sampler.seed = shared[0]
+        return super().run()
+
+    def run_epoch(self) -> None:
+        """Iterate over what is left of an epoch."""
+        seed_generators(self.seed, EPOCH, self._epoch, get_rank(), cuda=True)
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        start = self._iter - self._epoch * len(self.dataloader)
+        self.dataloader.batch_sampler.start = start
+        for batch_idx, data_batch in enumerate(self.dataloader, start):
+            self.run_iter(batch_idx, data_batch)
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Do one step, with random numbers of its own."""
+        seed_generators(self.seed, ITERATION, self._iter, get_rank(), cuda=True)
+        super().run_iter(idx, data_batch)
+
+    def _check_place(self) -> None:
+        """Refuse to resume where the iteration count means other samples."""
+        here = dict(batches=len(self.dataloader), processes=get_world_size())
+        there = self.runner.message_hub.runtime_info.get('exact', here)
+        if there != here or not 0 <= self._iter - self._epoch * here['batches'] <= here['batches']:
+            raise UsageError(
+                f'--resume: the checkpoint (epoch {self._epoch}, iteration {self._iter}) is of a run with {there}, '
+                f'this one has {here}: keep batch size, data and number of processes, or resume without --exact.'
+            )
+        self.runner.message_hub.update_info('exact', here)
+
+    def _check_intervals(self) -> None:
+        """Refuse checkpoints between two updates: the gradients collected so far are not part of them."""
+        steps = getattr(self.runner.optim_wrapper, '_accumulative_counts', 1)
+        for hook in self.runner.hooks:
+            if isinstance(hook, CheckpointHook):
+                interval = hook.interval * (len(self.dataloader) if hook.by_epoch else 1)
+                if interval % steps:
+                    raise UsageError(
+                        f'checkpoint: an interval of {interval} iterations is not a multiple of accumulative_counts='
+                        f'{steps}, so that gradients would be lost at a resume: choose one that is.'
+                    )
+
+
+def _is_seeded(dataset: Any) -> bool:
+    """Whether a data set is seeded, perhaps below the slice that ``num_batch_per_epoch`` makes."""
+    return isinstance(getattr(dataset, '_dataset', dataset), SeededDataset)
