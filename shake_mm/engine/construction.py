@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..registry import build_part
 from .dry_run import BATCH, facts_of, run_members, try_out
 from .expand import SIDES, Expanded, expand_terms
-from .proxies import build_proxy, plan_proxy
+from .proxies import PlannedProxy, build_proxy, plan_proxy
 from .taps import Taps, levels_of, listed
 from .terms import Term
 
@@ -87,26 +87,43 @@ def build_objective(
     def run(network: nn.Module, inputs: Tensor) -> None:
         model.task.follow(network, model.task.run(network, inputs), taps)
 
-    built, sizes = ModuleDict(), input_sizes(model)
+    sizes = input_sizes(model)
     with taps.recording():
         # Where every loss is a member's own there is nothing to fit.
         taps.unknown = run_members(networks, run, sizes) if read else set(networks)
-        for name, proxy in planned.items():
-            built[name] = build_proxy(model, proxy, taps.value(proxy.source), sizes['student'])
-            taps.add_member(name, built[name])
-        for tap in wanted:
-            taps.request(tap)
-        for name, proxy in built.items():
-            taps.put(f'{name}.logits', try_out(name, proxy, taps.read(proxy.source)))
-        modules = ModuleDict()
-        for tap, config in shared.items():
-            source, name = taps.value(sources[tap]), tap.removeprefix('connectors.')
-            modules[name] = build_part(config, facts_of(source, None, model.num_samples), tap)
-            taps.put(tap, try_out(tap, modules[name], source))
+        built = _build_proxies(model, planned, wanted, taps, sizes['student'])
+        modules = _build_connectors(model, shared, sources, taps)
         fitted = {name: _build_term(model, name, term.config, taps) for name, term in expanded.items()}
     taps.unknown = set()
     origins = {name: term.origin for name, term in expanded.items()}
     return Objective(built, modules, ModuleDict(fitted), taps, sources, origins)
+
+
+def _build_proxies(
+    model: 'Distiller', planned: Mapping[str, PlannedProxy], wanted: Sequence[str], taps: Taps, size: Sequence[int]
+) -> ModuleDict:
+    """Build the proxies to what the taps hold, let their layers be tapped, and try them out."""
+    built = ModuleDict()
+    for name, proxy in planned.items():
+        built[name] = build_proxy(model, proxy, taps.value(proxy.source), size)
+        taps.add_member(name, built[name])
+    for tap in wanted:
+        taps.request(tap)
+    for name, proxy in built.items():
+        taps.put(f'{name}.logits', try_out(name, proxy, taps.read(proxy.source)))
+    return built
+
+
+def _build_connectors(
+    model: 'Distiller', configs: Mapping[str, dict], sources: Mapping[str, str | list[str]], taps: Taps
+) -> ModuleDict:
+    """Build the shared connectors to what the taps hold, and try them out."""
+    modules = ModuleDict()
+    for tap, config in configs.items():
+        source, name = taps.value(sources[tap]), tap.removeprefix('connectors.')
+        modules[name] = build_part(config, facts_of(source, None, model.num_samples), tap)
+        taps.put(tap, try_out(tap, modules[name], source))
+    return modules
 
 
 def _checked(terms: Mapping[str, dict | None]) -> Mapping[str, dict | None]:
