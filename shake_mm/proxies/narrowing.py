@@ -73,9 +73,10 @@ def narrowed(network: nn.Module, width: float, input_size: Sequence[int]) -> tup
     body = _body(network)
     _check(body)
     plan = _body(network).to('meta').eval()  # runs narrow, to find the widths that arrive
+    multiple = _granularity(network)
     for layer in plan.modules():
         if isinstance(layer, (*SLICED, _BatchNorm)):
-            layer.register_forward_pre_hook(_Narrow(width, _granularity(network)))
+            layer.register_forward_pre_hook(_Narrow(width, multiple))
     try:
         with torch.no_grad():
             feats = plan.extract_feat(torch.empty(2, 3, *input_size, device='meta'))
