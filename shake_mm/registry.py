@@ -9,13 +9,16 @@ from typing import Any
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
+from torch import nn
 
+from .arguments import check_arguments
 from .errors import UsageError
 
 _MEND = {'num_samples': 'set `model.num_samples` to the size of the training set'}
@@ -36,6 +39,7 @@ DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='shake_mm', locat
 DATA_SAMPLERS = Registry(
     'data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='shake_mm', locations=['shake_mm.datasets']
 )
+FUNCTIONS = Registry('function', parent=MMENGINE_FUNCTIONS, scope='shake_mm', locations=['shake_mm.datasets'])
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='shake_mm', locations=['shake_mm.datasets'])
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope='shake_mm', locations=['shake_mm.evaluation'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='shake_mm', locations=['shake_mm.hooks'])
@@ -55,19 +59,37 @@ def build_part(config: Any, facts: Mapping[str, Any] | None = None, owner: str =
         owner (str): Where the part stands in the config, named in errors.
 
     Raises:
-        UsageError: If a fact is needed that is not known.
+        UsageError: If a fact is needed that is not known, or an argument is of another type than it must be.
     """
-    if not isinstance(config, dict):
+    if config is None or isinstance(config, nn.Module):
         return config
+    if not isinstance(config, dict) or 'type' not in config:
+        raise UsageError(f"{owner or 'a part'} is {config!r}, but it must be a config: give a dict with a 'type'.")
     kind = MODELS.module_dict.get(config.get('type'), config.get('type'))
-    return MODELS.build({**config, 'type': kind, **_inferred(kind, config, facts or {}, owner)})
+    if not isinstance(kind, str) and not callable(kind):
+        raise UsageError(f"{owner or 'a part'} has the type {kind!r}, but it must be the name of one.")
+    inferred = _inferred(kind, config, facts or {}, owner)
+    try:
+        return MODELS.build({**config, 'type': kind, **inferred})
+    except UsageError as error:
+        raise UsageError(f'{owner}: {error}' if owner and owner not in str(error) else str(error)) from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        if 'unexpected keyword' in str(error):
+            raise
+        given = ', '.join(f'{key}={value!r}' for key, value in config.items() if key != 'type')
+        name = config['type'] if isinstance(config['type'], str) else config['type'].__name__
+        raise UsageError(
+            f'{owner or "a part"}: {name} cannot be made of {given or "no arguments"} '
+            f'({" ".join(str(error).split())}): correct them.'
+        ) from error
 
 
 def _inferred(kind: Any, config: dict, facts: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """The facts that a part's constructor asks for and its config leaves out."""
+    """The facts that a part's constructor asks for and its config leaves out; what it holds must be of its types."""
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
-    if not facts or cls is None:
+    if cls is None:
         return {}
+    check_arguments(cls, config, owner)
     needed = [
         name
         for name, parameter in inspect.signature(cls).parameters.items()

@@ -4,6 +4,8 @@ custom_hooks = [
     dict(type='shake_mm.MemberEvalHook'),
     # Stages of multi-stage methods.
     dict(type='shake_mm.StageHook'),
+    # Logits of teachers with a `cache`.
+    dict(type='shake_mm.TeacherCacheHook'),
     # NaN and Inf stop the run before they are applied.
     dict(type='shake_mm.FiniteGuardHook'),
 ]

@@ -1,6 +1,18 @@
+from .batched import BatchedViews
 from .contrast import ContrastDataset
 from .digit_scenes import DigitScenes
 from .digits import DigitPairs, Digits
 from .seeded import SeededBatchSampler, SeededDataset
+from .views import RandomView, ViewSet
 
-__all__ = ['ContrastDataset', 'DigitPairs', 'DigitScenes', 'Digits', 'SeededBatchSampler', 'SeededDataset']
+__all__ = [
+    'BatchedViews',
+    'ContrastDataset',
+    'DigitPairs',
+    'DigitScenes',
+    'Digits',
+    'RandomView',
+    'SeededBatchSampler',
+    'SeededDataset',
+    'ViewSet',
+]

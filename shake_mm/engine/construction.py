@@ -8,6 +8,7 @@ import torch
 from mmengine.model import ModuleDict
 from torch import Tensor, nn
 
+from ..arguments import check_mapping, check_tap
 from ..errors import UsageError
 from ..registry import build_part
 from .dry_run import BATCH, facts_of, run_members, try_out
@@ -61,16 +62,19 @@ def build_objective(
     """
     networks = model.networks
     number = len(networks) - 1
-    configs = [proxies] * number if isinstance(proxies, dict) else list(proxies or ())
+    configs = [proxies] * number if isinstance(proxies, dict) else _several('proxies', proxies)
+    check_mapping('connectors', connectors or {}, "connectors=dict(name=dict(type=..., source='student.f2'))")
     aliases = {name: {**model.task.aliases(network), **model.specs[name].taps} for name, network in networks.items()}
     counts = {'teacher': number, 'proxy': len(configs)}
     levels = {name: levels_of(own) for name, own in aliases.items()}
     expanded = expand_terms(_checked(terms or {'task': {'of': 'student'}}), counts, levels)
+    if not expanded:
+        raise UsageError('terms: none is left, so there is nothing to learn: keep one, e.g. task=dict(of="student").')
     _check_own_losses(expanded, ('student', *model.peers))
     _check_logits(model, expanded, networks)
 
     planned = {f'proxy{i}': plan_proxy(model, i, config, levels) for i, config in enumerate(configs)}
-    taps = Taps(networks, aliases)
+    taps = Taps(networks, aliases, [name for name, spec in model.specs.items() if spec.inference.halved])
     sources = {f'{name}.logits': proxy.source for name, proxy in planned.items()}
     shared = {f'connectors.{name}': dict(config) for name, config in (connectors or {}).items() if config is not None}
     sources |= {tap: _popped_source(tap, config) for tap, config in shared.items()}
@@ -128,13 +132,26 @@ def _build_connectors(
 
 def _checked(terms: Mapping[str, dict | None]) -> Mapping[str, dict | None]:
     """The terms, after their keys are checked."""
+    check_mapping('terms', terms, "terms=dict(task=dict(of='student'))")
     for name, config in terms.items():
+        if config is not None:
+            check_mapping(f'terms.{name}', config, f"{name}=dict(of='student.logits', ...)")
         for key in config or ():
             if key not in TERM_KEYS:
                 raise UsageError(f"terms.{name}: unknown key '{key}', a term has {', '.join(TERM_KEYS)}.")
         if config is not None and 'of' not in config:
             raise UsageError(f"terms.{name}: 'of' is missing: name the tap that learns, e.g. of='student.logits'.")
+        for side in SIDES:
+            if config is not None and (side == 'of' or config.get(side) is not None):
+                check_tap(f'terms.{name}.{side}', config[side])
     return terms
+
+
+def _several(owner: str, parts: Any) -> list:
+    """A list of parts, each a config or a module."""
+    if not isinstance(parts or (), Sequence) or not all(isinstance(part, dict | nn.Module) for part in parts or ()):
+        raise UsageError(f"{owner} is {parts!r}, but it must be a config or a list of them: give dict(type='...').")
+    return list(parts or ())
 
 
 def _check_own_losses(expanded: Mapping[str, Expanded], learners: Sequence[str]) -> None:
@@ -154,6 +171,7 @@ def _check_logits(model: 'Distiller', expanded: Mapping[str, Expanded], networks
 def _popped_source(tap: str, config: dict) -> str | list[str]:
     if 'source' not in config:
         raise UsageError(f"{tap}: 'source' is missing: name the tap that it reads, e.g. source='student.f2'.")
+    check_tap(f'{tap}.source', config['source'])
     return config.pop('source')
 
 

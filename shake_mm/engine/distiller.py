@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
+from ..arguments import check_sizes
 from ..errors import UsageError
-from ..members import FrozenMember, MemberSpec, TeacherView, load_strictly, read_weights
+from ..members import CachedMember, FrozenMember, MemberSpec, TeacherView, check_cacheable, load_strictly, read_weights
 from ..registry import MODELS
 from ..tasks import task_of
-from .construction import build_objective
+from .construction import build_objective, input_sizes
 from .expand import select
 from .plan import Plan, plan_of
 from .speaking import predict_as
@@ -85,6 +86,7 @@ class Distiller(BaseModel):
         super().__init__(data_preprocessor=network.data_preprocessor, init_cfg=init_cfg)
         self.student = network
         self.task = task_of(network)
+        check_sizes(num_samples, input_size)
         self.num_samples = num_samples
         self.input_size = input_size
 
@@ -99,13 +101,19 @@ class Distiller(BaseModel):
         objective = build_objective(self, proxies, terms, connectors)
         self.proxies, self.connectors, self.terms = objective.proxies, objective.connectors, objective.terms
         self.taps: Taps = objective.taps
-        self._sources, self._origins = objective.sources, objective.origins
+        self.sources, self._origins = objective.sources, objective.origins
+        sizes = input_sizes(self)
+        for name, member in self._frozen.items():
+            member.accelerate(name, self.specs[name].inference, sizes[name])
+        for member in self.cached_members:
+            check_cacheable(member.name, self)
         self._adaptive = adaptive_groups(terms, self.terms, self._origins)
 
         self.stages = build_stages(stages)
-        for stage in self.stages:
-            select(self._origins, stage.terms)  # unknown names are an error now, not in epoch 60
         self._trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+        for stage in self.stages:  # unknown names are an error now, not in epoch 60
+            select(self._origins, stage.terms)
+            stage.check_trained(self._trainable)
         self.stage_index: int | None = None
         self._plan: Plan | None = None
         if len(self.stages) == 1:
@@ -137,10 +145,10 @@ class Distiller(BaseModel):
         with self.taps.recording() as taps:
             # Frozen teachers first: what their layers allocate is free again before the student keeps its activations.
             frozen = [name for name in self._frozen if name in needed]
-            sized = data_samples if self.task.pads else None
-            passed = {name: self._frozen[name](inputs, sized) for name in frozen}
+            passed = {name: self._frozen[name](inputs, data_samples) for name in frozen}
             own: dict[str, dict[str, Tensor]] = {}
             for name, network in (('student', self.student), *self.peers.items()):
+                sized = data_samples if self.task.pads else None
                 view = self.views[name](inputs, sized) if name in self.views else inputs
                 if name in labelled:
                     own[name] = self.task.learn(network, view, data_samples)
@@ -159,7 +167,7 @@ class Distiller(BaseModel):
 
     def _derive(self, taps: Taps, needed: Iterable[str]) -> None:
         """Run the proxies and connectors that are needed, in the order in which they were configured."""
-        for tap, source in self._sources.items():
+        for tap, source in self.sources.items():
             if tap in needed:
                 kind, name = tap.split('.')
                 module = self.connectors[name] if kind == 'connectors' else self.proxies[kind]
@@ -204,7 +212,7 @@ class Distiller(BaseModel):
 
     def read_by(self, proxies: Iterable[str]) -> set[str]:
         """The members whose taps some proxies read."""
-        return {tap.partition('.')[0] for name in proxies for tap in listed(self._sources[f'{name}.logits'])}
+        return {tap.partition('.')[0] for name in proxies for tap in listed(self.sources[f'{name}.logits'])}
 
     # ------------------------------------------------------------------------------------------------ stages
 
@@ -305,12 +313,20 @@ class Distiller(BaseModel):
             raise UsageError(
                 f'{spec.name}: a frozen teacher needs trained weights: give `checkpoint`, or `trainable=True`.'
             )
-        self._frozen[spec.name] = FrozenMember(network, view, self.task)
+        if spec.cache is None:
+            self._frozen[spec.name] = FrozenMember(network, view, self.task)
+        else:
+            self._frozen[spec.name] = CachedMember(spec.name, spec.cache, network, view, self.task)
 
     @property
     def networks(self) -> dict[str, nn.Module]:
         """The student and all teachers, by member."""
         return {'student': self.student, **self.peers, **{name: m.network for name, m in self._frozen.items()}}
+
+    @property
+    def cached_members(self) -> list[CachedMember]:
+        """The teachers whose logits are looked up."""
+        return [member for member in self._frozen.values() if isinstance(member, CachedMember)]
 
     @staticmethod
     def _load(network: nn.Module, spec: MemberSpec) -> None:
@@ -318,4 +334,8 @@ class Distiller(BaseModel):
 
 
 def _as_list(teachers: Sequence[Any] | dict | str | nn.Module) -> Sequence[Any]:
-    return [teachers] if isinstance(teachers, (dict, str, nn.Module)) else list(teachers)
+    if isinstance(teachers, (dict, str, nn.Module)):
+        return [teachers]
+    if not isinstance(teachers, Sequence):
+        raise UsageError(f'teachers is {teachers!r}, but it must be a network or a list of them.')
+    return list(teachers)

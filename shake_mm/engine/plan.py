@@ -42,9 +42,9 @@ def plan_of(model: 'Distiller', stage: Stage) -> Plan:
     while waiting:
         name = TapName.parse(text := waiting.pop())
         tap = f'{name.member}.{name.path}'
-        if tap in model._sources:
+        if tap in model.sources:
             needed.add(tap)
-            waiting.extend(listed(model._sources[tap]))
+            waiting.extend(listed(model.sources[tap]))
         else:
             needed.add(name.member)
             layers = [layer.partition('.')[2] for layer in model.taps.layers(text)]
@@ -52,4 +52,5 @@ def plan_of(model: 'Distiller', stage: Stage) -> Plan:
             if later:
                 scores = all(layer.startswith(model.task.scores) for layer in later)
                 followed[name.member] = scores and followed.get(name.member, True)
+    followed |= {name: False for name, member in model._frozen.items() if member.follows and name in needed}
     return Plan(tuple(names), needed, {term.of for term in terms if not term.taps}, followed)

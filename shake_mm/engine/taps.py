@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
@@ -51,15 +52,15 @@ class TapName(NamedTuple):
 class _Recorder:
     """Forward hook of one layer; keeps copies, because a later in-place layer may overwrite what it saw."""
 
-    def __init__(self, text: str, side: str, indices: Sequence[int]) -> None:
-        self.text, self.side, self.indices = text, side, indices
+    def __init__(self, text: str, side: str, indices: Sequence[int], dtype: torch.dtype | None) -> None:
+        self.text, self.side, self.indices, self.dtype = text, side, indices, dtype
         self.active = False
         self.values: list[Any] = []
 
     def __call__(self, module: nn.Module, args: tuple, output: Any) -> None:
         if self.active:
             seen = output if not self.side else args if self.side == ':inputs' else args[0]
-            self.values.append(_copy(_element(seen, self.indices)))
+            self.values.append(_copy(_element(seen, self.indices, self.text), self.dtype))
 
     def value(self) -> Any:
         if len(self.values) != 1:
@@ -80,10 +81,16 @@ class Taps:
         members (dict): Networks by name. Not kept beyond construction as anything but references.
         aliases (dict): Tap aliases by member, e.g. ``{'student': {'logits': 'head', 'f1': 'backbone.layer1'}}``; a
             tuple stands for several taps.
+        halved (Sequence[str]): Members that compute in half precision; what they make is recorded as float32.
     """
 
-    def __init__(self, members: Mapping[str, nn.Module], aliases: Mapping[str, Mapping[str, Alias]]) -> None:
-        self._members = dict(members)
+    def __init__(
+        self,
+        members: Mapping[str, nn.Module],
+        aliases: Mapping[str, Mapping[str, Alias]],
+        halved: Sequence[str] = (),
+    ) -> None:
+        self._members, self._halved = dict(members), set(halved)
         self._aliases = {member: _with_last_level(own) for member, own in aliases.items()}
         self._recorders: dict[TapName, _Recorder] = {}
         self._active = False
@@ -110,7 +117,7 @@ class Taps:
                 self._recorder(name, text)
 
     def put(self, name: str, value: Any) -> None:
-        """Set a declared tap for the current step."""
+        """Set a declared tap for the current step, or one of a layer that does not run in it."""
         self._computed[name] = value
 
     def raw(self, text: str) -> Any:
@@ -119,8 +126,12 @@ class Taps:
         A list of those for an alias that stands for several taps.
         """
         name = TapName.parse(text)
-        if self._is_virtual(name):
-            return _element(self._computed[f'{name.member}.{name.path}'], name.indices)
+        if (tap := f'{name.member}.{name.path}') in self._computed or self._is_virtual(name):
+            if tap not in self._computed:
+                raise UsageError(
+                    f"tap '{text}' is read before it is made: proxies are made first, then the connectors in their order."
+                )
+            return _element(self._computed[tap], name.indices, text)
         values = [self._recorded(name, text) for name in self._resolve(text)]
         return values if self._is_several(name) else values[0]
 
@@ -176,7 +187,8 @@ class Taps:
 
     def _recorder(self, name: TapName, text: str) -> _Recorder:
         if name not in self._recorders:
-            recorder = _Recorder(text, name.side, name.indices)
+            dtype = torch.float32 if name.member in self._halved else None
+            recorder = _Recorder(text, name.side, name.indices, dtype)
             recorder.active = self._active
             self._layer(name, text).register_forward_hook(recorder)
             self._recorders[name] = recorder
@@ -217,16 +229,19 @@ def _with_last_level(aliases: Mapping[str, Alias]) -> dict[str, Alias]:
     return dict(aliases)
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: Any, dtype: torch.dtype | None) -> Any:
     if isinstance(value, Tensor):
-        return value.clone()
+        return value.clone() if dtype is None or not value.is_floating_point() else value.to(dtype, copy=True)
     if isinstance(value, (tuple, list)):
-        return type(value)(_copy(item) for item in value)
+        return type(value)(_copy(item, dtype) for item in value)
     return value
 
 
-def _element(value: Any, indices: Sequence[int]) -> Any:
+def _element(value: Any, indices: Sequence[int], text: str) -> Any:
     for index in indices:
+        if isinstance(value, Tensor) or (value is not None and not -len(value) <= index < len(value)):
+            held = 'one tensor' if isinstance(value, Tensor) else f'{len(value)} elements'
+            raise UsageError(f"tap '{text}' asks for element {index}, but the layer makes {held}: correct the index.")
         value = None if value is None else value[index]
     return value
 

@@ -1,9 +1,19 @@
-"""Hooks of the Runner: evaluation of all members, stages, DropBlock, guard against what is not finite, pre-emption."""
+"""Hooks of the Runner: evaluation, stages, teachers' caches, DropBlock, guards of values and of files, pre-emption."""
 
 from .drop_block import DropBlockHook
 from .finite_guard import FiniteGuardHook
 from .member_eval import MemberEvalHook
 from .preemption import PreemptionHook
+from .read_guard import ReadGuardHook
 from .stage import StageHook
+from .teacher_cache import TeacherCacheHook
 
-__all__ = ['DropBlockHook', 'FiniteGuardHook', 'MemberEvalHook', 'PreemptionHook', 'StageHook']
+__all__ = [
+    'DropBlockHook',
+    'FiniteGuardHook',
+    'MemberEvalHook',
+    'PreemptionHook',
+    'ReadGuardHook',
+    'StageHook',
+    'TeacherCacheHook',
+]

@@ -1,5 +1,6 @@
 """A frozen teacher."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from ..engine import Taps
     from ..tasks import Task
+    from .inference import Inference
 
 
 class FrozenMember(nn.Module):
@@ -21,6 +23,9 @@ class FrozenMember(nn.Module):
         view (nn.Module): Maps the student's batch to this network's, see :class:`TeacherView`.
         task (Task): How such a network runs.
     """
+
+    follows = False
+    """Whether :meth:`follow` has to be called whatever the taps are."""
 
     def __init__(self, network: nn.Module, view: nn.Module, task: 'Task') -> None:
         super().__init__()
@@ -37,7 +42,7 @@ class FrozenMember(nn.Module):
     @torch.no_grad()
     def forward(self, inputs: Tensor, data_samples: list | None = None) -> Any:
         """Run the network on the student's batch; its taps record what it computes."""
-        return self._task.run(self.network, self.view(inputs, data_samples))
+        return self._task.run(self.network, self.view(inputs, data_samples if self._task.pads else None))
 
     def ask_for(self, scores_alone: bool) -> None:
         """Say whether :meth:`follow` needs to go no further than the logits need."""
@@ -48,6 +53,23 @@ class FrozenMember(nn.Module):
         """Complete the pass, see :meth:`Task.follow`."""
         with self._scores_alone:
             self._task.follow(self.network, passed, taps)
+
+    @torch.no_grad()
+    def accelerate(self, name: str, inference: 'Inference', size: Sequence[int]) -> None:
+        """Let the network compute as ``inference`` says.
+
+        Args:
+            name (str): The member's.
+            inference (Inference): How.
+            size (tuple[int, int]): Height and width of a picture to try it out with.
+
+        Raises:
+            UsageError: If BatchNorm cannot be folded.
+        """
+        device = next(self.network.parameters()).device
+        probe = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(device)
+        inference.fold(self.network, lambda: self._task.run(self.network, probe), name)
+        inference.apply(self._task.bulk(self.network))
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list | None) -> Any:

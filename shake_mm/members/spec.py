@@ -11,8 +11,9 @@ from torch import nn
 
 from ..errors import UsageError
 from ..registry import MODELS
+from .inference import Inference
 
-_KEYS = ('config', 'checkpoint', 'trainable', 'resize', 'taps')
+_KEYS = ('config', 'checkpoint', 'trainable', 'resize', 'taps', 'cache', 'inference')
 
 
 @dataclass
@@ -26,6 +27,8 @@ class MemberSpec:
         trainable (bool): Whether the member is trained along. Defaults to False.
         resize (tuple[int, int], optional): Size ``(H, W)`` to which the student's view is resized for this member.
         taps (dict[str, str], optional): Further short tap names, e.g. ``dict(f1='backbone.stages.0')``.
+        cache (str, optional): Folder in which a frozen teacher's logits are kept, see :class:`CachedMember`.
+        inference (Inference): How a frozen teacher computes.
     """
 
     name: str
@@ -34,6 +37,8 @@ class MemberSpec:
     trainable: bool = False
     resize: tuple[int, int] | None = None
     taps: dict[str, str] = field(default_factory=dict)
+    cache: str | None = None
+    inference: Inference = Inference()
 
     @classmethod
     def parse(cls, name: str, spec: Any) -> 'MemberSpec':
@@ -42,7 +47,7 @@ class MemberSpec:
         Args:
             name (str): The member's name.
             spec (str | dict | nn.Module): A config file (also ``'mmpretrain::resnet/….py'``), a model dict, a model,
-                or ``dict(config=<one of these>, checkpoint=…, trainable=…, resize=…, taps=…)``.
+                or ``dict(config=<one of these>, checkpoint=…, trainable=…, resize=…, taps=…, cache=…, inference=…)``.
 
         Raises:
             UsageError: If the entry is none of these.
@@ -60,6 +65,11 @@ class MemberSpec:
         resize = spec.get('resize')
         if isinstance(resize, int):
             resize = (resize, resize)
+        if resize is not None and not _is_size(resize):
+            raise UsageError(f'{name}: resize={resize!r} is no size: give one side or height and width, 1 or more.')
+        for key in ('cache', 'inference'):
+            if spec.get('trainable') and spec.get(key):
+                raise UsageError(f'{name}: `{key}` is for frozen teachers, and this one is trained: leave it out.')
         return cls(
             name,
             _read_model(name, spec['config']),
@@ -67,6 +77,8 @@ class MemberSpec:
             bool(spec.get('trainable', False)),
             None if resize is None else tuple(resize),
             dict(spec.get('taps') or {}),
+            spec.get('cache'),
+            Inference.parse(name, spec.get('inference')),
         )
 
     def build(self) -> nn.Module:
@@ -90,7 +102,7 @@ def _read_model(name: str, source: Any) -> dict | nn.Module:
     try:
         config = source if isinstance(source, dict) else _read_file(str(source))
     except (FileNotFoundError, OSError) as error:
-        raise UsageError(f"{name}: config file '{source}' cannot be read: {error}.") from None
+        raise UsageError(f"{name}: config file '{source}' cannot be read ({error}): correct the path.") from None
     if 'model' not in config:
         raise UsageError(f"{name}: '{source}' has no `model`.")
     model = copy.deepcopy(dict(config['model']))
@@ -101,6 +113,11 @@ def _read_model(name: str, source: Any) -> dict | nn.Module:
     if config.get('default_scope'):
         model.setdefault('_scope_', config['default_scope'])
     return model
+
+
+def _is_size(size: Any) -> bool:
+    sides = list(size) if isinstance(size, (list, tuple)) else []
+    return len(sides) == 2 and all(isinstance(side, int) and side > 0 for side in sides)
 
 
 def _read_file(source: str) -> Config:

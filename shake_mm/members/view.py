@@ -24,8 +24,8 @@ class TeacherView(nn.Module):
     def __init__(self, student: nn.Module, teacher: nn.Module, resize: tuple[int, int] | None = None) -> None:
         super().__init__()
         self.resize = resize
-        mean_s, std_s, rgb_s = _normalisation(student)
-        mean_t, std_t, rgb_t = _normalisation(teacher)
+        mean_s, std_s, rgb_s = normalisation(student)
+        mean_t, std_t, rgb_t = normalisation(teacher)
         self.flip = rgb_s != rgb_t
         if self.flip:
             mean_s, std_s = mean_s.flip(0), std_s.flip(0)
@@ -61,7 +61,7 @@ class TeacherView(nn.Module):
         return outputs
 
 
-def _normalisation(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
+def normalisation(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
     """Mean and standard deviation, shape (C, 1, 1), and whether channels come out swapped to RGB."""
     rgb = bool(getattr(preprocessor, 'to_rgb', False) or getattr(preprocessor, '_channel_conversion', False))
     if not getattr(preprocessor, '_enable_normalize', False):

@@ -74,6 +74,10 @@ class Task:
         """One pass without labels and losses, as far as it does not depend on the student's."""
         raise NotImplementedError
 
+    def bulk(self, network: nn.Module) -> list[nn.Module]:
+        """The parts where the time of a pass goes, in its order: tensors in, tensors out."""
+        raise NotImplementedError
+
     def follow(self, network: nn.Module, passed: Any, taps: 'Taps') -> None:
         """The rest of the pass.
 

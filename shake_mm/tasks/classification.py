@@ -1,7 +1,7 @@
 """Image classification with mmpretrain."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmpretrain.models.classifiers import BaseClassifier, HuggingFaceClassifier, TimmClassifier
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..registry import TASKS
 from .base import Task
+
+if TYPE_CHECKING:
+    from ..members import MemberSpec
 
 WRAPPERS = {TimmClassifier: 'model', HuggingFaceClassifier: 'model[0]'}
 """Networks of other libraries, and the taps of their logits."""
@@ -41,9 +44,20 @@ class ClassificationTask(Task):
         stages = {name: f'backbone.{layer}' for name, layer in points.items()}
         return {'inputs': 'backbone:input', 'logits': 'head', 'feats': 'head:input', 'pool': 'neck', **stages}
 
+    def check(self, student: nn.Module, teacher: nn.Module, spec: 'MemberSpec') -> None:
+        """See :meth:`Task.check`."""
+        if not isinstance(teacher, BaseClassifier):
+            raise UsageError(
+                f'{spec.name} is a {type(teacher).__name__}, but the student classifies: give an mmpretrain classifier.'
+            )
+
     def run(self, network: nn.Module, inputs: Tensor) -> Any:
         """See :meth:`Task.run`."""
         return network(inputs, mode='tensor')
+
+    def bulk(self, network: nn.Module) -> list[nn.Module]:
+        """The backbone."""
+        return [getattr(network, 'backbone', None) or network.model]
 
     def branch(self, network: nn.Module, config: dict | None) -> dict:
         """A copy of the config of the head."""

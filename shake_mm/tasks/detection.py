@@ -39,6 +39,10 @@ class DetectionTask(Task):
 
     def check(self, student: nn.Module, teacher: nn.Module, spec: 'MemberSpec') -> None:
         """See :meth:`Task.check`."""
+        if not isinstance(teacher, BaseDetector):
+            raise UsageError(
+                f'{spec.name} is a {type(teacher).__name__}, but the student detects: give an mmdet detector.'
+            )
         if spec.resize is not None:
             raise UsageError(f'{spec.name}: a detector sees the picture as the student does: remove `resize`.')
 
@@ -52,6 +56,10 @@ class DetectionTask(Task):
     def run(self, network: nn.Module, inputs: Tensor) -> Any:
         """Backbone and neck."""
         return network.extract_feat(inputs)
+
+    def bulk(self, network: nn.Module) -> list[nn.Module]:
+        """Backbone and neck."""
+        return [network.backbone, *([network.neck] if network.with_neck else [])]
 
     def branch(self, network: nn.Module, config: dict | None) -> nn.Module:
         """There is none."""
@@ -111,6 +119,10 @@ class DenseDetectionTask(DetectionTask):
                         f'{name} has {words} {its} and the student {mine}: logits can only be compared at the same '
                         'places, give both detectors the same.'
                     )
+
+    def bulk(self, network: nn.Module) -> list[nn.Module]:
+        """Backbone, neck and the head, which is convolutions too."""
+        return [*super().bulk(network), network.bbox_head]
 
     def follow(self, network: nn.Module, passed: Any, taps: 'Taps') -> None:
         """The head."""

@@ -1,0 +1,184 @@
+"""A whole set of small pictures as one tensor, on the device, out of which a batch is cut at once.
+
+mmengine's data loader asks such a set for a whole batch (PyTorch's ``__getitems__``), in whatever order its sampler
+has: shuffled, distributed over processes, or resumed.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.device import get_device
+from mmpretrain.structures import DataSample
+from torch import Tensor
+from torch.utils.data import get_worker_info
+
+from ..errors import UsageError
+from ..registry import DATASETS, FUNCTIONS
+from .seeded import Draw
+from .views import ViewSet
+
+
+class ViewSample(DataSample):
+    """A label, and of which view of which picture, made without the checks of ``DataSample``."""
+
+    @classmethod
+    def of(cls, label: Tensor, position: int, view: int) -> 'ViewSample':
+        """Make one.
+
+        Args:
+            label (Tensor): Shape (1,).
+            position (int): Of the picture in its data set: the ``sample_idx``.
+            view (int): Its ``view_idx``, see :class:`ViewSet`.
+        """
+        sample = cls.__new__(cls)
+        sample.__dict__.update(
+            _metainfo_fields={'sample_idx', 'view_idx'},
+            _data_fields={'gt_label'},
+            sample_idx=position,
+            view_idx=view,
+            gt_label=label,
+        )
+        return sample
+
+    def set_gt_label(self, value: Any) -> 'ViewSample':
+        """As ``DataSample``'s; a tensor of labels is taken as it is."""
+        if not isinstance(value, Tensor) or 'gt_label' not in self._data_fields:
+            return super().set_gt_label(value)
+        self.__dict__['gt_label'] = value
+        return self
+
+
+@DATASETS.register_module()
+class BatchedViews:
+    """All pictures of a data set in one tensor of 8-bit numbers; a batch is cut out of it in a handful of operations.
+
+    Pictures are padded, cropped and mirrored as mmpretrain's ``RandomCrop`` and ``RandomFlip`` do it, one by one, and
+    normalised by the model's data preprocessor as always. Needs ``num_workers=0``, ``pin_memory=False`` and
+    ``collate_fn=dict(type='shake_mm.as_batch')``; ``tools/train.py --batched`` writes all that into a config.
+
+    Draws come from PyTorch's global generator, or where a :class:`SeededBatchSampler` asks, from (seed, epoch,
+    position) alone.
+
+    The pictures are kept padded, and mirrored too if views are: CIFAR-100's training set takes 480 MB.
+
+    Args:
+        dataset (dict | Dataset): A classification data set, or its config, whose items hold ``img`` (H, W, C), all of
+            one size, and ``gt_label``.
+        device (str, optional): Where to keep them. Defaults to the device that mmengine trains on.
+        **views: What :class:`ViewSet` takes: ``crop_size``, ``padding``, ``pad_val``, ``flip_prob``.
+
+    Raises:
+        UsageError: If pictures differ in size, or a worker process is to use another device's memory.
+    """
+
+    def __init__(self, dataset: Any, device: str | None = None, **views: Any) -> None:
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        images, labels = _load(self.dataset)
+        self.views = ViewSet(images.shape[1:3], **views)
+        device = torch.device(device or get_device())
+        padded = torch.from_numpy(self.views.pad(images)).permute(0, 3, 1, 2).contiguous().to(device)
+        stored = torch.stack([padded, padded.flip(-1)], dim=1) if self.views.flips == 2 else padded[:, None]
+        self._labels = torch.from_numpy(labels).to(device).split(1)
+        self.channels = images.shape[-1]
+        # Overlapping: row k is the view's width of pixels that begins at pixel k of all pictures, one after the other.
+        pixels, width = stored.reshape(-1), self.views.crop[1]
+        self._rows = pixels.as_strided((len(pixels) - width + 1, width), (1, 1))
+        planes = torch.arange(self.channels)[:, None] * self.views.padded[0] + torch.arange(self.views.crop[0])
+        self._offsets = (planes * self.views.padded[1]).to(device)
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self._labels)
+
+    def __getattr__(self, name: str) -> Any:
+        """Look up what the data set has (``metainfo``, ``get_gt_labels``, ...)."""
+        if name == 'dataset':
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        """Return one picture in a random view."""
+        batch = self.__getitems__([range(len(self))[position]])
+        return {'inputs': batch['inputs'][0], 'data_samples': batch['data_samples'][0]}
+
+    def __getitems__(self, positions: 'Sequence[int | Draw]') -> dict[str, Any]:
+        """Return a batch in random views.
+
+        Args:
+            positions (list): Of the pictures; or their :class:`Draw`, which say the views too.
+
+        Returns:
+            dict: ``inputs``, shape (N, C, h, w), uint8, and ``data_samples``, a list.
+        """
+        if positions and isinstance(positions[0], Draw):
+            draws = uniform(np.array(positions, np.uint64))
+            positions = [draw.position for draw in positions]
+        else:
+            draws = torch.rand(len(positions), 3, dtype=torch.float64).numpy()
+        return self.batch(positions, self.views.pick(draws).tolist())
+
+    def batch(self, positions: Sequence[int], views: Sequence[int]) -> dict[str, Any]:
+        """Return given views of given pictures, as :meth:`__getitems__` does."""
+        if self._rows.is_cuda and get_worker_info() is not None:
+            raise UsageError('train_dataloader: BatchedViews keeps its pictures on the device: set num_workers=0.')
+        samples = [ViewSample.of(self._labels[i], i, view) for i, view in zip(positions, views)]
+        return {'inputs': self._cut(np.array(positions), np.array(views)), 'data_samples': samples}
+
+    def _cut(self, which: np.ndarray, view: np.ndarray) -> Tensor:
+        """Cut views, shape (N,), out of the pictures at the positions ``which``, shape (N,)."""
+        height, width = self.views.padded
+        top, left, mirrored = self.views.place(view)
+        # A mirrored view lies where the picture's left is its right.
+        left = np.where(mirrored, width - self.views.crop[1] - left, left)
+        start = (which * self.views.flips + mirrored) * (self.channels * height * width) + top * width + left
+        start = torch.from_numpy(start).to(self._rows.device, non_blocking=True)
+        rows = (start[:, None, None] + self._offsets).flatten()
+        return self._rows.index_select(0, rows).view(-1, self.channels, *self.views.crop)
+
+
+@FUNCTIONS.register_module()
+def as_batch(batch: Any) -> Any:
+    """Collate what is a batch already."""
+    if not isinstance(batch, dict):
+        raise UsageError(
+            "train_dataloader: collate_fn=dict(type='shake_mm.as_batch') goes with shake_mm.BatchedViews alone, in a "
+            'SeededDataset perhaps: use default_collate.'
+        )
+    return batch
+
+
+def uniform(keys: np.ndarray) -> np.ndarray:
+    """Three numbers of [0, 1) for each key, a function of the key alone (the SplitMix64 generator's output function).
+
+    Args:
+        keys (ndarray): Shape (N, K), uint64.
+
+    Returns:
+        ndarray: Shape (N, 3), float64.
+    """
+    state = np.zeros(len(keys), np.uint64)
+    for column in keys.T:
+        state = _mixed(state ^ column)
+    draws = np.stack([_mixed(state + np.uint64(i)) for i in (1, 2, 3)], axis=1)
+    return (draws >> np.uint64(11)) * 2.0**-53
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    values = values + np.uint64(0x9E3779B97F4A7C15)  # wraps around, as it should
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _load(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
+    """All pictures (N, H, W, C) and labels (N,) of a data set."""
+    items = [dataset[position] for position in range(len(dataset))]
+    sizes = {item['img'].shape for item in items}
+    if len(sizes) != 1:
+        raise UsageError(
+            f'train_dataloader: BatchedViews needs pictures of one size, and these have {len(sizes)}, such as '
+            f'{" and ".join(map(str, sorted(sizes)[:2]))}: resize them in the pipeline of its `dataset`.'
+        )
+    return np.stack([item['img'] for item in items]), np.array([int(item['gt_label']) for item in items])

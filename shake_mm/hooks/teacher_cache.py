@@ -1,0 +1,37 @@
+"""Caches of teachers' logits in a run."""
+
+import math
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from ..datasets.pictures import Pictures
+from ..registry import HOOKS
+
+
+@HOOKS.register_module()
+class TeacherCacheHook(Hook):
+    """Opens the caches of the teachers that have one, for the run's training set, or refuses those of another."""
+
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner: Any) -> None:
+        """Open them."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        members = list(getattr(model, 'cached_members', ()))
+        if members:
+            pictures = Pictures(runner.train_dataloader.dataset)
+            for member in members:
+                cache = member.open(pictures)
+                runner.logger.info(
+                    f'{member.name}: its logits are kept in {member.folder} '
+                    f'({cache.shape[0]} pictures in {cache.shape[1]} views, {2e-9 * math.prod(cache.shape):.2f} GB).'
+                )
+
+    def after_train(self, runner: Any) -> None:
+        """Let what was computed reach the disk."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for member in getattr(model, 'cached_members', ()):
+            if member.cache is not None:
+                member.cache.flush()

@@ -1,0 +1,140 @@
+"""A frozen teacher whose logits are looked up."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+from ..errors import UsageError
+from .cache import LogitsCache, digest, weights_key
+from .frozen import FrozenMember
+from .view import normalisation
+
+if TYPE_CHECKING:
+    from ..datasets.pictures import Pictures
+    from ..engine import Distiller, Taps
+
+# Float16 keeps 11 bits; the network's own rounding, over other batches, comes on top.
+_TOLERANCE = 2**-9
+_CHECKED = 16
+
+
+class Looked(NamedTuple):
+    """Logits that were looked up, shape (N, K), float32."""
+
+    logits: Tensor
+
+
+class CachedMember(FrozenMember):
+    """A frozen teacher that computes its logits for a view of a picture once, ever; see :class:`LogitsCache`.
+
+    A training batch's samples say which pictures and views they are (``sample_idx``, ``view_idx``). What is not in the
+    cache is computed by the network and put there. Whether it is or not, the logits are those that float16 holds, so
+    that a run does not depend on it. In evaluation, where nothing is known of the pictures, the network runs.
+
+    Some of the first rows that a run finds there are computed again, and have to agree.
+
+    Args:
+        name (str): The member's, ``teacher0``.
+        folder (str): Of the cache.
+        *args (Any): See :class:`FrozenMember`.
+        **kwargs (Any): See :class:`FrozenMember`.
+    """
+
+    follows = True
+
+    def __init__(self, name: str, folder: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.name, self.folder = name, folder
+        self.cache: LogitsCache | None = None
+        self._verified = False
+
+    def open(self, pictures: 'Pictures') -> LogitsCache:
+        """Open the cache for a data set.
+
+        Raises:
+            UsageError: If the cache is of another teacher or data set.
+        """
+        mean, std, rgb = normalisation(self.network.data_preprocessor)
+        key = dict(
+            weights=weights_key(self.network),
+            preprocessing=dict(
+                mean=mean.flatten().tolist(), std=std.flatten().tolist(), rgb=rgb, resize=self.view.resize
+            ),
+            pictures=digest(pictures),
+            views=pictures.views.describe(),
+        )
+        classes = self._task.num_classes(self.network)
+        self.cache = LogitsCache(self.folder, key, (len(pictures), len(pictures.views), classes), self.name)
+        self._verified = False
+        return self.cache
+
+    def forward(self, inputs: Tensor, data_samples: list | None = None) -> Any:
+        """Look the logits of a training batch up; run the network where there are no samples."""
+        if data_samples is None:
+            return super().forward(inputs)
+        if self.cache is None:
+            raise UsageError(f"{self.name}: `cache` needs dict(type='shake_mm.TeacherCacheHook') in `custom_hooks`.")
+        pictures, views = self._identities(data_samples)
+        logits, missing = self.cache.read(pictures, views)
+        if missing.any():
+            where = np.flatnonzero(missing)
+            logits[where] = fresh = self.compute(inputs[torch.from_numpy(where).to(inputs.device)])
+            self.cache.write(pictures[where], views[where], fresh)
+        if not self._verified:
+            self._verify(inputs, logits, np.flatnonzero(~missing)[:_CHECKED])
+        return Looked(torch.from_numpy(logits).to(inputs.device, non_blocking=True).float())
+
+    def compute(self, inputs: Tensor) -> np.ndarray:
+        """Run the network on a student's batch, shape (N, C, H, W); logits, shape (N, K), float16, on the host."""
+        out = super().forward(inputs)
+        return (out[-1] if isinstance(out, (tuple, list)) else out).half().cpu().numpy()
+
+    def follow(self, passed: Any, taps: 'Taps') -> None:
+        """Put what was looked up in the place of what the network's head would have made."""
+        if isinstance(passed, Looked):
+            taps.put(f'{self.name}.logits', passed.logits)
+        else:
+            super().follow(passed, taps)
+
+    def _identities(self, samples: list) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            return np.array([s.sample_idx for s in samples]), np.array([s.view_idx for s in samples])
+        except AttributeError:
+            raise UsageError(
+                f"{self.name}: `cache` needs to know the views: end the pipeline in dict(type='PackInputs', "
+                "meta_keys=('sample_idx', 'view_idx')), or leave that to --cache-teachers of tools/train.py."
+            ) from None
+
+    def _verify(self, inputs: Tensor, logits: np.ndarray, rows: np.ndarray) -> None:
+        """Compare some of what was looked up with what the network says."""
+        if not len(rows):
+            return
+        self._verified = True
+        fresh = self.compute(inputs[torch.from_numpy(rows).to(inputs.device)]).astype(np.float32)
+        deviation = np.abs(fresh - logits[rows]).max()
+        if not deviation <= _TOLERANCE * max(1.0, np.abs(fresh).max()):
+            raise UsageError(
+                f'{self.name}: the cache in {self.folder} is not of these pictures, its logits are {deviation:.3g} off'
+                ': leave out random transforms beside the crop and flip (Mixup too), or delete it.'
+            )
+        print_log(f'{self.name}: the cache agrees with the network within {deviation:.2g}.', 'current')
+
+
+def check_cacheable(name: str, model: 'Distiller') -> None:
+    """Refuse a cache for what it cannot hold.
+
+    Raises:
+        UsageError: If a tap other than the logits is read, the network is no classifier, or samples are mixed.
+    """
+    if not model.task.compares_members or model.task.num_classes(model.networks[name]) is None:
+        raise UsageError(f'{name}: only the logits of a classifier can be cached: leave out its `cache`.')
+    if getattr(model.data_preprocessor, 'batch_augments', None) is not None:
+        raise UsageError(f'{name}: a cache does not know mixed pictures: leave out its `cache`, or the batch_augments.')
+    sources = [tap for source in model.sources.values() for tap in ([source] if isinstance(source, str) else source)]
+    read = {*sources, *(tap for term in model.terms.values() for tap in term.taps)}
+    others = sorted(tap for tap in read if tap.partition('.')[0] == name and tap != f'{name}.logits')
+    if others:
+        raise UsageError(f'{name}: a cache holds logits alone, but {others[0]} is read too: leave out its `cache`.')

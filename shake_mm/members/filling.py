@@ -1,0 +1,57 @@
+"""Computing a cache ahead of the trainings that read it."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from .cached import CachedMember
+
+if TYPE_CHECKING:
+    from ..datasets import BatchedViews
+    from ..engine import Distiller
+
+
+def fill(
+    model: 'Distiller',
+    member: CachedMember,
+    dataset: 'BatchedViews',
+    batch_size: int,
+    tell: Callable[[int], None] = lambda rows: None,
+) -> None:
+    """Compute what is missing in a teacher's cache.
+
+    What is there is skipped, so that it may be killed and started again. Several processes may work at one cache: each
+    begins at another place, and passes over what the others have done.
+
+    Args:
+        model (Distiller): The member's, whose preprocessor prepares the pictures.
+        member (CachedMember): Its cache is open.
+        dataset (BatchedViews): The pictures.
+        batch_size (int): Views a pass.
+        tell (callable): Is told of every number of rows that are there, found or computed.
+    """
+    pictures, views, _ = member.cache.shape
+    for picture, todo in _chunks(member, max(1, batch_size // views), start=os.getpid() * 7919 % pictures):
+        tell(int((~todo).sum()))
+        rows, which = np.nonzero(todo)
+        for begin in range(0, len(rows), batch_size):
+            part = slice(begin, begin + batch_size)
+            positions = picture + rows[part]
+            with torch.inference_mode():
+                batch = dataset.batch(positions.tolist(), which[part].tolist())
+                inputs = model.data_preprocessor({'inputs': batch['inputs']})['inputs']
+                member.cache.write(positions, which[part], member.compute(inputs))
+            tell(len(positions))
+    member.cache.flush()
+
+
+def _chunks(member: CachedMember, size: int, start: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Some pictures at a time, from one of them on and around: the first, and which of their rows are missing."""
+    pictures = member.cache.shape[0]
+    begins = list(range(0, pictures, size))
+    first = start // size
+    for begin in begins[first:] + begins[:first]:
+        yield begin, member.cache.missing(slice(begin, min(begin + size, pictures)))

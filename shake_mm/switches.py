@@ -1,0 +1,90 @@
+"""Switches of the command line that rewrite a config: exact resume, batches on the device, cached teachers."""
+
+import os.path as osp
+from typing import Any
+
+from mmengine.config import Config
+
+from .datasets.views import views_in
+from .errors import UsageError
+
+CACHES = osp.join('work_dirs', 'teacher_cache')
+
+
+def make_exact(cfg: Config) -> None:
+    """Let the run resume exactly: random draws by (seed, epoch, sample), a loop that continues inside an epoch."""
+    loop, loader = cfg.train_cfg, cfg.train_dataloader
+    kinds = {key: type_name(part.get('type')) for key, part in (('train_cfg', loop), ('sampler', loader.sampler))}
+    if not (loop.get('by_epoch') or kinds['train_cfg'] == 'EpochBasedTrainLoop'):
+        raise UsageError('--exact needs a training by epochs: set train_cfg.by_epoch=True and train_cfg.max_epochs')
+    if kinds['sampler'] != 'DefaultSampler':
+        raise UsageError(
+            f'--exact does not know how train_dataloader.sampler={kinds["sampler"]} draws: use DefaultSampler'
+        )
+    cfg.train_cfg = dict(type='shake_mm.ExactTrainLoop', **{k: loop[k] for k in loop if k not in ('type', 'by_epoch')})
+    loader.dataset = dict(type='shake_mm.SeededDataset', dataset=loader.dataset)
+    batches = dict(type='shake_mm.SeededBatchSampler', drop_last=loader.pop('drop_last', False))
+    if loader.get('batch_sampler') is not None:
+        batches['batch_sampler'] = loader.batch_sampler
+    loader.batch_sampler = batches
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='shake_mm.PreemptionHook')]
+
+
+def make_batched(cfg: Config) -> None:
+    """Let the training set be one tensor on the device, see :class:`shake_mm.datasets.BatchedViews`.
+
+    Raises:
+        UsageError: If the pipeline draws what that does not, or something wraps the data set.
+    """
+    loader = cfg.train_dataloader
+    dataset = _innermost(loader, '--batched')
+    before, views = views_in(dataset.pipeline)
+    loader.dataset = dict(type='shake_mm.BatchedViews', dataset={**dataset, 'pipeline': before}, **views)
+    loader.num_workers, loader.persistent_workers, loader.pin_memory = 0, False, False
+    loader.collate_fn = dict(type='shake_mm.as_batch')
+    loader.pop('prefetch_factor', None)
+
+
+def make_cached(cfg: Config, folder: str) -> None:
+    """Let every frozen teacher keep its logits in a folder of its own, see :class:`shake_mm.members.CachedMember`.
+
+    Args:
+        cfg (Config): A distillation config.
+        folder (str): The parent of those folders, which are named after the teachers' checkpoints.
+
+    Raises:
+        UsageError: If there is no teacher, or the views of the pipeline are not known.
+    """
+    teachers = cfg.model.get('teachers') or ()
+    teachers = [teachers] if isinstance(teachers, dict) else list(teachers)
+    frozen = [t for t in teachers if isinstance(t, dict) and t.get('checkpoint') and not t.get('trainable')]
+    if not frozen:
+        raise UsageError('--cache-teachers: the config has no frozen teacher with a checkpoint: leave it out')
+    for teacher in frozen:
+        parts = [part for part in osp.splitext(teacher['checkpoint'])[0].split(osp.sep) if part != 'work_dirs']
+        teacher.setdefault('cache', osp.join(folder, '-'.join(parts[-3:])))
+    cfg.model.teachers = teachers
+    hooks = list(cfg.get('custom_hooks') or [])
+    if not any(hook.get('type') == 'shake_mm.TeacherCacheHook' for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type='shake_mm.TeacherCacheHook')]
+    if type_name(cfg.train_dataloader.dataset.type) != 'BatchedViews':
+        dataset = _innermost(cfg.train_dataloader, '--cache-teachers')
+        before, views = views_in(dataset.pipeline)
+        keys = ('sample_idx', 'view_idx')
+        pipeline = [*before, dict(type='shake_mm.RandomView', **views), dict(type='PackInputs', meta_keys=keys)]
+        dataset.pipeline = pipeline
+
+
+def type_name(kind: str | type | None) -> str | None:
+    """The name of a part's type without its scope; pure Python configs hold the class."""
+    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', None)
+
+
+def _innermost(loader: Any, switch: str) -> Any:
+    """The data set of a loader, which nothing may wrap but what hands its items on as they are."""
+    dataset = loader.dataset
+    while type_name(dataset.type) == 'ContrastDataset' and switch == '--cache-teachers':
+        dataset = dataset.dataset
+    if 'pipeline' not in dataset:
+        raise UsageError(f'{switch} does not know the views of a {type_name(dataset.type)}: leave it out')
+    return dataset

@@ -1,0 +1,58 @@
+"""Switches of the command line, as configs."""
+
+import pytest
+from mmengine.config import Config
+
+from shake_mm import switches
+from shake_mm.errors import UsageError
+
+CROP, FLIP = dict(type='RandomCrop', crop_size=32, padding=4), dict(type='RandomFlip', prob=0.5)
+
+
+@pytest.fixture
+def cfg():
+    teachers = [
+        dict(config='a.py', checkpoint='work_dirs/a/epoch_1.pth'),
+        dict(config='b.py', checkpoint='/x/work_dirs/grid/b/seed1/epoch_2.pth', cache='mine'),
+        dict(config='c.py', trainable=True),
+    ]
+    dataset = dict(type='CIFAR100', data_root='data', pipeline=[CROP, FLIP, dict(type='PackInputs')])
+    loader = dict(dataset=dataset, num_workers=2, persistent_workers=True, collate_fn=dict(type='default_collate'))
+    return Config(dict(model=dict(teachers=teachers), train_dataloader=loader))
+
+
+def test_batched(cfg):
+    switches.make_batched(cfg)
+    loader = cfg.train_dataloader
+    assert loader.dataset.type == 'shake_mm.BatchedViews' and loader.dataset.dataset.pipeline == []
+    assert (loader.dataset.crop_size, loader.dataset.padding, loader.dataset.flip_prob) == (32, 4, 0.5)
+    assert (loader.num_workers, loader.persistent_workers, loader.pin_memory) == (0, False, False)
+    assert loader.collate_fn == dict(type='shake_mm.as_batch')
+
+
+@pytest.mark.parametrize('batched', [True, False])
+def test_cached(cfg, batched):
+    if batched:
+        switches.make_batched(cfg)
+    switches.make_cached(cfg, 'kept')
+    caches = [teacher.get('cache') for teacher in cfg.model.teachers]
+    assert caches == ['kept/a-epoch_1', 'mine', None]
+    assert cfg.custom_hooks == [dict(type='shake_mm.TeacherCacheHook')]
+    if not batched:
+        view, pack = cfg.train_dataloader.dataset.pipeline
+        assert view == dict(type='shake_mm.RandomView', crop_size=32, padding=4, flip_prob=0.5)
+        assert pack == dict(type='PackInputs', meta_keys=('sample_idx', 'view_idx'))
+
+
+def test_contrast_sets_are_looked_through_where_pictures_stay_single(cfg):
+    cfg.train_dataloader.dataset = dict(type='shake_mm.ContrastDataset', dataset=cfg.train_dataloader.dataset)
+    with pytest.raises(UsageError, match='--batched does not know the views of a ContrastDataset: leave it out'):
+        switches.make_batched(cfg)
+    switches.make_cached(cfg, 'kept')
+    assert cfg.train_dataloader.dataset.dataset.pipeline[0].type == 'shake_mm.RandomView'
+
+
+def test_nothing_to_cache(cfg):
+    cfg.model.teachers = [dict(config='c.py', trainable=True)]
+    with pytest.raises(UsageError, match='no frozen teacher with a checkpoint: leave it out'):
+        switches.make_cached(cfg, 'kept')
