@@ -9,12 +9,13 @@ import gc
 import importlib.metadata
 import importlib.util
 import io
+import json
 import os.path as osp
 import pickle
 import sys
 import types
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from logging import WARNING
 from typing import Any
 
@@ -52,6 +53,7 @@ def mend_all() -> dict[str, bool]:
         mend_cpu_launch,
         mend_cpu_wrapper,
         mend_config_paths,
+        mend_config_layout,
         mend_installed_path,
         mend_checkpoints,
     )
@@ -340,6 +342,24 @@ def configs_dir() -> str:
     """Return the folder of shake_mm's configs: inside an installed package, or at the root of a checkout."""
     installed = osp.join(PACKAGE_DIR, '.mim', 'configs')
     return installed if osp.isdir(installed) else osp.join(osp.dirname(PACKAGE_DIR), 'configs')
+
+
+def mend_config_layout() -> bool:
+    """Lay the same config out once: mmengine has yapf do it several times at a run's start and for every checkpoint."""
+    upstream = mmengine.config.config.FormatCode
+    if hasattr(upstream, '__wrapped__'):
+        return False
+
+    @lru_cache(maxsize=8)
+    def laid_out(text: str, options: str) -> Any:
+        return upstream(text, **json.loads(options))
+
+    @wraps(upstream)
+    def format_code(text: str, **options: Any) -> Any:
+        return laid_out(text, json.dumps(options, sort_keys=True))
+
+    mmengine.config.config.FormatCode = format_code
+    return True
 
 
 def mend_installed_path() -> bool:

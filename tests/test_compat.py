@@ -10,6 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import mmengine.config.config
 import numpy as np
 import pytest
 import torch
@@ -341,3 +342,14 @@ def test_installed_path(tmp_path, editable):
     assert (plain.stdout.strip() == package) == (not editable), plain.stdout + plain.stderr
     mended = python(f'{COMPAT}\nprint(compat.mend_installed_path())\n{where}', path=tmp_path)
     assert mended.stdout.split() == [str(editable), package], mended.stderr
+
+
+def test_the_same_config_is_laid_out_once(monkeypatch):
+    seen = []
+    monkeypatch.setattr(mmengine.config.config, 'FormatCode', lambda text, **options: (seen.append(text) or text, True))
+    assert compat.mend_config_layout() and not compat.mend_config_layout()
+    cfg = Config(dict(model=dict(type='A', names=('a', 'b'))))
+    texts = {cfg.pretty_text for _ in range(3)}
+    assert len(texts) == len(seen) == 1
+    cfg.model.type = 'B'
+    assert "type='B'" in cfg.pretty_text and len(seen) == 2

@@ -34,10 +34,16 @@ ROWS = {
     'teacher': 'teacher forward, no gradients',
     'branch': 'shadow branch alone',
     'plain_kd': 'KD step, plain',
+    'mmrazor_kd': 'KD step, mmrazor',
     'baseline': 'Baseline step, shake_mm',
     'kd': 'KD step, shake_mm',
     'shake': 'SHAKE step, shake_mm',
     'dml': 'DML step, shake_mm',
+    'shake_fused': 'SHAKE step, shake_mm, fused SGD',
+    'shake_compiled': 'SHAKE step, shake_mm, compiled',
+    'kd_cached': 'KD step, shake_mm, teacher cached',
+    'shake_cached': 'SHAKE step, shake_mm, teacher cached',
+    'shake_cold': 'SHAKE step, shake_mm, cache on disk',
 }
 RATIOS = {
     'shake/kd': ('shake', ('kd',)),
@@ -50,6 +56,16 @@ RATIOS = {
     'baseline/plain_student': ('baseline', ('plain_student',)),
     'dml/kd': ('dml', ('kd',)),
     'dml/shake': ('dml', ('shake',)),
+    'shake_fused/shake': ('shake_fused', ('shake',)),
+    'shake_compiled/shake': ('shake_compiled', ('shake',)),
+    'mmrazor_kd/plain_kd': ('mmrazor_kd', ('plain_kd',)),
+    'shake/mmrazor_kd': ('shake', ('mmrazor_kd',)),
+    'kd_cached/plain_student': ('kd_cached', ('plain_student',)),
+    'shake_cached/plain_student': ('shake_cached', ('plain_student',)),
+    'shake_cold/plain_student': ('shake_cold', ('plain_student',)),
+    'shake_cached/baseline': ('shake_cached', ('baseline',)),
+    'shake_cached/plain_kd': ('shake_cached', ('plain_kd',)),
+    'shake_cached/mmrazor_kd': ('shake_cached', ('mmrazor_kd',)),
 }
 
 Step = Callable[[], Any]
@@ -57,7 +73,15 @@ Size = int | tuple[int, int]
 
 
 def build_steps(
-    student: Any, teacher: Any, methods: Sequence[str] | None, batch_size: int, image_size: Size, device: str
+    student: Any,
+    teacher: Any,
+    methods: Sequence[str] | None,
+    batch_size: int,
+    image_size: Size,
+    device: str,
+    mmrazor: bool = False,
+    cache: str | None = None,
+    lean: bool = False,
 ) -> dict[str, Step]:
     """Build the contestants; each has networks and an optimizer of its own, all students start from the same weights.
 
@@ -68,10 +92,17 @@ def build_steps(
         batch_size (int): Pictures a batch.
         image_size (int | tuple[int, int]): Height and width.
         device (str): Device of torch.
+        mmrazor (bool): Whether mmrazor's KD takes part. Defaults to False.
+        cache (str, optional): Folder for a cache of CIFAR's size (1.62 GB for 100 classes), from which KD and SHAKE
+            are timed too.
+        lean (bool): Whether SHAKE takes part with a fused optimizer, and with student and teacher compiled. Defaults to
+            False.
 
     Returns:
         dict[str, Callable]: One training step (for ``teacher``: one forward pass) by key of ``ROWS``.
     """
+    from . import rivals
+
     torch.manual_seed(0)
     spec = MemberSpec.parse('student', student)
     with quiet():
@@ -80,10 +111,25 @@ def build_steps(
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         data = plain.batch(networks[0], batch_size, size)
         steps = plain.steps(*networks, data, device)
-        for name in plain.methods if methods is None else methods:
-            model = METHODS[name](student=copy.deepcopy(spec.config), teachers=[copy.deepcopy(networks[1])])
+
+        def ours(name: str, teacher: Any, **settings: Any) -> nn.Module:
+            model = METHODS[name](student=copy.deepcopy(spec.config), teachers=[teacher], **settings)
             model.student.load_state_dict(networks[0].state_dict())
-            steps[name] = train_step(model.to(device).train(), data)
+            return model.to(device).train()
+
+        for name in plain.methods if methods is None else methods:
+            steps[name] = train_step(ours(name, copy.deepcopy(networks[1])), data)
+        if lean:
+            compiled = dict(config=copy.deepcopy(networks[1]), inference=dict(compile=True))
+            steps['shake_fused'] = train_step(ours('shake', copy.deepcopy(networks[1])), data, fused=True)
+            steps['shake_compiled'] = train_step(ours('shake', compiled, compile=True), data)
+        if mmrazor:
+            steps['mmrazor_kd'] = rivals.mmrazor_step(*networks, data, device)
+        if cache is not None:
+            filled = rivals.filled_cache(cache, networks[1].head.num_classes)
+            for row, method in (('kd_cached', 'kd'), ('shake_cached', 'shake'), ('shake_cold', 'shake')):
+                own = (networks[0], spec.config, networks[1], data, device, filled)
+                steps[row] = rivals.CachedStep(method, *own, cold=row == 'shake_cold')
     return steps
 
 
@@ -225,15 +271,15 @@ class DetectionLoops:
             feature.grad = None
 
 
-def train_step(model: nn.Module, data: dict[str, Any]) -> Step:
+def train_step(model: nn.Module, data: dict[str, Any], **optimizer: Any) -> Step:
     """What mmengine's loop calls."""
-    wrapper = OptimWrapper(make_optimizer(model))
+    wrapper = OptimWrapper(make_optimizer(model, **optimizer))
     return lambda: model.train_step(data, wrapper)
 
 
-def make_optimizer(model: nn.Module) -> torch.optim.SGD:
+def make_optimizer(model: nn.Module, **options: Any) -> torch.optim.SGD:
     """SGD as the CRD benchmark's, with a low rate: the batch is noise, and the rate does not change the time."""
-    return torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
+    return torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4, **options)
 
 
 @contextmanager

@@ -70,6 +70,9 @@ def measure(
     threads: int = 1,
     device: str = 'cpu',
     clock: str = 'wall',
+    mmrazor: bool = False,
+    cache: str | None = None,
+    lean: bool = False,
 ) -> Timing:
     """Measure all rows of ``ROWS`` in turns.
 
@@ -86,9 +89,12 @@ def measure(
         device (str): Device of torch. Defaults to ``'cpu'``.
         clock (str): ``'wall'``, or ``'cpu'`` for the processor time of all threads, which other programs on the machine
             disturb less. Defaults to ``'wall'``.
+        mmrazor (bool): See :func:`build_steps`.
+        cache (str, optional): See :func:`build_steps`.
+        lean (bool): See :func:`build_steps`.
     """
     with _threads(threads):
-        contestants = build_steps(student, teacher, methods, batch_size, image_size, device)
+        contestants = build_steps(student, teacher, methods, batch_size, image_size, device, mmrazor, cache, lean)
         turns = _take_turns(contestants, rounds, steps, warmup, _timer(device, clock))
         memory = {name: peak_bytes(step, device) for name, step in contestants.items()}
     setting = dict(
@@ -192,6 +198,7 @@ def _timer(device: str, clock: str) -> Timer:
     wait = torch.cuda.synchronize if device.startswith('cuda') else lambda: None
 
     def timed(step: Step) -> float:
+        getattr(step, 'prepare', lambda: None)()
         wait()
         start = now()
         step()

@@ -15,6 +15,7 @@ from ..tasks import task_of
 from .construction import build_objective, input_sizes
 from .expand import select
 from .plan import Plan, plan_of
+from .reach import check_reached
 from .speaking import predict_as
 from .stages import build_stages, set_trained
 from .taps import Taps, listed
@@ -56,6 +57,8 @@ class Distiller(BaseModel):
         input_size (int | tuple[int, int], optional): Height and width of the pictures, from which the shapes of taps
             are inferred. Defaults to the student's ``img_size``, or 32 where it has none; networks of strides that are
             powers of two fit each other in the same way at any size.
+        compile (bool | dict): Whether ``torch.compile`` compiles the student and trained teachers, or with which
+            options. (A frozen teacher's ``inference`` says it for the teacher.) Defaults to False.
         data_preprocessor (dict, optional): The student's, where its own config does not hold it (the Runner passes
             the run's top-level one).
         init_cfg (dict, optional): See :class:`mmengine.model.BaseModule`.
@@ -74,6 +77,7 @@ class Distiller(BaseModel):
         stages: Sequence[dict] | None = None,
         num_samples: int | None = None,
         input_size: int | Sequence[int] | None = None,
+        compile: bool | dict = False,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -105,6 +109,9 @@ class Distiller(BaseModel):
         sizes = input_sizes(self)
         for name, member in self._frozen.items():
             member.accelerate(name, self.specs[name].inference, sizes[name])
+        for network in (self.student, *self.peers.values()) if compile else ():
+            for part in self.task.bulk(network):
+                part.compile(**(compile if isinstance(compile, Mapping) else {}))
         for member in self.cached_members:
             check_cacheable(member.name, self)
         self._adaptive = adaptive_groups(terms, self.terms, self._origins)
@@ -114,6 +121,7 @@ class Distiller(BaseModel):
         for stage in self.stages:  # unknown names are an error now, not in epoch 60
             select(self._origins, stage.terms)
             stage.check_trained(self._trainable)
+            check_reached(self, stage, sizes)
         self.stage_index: int | None = None
         self._plan: Plan | None = None
         if len(self.stages) == 1:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import mmap
 import os
 import os.path as osp
 import tempfile
@@ -56,6 +57,8 @@ class LogitsCache:
                     f'{error.strerror}): make room, or name another folder.'
                 ) from None
         self._rows = np.memmap(path, np.uint16, 'r+', shape=tuple(shape))
+        # A batch reads rows from all over the file: what a disk would read ahead, 128 kB a row, is in vain.
+        self._rows._mmap.madvise(mmap.MADV_RANDOM)
 
     def __deepcopy__(self, memo: dict) -> 'LogitsCache':
         """Share the file between copies of a model."""

@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from shake_mm.errors import UsageError
-from tools.train import make_exact
+from shake_mm.switches import make_exact
 
 from ..kills import assert_same
 from ..runs import run_config

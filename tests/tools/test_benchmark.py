@@ -6,7 +6,7 @@ from mmengine.config import Config
 from torch import nn
 
 from shake_mm import compat
-from shake_mm.analysis import contestants
+from shake_mm.analysis import contestants, rivals
 from shake_mm.analysis.cells import cell_steps
 from shake_mm.members import MemberSpec
 
@@ -22,15 +22,65 @@ def test_two_rounds(load_tool, tmp_path, capsys, clock):
     options = ['--rounds', '2', '--steps', '1', '--warmup', '1', '--batch-size', '4', '--clock', clock]
     assert load_tool('analysis_tools/benchmark').main([*options, '--out', str(out)]) == 0
     figures = json.loads(out.read_text())
-    rows = set(contestants.ROWS) - {'branch'}
+    rows = {'plain_student', 'teacher', 'plain_kd', 'baseline', 'kd', 'shake', 'dml'}
     assert set(figures['seconds']) == rows and set(figures['bytes']) == rows
-    assert set(figures['ratios']) == {key for key in contestants.RATIOS if 'branch' not in key}
+    named = {key: {above, *below} for key, (above, below) in contestants.RATIOS.items()}
+    assert set(figures['ratios']) == {key for key, own in named.items() if own <= rows}
     assert 0 < figures['bytes']['plain_student'] < figures['bytes']['kd'] <= figures['bytes']['shake']
     for spread in (*figures['seconds'].values(), *figures['ratios'].values()):
         assert 0 < spread['low'] <= spread['median'] <= spread['high']
     assert figures['setting']['image_size'] == 16 and figures['setting']['threads'] == 1
     shown = capsys.readouterr().out
     assert 'SHAKE step' in shown and 'MiB' in shown
+
+
+def test_rivals_caches_and_a_picture(load_tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(rivals, 'PICTURES', 2000)
+    monkeypatch.setattr(rivals, 'VIEWS', 3)
+    out, plot = tmp_path / 'times.json', tmp_path / 'times.png'
+    options = ['--rounds', '1', '--steps', '1', '--warmup', '0', '--batch-size', '4', '--methods', 'kd', '--mmrazor']
+    assert (
+        load_tool('analysis_tools/benchmark').main([*options, '--cached', '--out', str(out), '--plot', str(plot)]) == 0
+    )
+    figures = json.loads(out.read_text())
+    assert {'mmrazor_kd', 'kd_cached', 'shake_cached', 'shake_cold'} <= set(figures['seconds'])
+    assert {'shake_cached/plain_student', 'shake_cached/mmrazor_kd'} <= set(figures['ratios'])
+    assert plot.stat().st_size > 10_000
+
+
+def test_cached_steps_read_and_never_run_the_teacher(tmp_path, monkeypatch):
+    monkeypatch.setattr(rivals, 'PICTURES', 1000)
+    monkeypatch.setattr(rivals, 'VIEWS', 2)
+    specs = [
+        MemberSpec.parse('x', f'{compat.configs_dir()}/baseline/{n}_digits100.py') for n in ('resnet8', 'resnet14')
+    ]
+    student, teacher = (spec.build() for spec in specs)
+    data = contestants.ClassificationLoops.batch(student, 4, (16, 16))
+    calls = []
+    teacher.register_forward_pre_hook(lambda *_: calls.append(1))
+    cache = rivals.filled_cache(str(tmp_path), 100)
+    assert not cache.missing(slice(0, 1000)).any()
+    step = rivals.CachedStep('shake', student, specs[0].config, teacher, data, 'cpu', cache, cold=True)
+    calls.clear()  # those of the dry run
+    seen = set()
+    for _ in range(3):
+        step.prepare()
+        seen.add(tuple((sample.sample_idx, sample.view_idx) for sample in step.samples))
+        assert torch.isfinite(step()['loss_proxy_from_teacher'])
+    assert len(seen) == 3 and not calls
+
+
+def test_mmrazor_computes_what_the_plain_loop_does():
+    student, teacher = (
+        contestants.initialised(MemberSpec.parse('x', f'{compat.configs_dir()}/baseline/{name}_digits100.py').build())
+        for name in ('resnet8', 'resnet14')
+    )
+    data = contestants.ClassificationLoops.batch(student, 6, (16, 16))
+    plain = contestants.ClassificationLoops(student, teacher, data, 'cpu')
+    losses = []
+    plain._update = losses.append
+    plain.kd_step()
+    torch.testing.assert_close(rivals.mmrazor_step(student, teacher, data, 'cpu')()['loss'], losses[0])
 
 
 @pytest.mark.parametrize('name', PAIRS)

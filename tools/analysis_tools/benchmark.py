@@ -6,6 +6,11 @@ Rows and what they include are described in ``shake_mm.analysis.contestants``, t
     python tools/analysis_tools/benchmark.py --student-config configs/baseline/resnet20_cifar100.py \
         --teacher-config configs/baseline/resnet110_cifar100.py
 
+With what a user would take instead, and with the teacher looked up::
+
+    python tools/analysis_tools/benchmark.py --mmrazor --cached \
+        --pair configs/_base_/pairs/resnet110_resnet20_cifar100.py
+
 Forms of a method, on one pair; ratios are over the first of them::
 
     python tools/analysis_tools/benchmark.py --cells configs/kd/kd_resnet14_resnet8_digits100.py \
@@ -22,7 +27,9 @@ import json
 import os.path as osp
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -30,6 +37,7 @@ from rich.table import Table
 
 from shake_mm import cli, compat
 from shake_mm.analysis import contestants, step_time
+from shake_mm.analysis.bars import draw_times
 from shake_mm.errors import UsageError
 from shake_mm.members import MemberSpec
 from shake_mm.tasks import task_of
@@ -50,6 +58,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         choices=list(contestants.METHODS),
         help='which of ours (default: all, for detectors KD and SHAKE)',
     )
+    parser.add_argument('--mmrazor', action='store_true', help="also time mmrazor's SingleTeacherDistill")
+    parser.add_argument('--lean', action='store_true', help='also time SHAKE with a fused optimizer, and compiled')
+    parser.add_argument(
+        '--cached', action='store_true', help='also time KD and SHAKE with a cache of 50,000 pictures in 162 views'
+    )
     parser.add_argument('--batch-size', type=int, help="images a batch (default: the pair's, else 64)")
     parser.add_argument(
         '--image-size',
@@ -65,6 +78,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--device', default='cpu', help='device of torch (cpu)')
     parser.add_argument('--clock', choices=['wall', 'cpu'], default='wall', help='elapsed time, or processor time')
     parser.add_argument('--out', help='also write the figures to this JSON file')
+    parser.add_argument('--plot', help='also draw them to this picture')
     cli.add_common_arguments(parser)
     return parser.parse_args(argv)
 
@@ -76,29 +90,35 @@ def benchmark(args: argparse.Namespace) -> None:
         cells = {Path(path).stem.partition('_')[0]: cli.load_config(path, args.cfg_options) for path in args.cells}
         cfg = next(iter(cells.values()))
         timing = step_time.measure_cells(cells, **options, **sizes(args, cfg))
-        report(timing, args.out)
+        report(timing, args)
         return
     if (args.student_config is None) != (args.teacher_config is None):
         raise UsageError('--student-config and --teacher-config belong together: give both, or --pair')
     path = args.student_config or args.pair or osp.join(compat.configs_dir(), PAIR)
     cfg = cli.load_config(path, args.cfg_options)
     teacher = args.teacher_config or cfg.teachers[0].config
-    timing = step_time.measure(
-        dict(config=dict(cfg)),
-        teacher,
-        methods=args.methods,
-        **options,
-        **sizes(args, cfg),
-    )
-    report(timing, args.out)
+    with TemporaryDirectory() if args.cached else nullcontext() as folder:
+        timing = step_time.measure(
+            dict(config=dict(cfg)),
+            teacher,
+            methods=args.methods,
+            mmrazor=args.mmrazor,
+            lean=args.lean,
+            cache=folder,
+            **options,
+            **sizes(args, cfg),
+        )
+    report(timing, args)
 
 
-def report(timing: step_time.Timing, out: str | None) -> None:
-    """Print the figures, and write them to a file if one is given."""
+def report(timing: step_time.Timing, args: argparse.Namespace) -> None:
+    """Print the figures, and write and draw them where that is asked for."""
     show(timing, Console())
-    if out is not None:
-        with open(out, 'w', encoding='utf-8') as file:
+    if args.out is not None:
+        with open(args.out, 'w', encoding='utf-8') as file:
             json.dump(timing.as_dict(), file, indent=2)
+    if args.plot is not None:
+        draw_times(timing, args.plot)
 
 
 def sizes(args: argparse.Namespace, cfg: dict) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""A leaner step is the same step: compiled, or with a fused optimizer."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+
+from shake_mm.registry import MODELS
+
+
+@pytest.fixture
+def config(make_classifier, trained):
+    teacher = make_classifier(8)
+    return dict(
+        type='shake_mm.SHAKE',
+        student=make_classifier(6),
+        teachers=[dict(config=teacher, checkpoint=trained(teacher))],
+        terms=dict(at=dict(of='student.f2', to='teacher0.f2', loss=dict(type='ATLoss'))),
+    )
+
+
+def build(config, **changes):
+    torch.manual_seed(0)
+    model = MODELS.build(copy.deepcopy({**config, **changes}))
+    model.init_weights()
+    return model.train()
+
+
+def stepped(model, data, **optimizer):
+    """Log values and weights after two steps from the model's state."""
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4, **optimizer))
+    for _ in range(2):
+        logged = model.train_step(data, wrapper)
+    return torch.stack(list(logged.values())), torch.cat([value.flatten() for value in model.state_dict().values()])
+
+
+@pytest.mark.parametrize(
+    ('changes', 'optimizer'),
+    [(dict(compile=dict(backend='aot_eager')), {}), ({}, dict(fused=True)), ({}, dict(foreach=True))],
+)
+def test_two_steps_from_many_states(config, batch, changes, optimizer):
+    plain, lean = build(config), build(config, **changes)
+    inputs, samples = batch()
+    data = dict(inputs=inputs, data_samples=samples)
+    for state in range(100):
+        torch.manual_seed(state)
+        for parameter in plain.parameters():
+            parameter.data.add_(0.05 * torch.randn_like(parameter))
+        lean.load_state_dict(plain.state_dict())
+        got, want = stepped(lean, data, **optimizer), stepped(plain, data)
+        torch.testing.assert_close(got[0], want[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(got[1].double(), want[1].double(), rtol=1e-4, atol=1e-5)
+
+
+def test_compiled_modules_are_saved_and_copied_as_others(config):
+    model = build(config, compile=True)
+    assert model.state_dict().keys() == build(config).state_dict().keys()
+    assert model.student.backbone._compiled_call_impl is not None
+    copy.deepcopy(model).load_state_dict(model.state_dict())
