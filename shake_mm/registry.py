@@ -65,11 +65,12 @@ def build_part(config: Any, facts: Mapping[str, Any] | None = None, owner: str =
         return config
     if not isinstance(config, dict) or 'type' not in config:
         raise UsageError(f"{owner or 'a part'} is {config!r}, but it must be a config: give a dict with a 'type'.")
-    kind = MODELS.module_dict.get(config.get('type'), config.get('type'))
-    if not isinstance(kind, str) and not callable(kind):
-        raise UsageError(f"{owner or 'a part'} has the type {kind!r}, but it must be the name of one.")
-    inferred = _inferred(kind, config, facts or {}, owner)
+    kind = config['type']
+    kind = MODELS.module_dict.get(kind, kind) if isinstance(kind, str) else kind
+    if not kind or not (isinstance(kind, str) or callable(kind)):
+        raise UsageError(f'{owner or "a part"} has the type {kind!r}, but it must be the name of one.')
     try:
+        inferred = _inferred(kind, config, facts or {}, owner)
         return MODELS.build({**config, 'type': kind, **inferred})
     except UsageError as error:
         raise UsageError(f'{owner}: {error}' if owner and owner not in str(error) else str(error)) from error

@@ -66,6 +66,14 @@ create_venv() {
     "$PYTHON" -m venv --clear "$ENV" || die "a virtual environment could not be created in $ENV"
 }
 
+install_locked() {
+    # A hash anywhere makes pip ask for all of them, so these come alone and first; later steps find them there. The
+    # file is no part of the environment's key: it names the same versions as the constraints, and adds nothing.
+    [ ${#CONSTRAINTS[@]} -gt 0 ] || return 0
+    "$ENV/bin/python" -m pip install --quiet --no-deps --only-binary=:all: --require-hashes -r requirements/lock.txt ||
+        die "the pure Python packages of requirements/lock.txt could not be installed (pip's message stands above)"
+}
+
 install_torch() {
     pip_install "$TORCH"
     pip_install --no-deps "$TORCHVISION"
@@ -154,6 +162,7 @@ else
     say "building $ENV: 2 minutes when mmcv's wheel is cached; compiling it takes 8 to 20 minutes on 2 cores"
     step create 'virtual environment' create_venv
     step build 'build tools (pip, setuptools<81, wheel, ninja)' pip_install --upgrade pip 'setuptools<81' wheel ninja
+    step locked 'pure Python packages, checked by their hashes' install_locked
     step torch "$TORCH, $TORCHVISION" install_torch
     step mmcv "mmcv $MMCV_VERSION with compiled ops" install_mmcv
     step mm 'mmengine, mmdet, mmpretrain, mmrazor' pip_install -r requirements/mminstall.txt

@@ -7,7 +7,9 @@ from typing import Any
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..arguments import check_mapping, check_number
 from ..errors import UsageError
+from ..losses.pair import in_full_precision
 from ..registry import build_part
 from .taps import Taps, listed
 
@@ -19,8 +21,9 @@ class Term(BaseModule):
 
     With a ``loss``, the term is ``weight * loss(of, sg(to))``: gradient flows into the tap ``of``, the tap ``to`` is
     a target and is detached. Without ``to`` it is ``weight * loss(of, label)``, for members that learn from the labels
-    by a loss of their own (a proxy with ground truth). Without a ``loss`` it is ``weight`` times the losses that the
-    member ``of`` computes for itself from the labels (a classifier's cross-entropy, a detector's whole dict).
+    by a loss of their own (a proxy with ground truth). Both are evaluated in float32 at least, also under autocast.
+    Without a ``loss`` it is ``weight`` times the losses that the member ``of`` computes for itself from the labels (a
+    classifier's cross-entropy, a detector's whole dict).
 
     Further arguments of a loss's ``forward`` are facts of the batch by name: ``gt_labels``, ``label`` (as mmpretrain's
     losses want it: the class, or the mixed classes' scores), or any field of its samples.
@@ -55,14 +58,18 @@ class Term(BaseModule):
         reference: str | None = None,
     ) -> None:
         super().__init__()
-        if not weight >= 0:
-            raise UsageError(f'terms.{name}: the weight is {weight}, but it must be a number >= 0.')
+        check_number(f'terms.{name}.weight', weight)
+        check_number(f'terms.{name}.warmup', warmup)
         if loss is None and to is not None:
             raise UsageError(f"terms.{name}: give a 'loss' too, or neither it nor 'to' for the own loss of '{of}'.")
         self.name, self.of, self.to, self.weight, self.warmup = name, of, to, weight, warmup
         self.factor = None if warmup else 1.0  # of the warm-up; StageHook sets it
         self.loss, self.connector, self.to_connector = (build_part(part) for part in (loss, connector, to_connector))
         self.fields = () if self.loss is None else fields_of(self.loss, 1 if to is None else 2)
+        if to is None and not {'target', 'teacher'}.isdisjoint(self.fields):
+            raise UsageError(
+                f'terms.{name}: {type(self.loss).__name__} compares two taps, and there is only {of}: give `to` too.'
+            )
         self.reference = reference if self.loss is not None and takes_reference(self.loss) else None
 
     @property
@@ -93,7 +100,8 @@ class Term(BaseModule):
             target = _detached(taps.value(self.to))
             compared.append(target if self.to_connector is None else self.to_connector(target))
         extra = {} if self.reference is None else {'reference': _detached(taps.value(self.reference))}
-        return {f'loss_{self.name}': weight * self.loss(*compared, *map(field, self.fields), **extra)}
+        value = in_full_precision(self.loss, *compared, *map(field, self.fields), **extra)
+        return {f'loss_{self.name}': weight * value}
 
 
 def fields_of(loss: nn.Module, features: int = 2) -> tuple[str, ...]:
@@ -109,12 +117,21 @@ def takes_reference(loss: nn.Module) -> bool:
 
 def merge_terms(defaults: Mapping[str, dict], changes: Mapping[str, dict | None] | None) -> dict[str, dict | None]:
     """A method's terms with the config's changes: keys are merged, None drops a term, a new name adds one."""
+    check_mapping('terms', changes or {}, "terms=dict(hint=dict(of='student.f2', ...))")
     merged: dict[str, dict | None] = dict(defaults)
     for name, change in (changes or {}).items():
+        if change is not None:
+            check_mapping(f'terms.{name}', change, f'{name}=dict(weight=0.5), or None to drop it')
         keep = merged.get(name) if change is not None and not change.get('_delete_', False) else None
         change = None if change is None else {k: v for k, v in change.items() if k != '_delete_'}
         merged[name] = None if change is None else {**(keep or {}), **change}
     return merged
+
+
+def divergence_of(tau: float, divergence: Mapping | None) -> dict:
+    """Config of what compares logits, at a temperature unless it gives its own."""
+    check_mapping('divergence', divergence or {}, "divergence=dict(type='AlphaDivLoss')")
+    return {'tau': tau, **(divergence or {})}
 
 
 def _detached(value: Any) -> Any:

@@ -1,47 +1,77 @@
-"""Never apply an update that is not finite, and stop."""
+"""Never apply an update that is not finite: stop, or skip it."""
 
 from collections.abc import Iterator
+from logging import WARNING
 from typing import Any
 
 import torch
-from mmengine.hooks import Hook, LoggerHook
+from mmengine.dist import all_reduce
+from mmengine.hooks import EMAHook, Hook, LoggerHook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from ..errors import NonFiniteError
+from ..errors import NonFiniteError, UsageError
 from ..registry import HOOKS
+from .recent_batches import SHOWN, RecentBatches, shortened
+
+POLICIES = ('stop', 'skip')
+COUNT = 'skipped_updates'
 
 
 @HOOKS.register_module()
 class FiniteGuardHook(Hook):
-    """Stops a run whose losses or gradients are not finite, without a host sync per step.
+    """Stops a run whose losses or gradients are not finite, or leaves such steps out.
 
-    What every named loss was, and before every optimizer step the gradients' norm, is tested on the device. On the CPU,
-    where reading the answer costs nothing, a bad one raises before the update. On an accelerator the gradients of that
-    step and of all later ones are zeroed there, and the run stops at the next check: when it logs, at the end of an
-    epoch, and before every checkpoint, so that none is written after it. Infinite gradients that AMP's scaler skips are
-    no error.
+    What every named loss was, and before every optimizer step the gradients' norm, is tested on the device. The error
+    names what was not finite first, in which iteration, and the samples of that batch; all their ids are in the log.
+
+    ``'stop'`` takes no host sync per step. On the CPU, where reading the answer costs nothing, a bad one raises before
+    the update. On an accelerator the gradients of that step and of all later ones are zeroed there, and the run stops
+    at the next check: when it logs, at the end of an epoch, and before every checkpoint, so that none is written after
+    it.
+
+    ``'skip'`` reads one number a step, for which an accelerator has to be waited for, as AMP's scaler does anyway. The
+    gradients of a bad step are dropped, with those accumulated for the same update: weights and the optimizer's state
+    stay as they are, likewise averaged weights (``EMAHook``); running statistics and memories are as before the step.
+    All processes leave out the same steps. Each is logged and counted, also beyond a resume.
+
+    Infinite gradients that AMP's scaler skips are no error.
 
     Args:
         interval (int, optional): Iterations between two checks on an accelerator. Defaults to those of the run's
             ``LoggerHook``, which reads the losses anyway.
+        policy (str): ``'stop'`` or ``'skip'``. Defaults to ``'stop'``.
+        max_skips (int): With ``'skip'``, the run stops at the next bad step after so many. Defaults to 10.
+
+    Raises:
+        UsageError: If there is no such policy, or ``max_skips`` is less than 1.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, interval: int | None = None) -> None:
-        self.interval = interval
-        self._finite: dict[str, Tensor] = {}
+    def __init__(self, interval: int | None = None, policy: str = 'stop', max_skips: int = 10) -> None:
+        if policy not in POLICIES:
+            raise UsageError(f"FiniteGuardHook: policy='{policy}', but it must be one of {POLICIES}.")
+        if not max_skips >= 1:
+            raise UsageError(f"FiniteGuardHook: max_skips={max_skips} must be 1 or more: policy='stop' skips none.")
+        self.interval, self.policy, self.max_skips = interval, policy, max_skips
+        self._iteration = 0
+        self._first: dict[str, Tensor] = {}  # the iteration in which each value was bad first, or -1
+        self._batches = RecentBatches()
         self._handles: list[Any] = []
+        self._model: nn.Module | None = None
+        self._before: dict[str, Tensor] = {}  # buffers as they were before the step
+        self._spoilt = False  # whether the gradients of the coming update are to be dropped
 
     def before_train(self, runner: Any) -> None:
         """Watch the losses and the optimizer steps."""
         if self.interval is None:
             self.interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 1)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._model = runner.model.module if is_model_wrapper(runner.model) else runner.model
 
         def watch(
             module: nn.Module, args: tuple, output: Any
@@ -50,16 +80,29 @@ class FiniteGuardHook(Hook):
                 for name, value in output.items():
                     self._note(name, value)
 
-        self._handles = [model.register_forward_hook(watch)]
+        self._handles = [self._model.register_forward_hook(watch)]
         self._handles += [opt.register_step_pre_hook(self._guard) for opt in optimizers_of(runner.optim_wrapper)]
 
     def after_train(self, runner: Any) -> None:
-        """Stop watching."""
+        """Stop watching, and say what was left out."""
         for handle in self._handles:
             handle.remove()
+        if self.policy == 'skip' and (count := _count(runner)):
+            runner.logger.warning(f'{count} updates were skipped in all: NaN or Inf (see above, or earlier logs)')
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Remember where the run stands."""
+        self._iteration = runner.iter + 1
+        self._batches.note(self._iteration, data_batch)
+        if self.policy == 'skip':
+            _let_average(runner, True)
+            self._before = {name: buffer.clone() for name, buffer in self._model.named_buffers()}
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Check, where it costs nothing or is due."""
+        if self.policy == 'skip':
+            self._settle(runner)
+            return
         due = self.every_n_inner_iters(batch_idx, self.interval) or self.end_of_epoch(
             runner.train_dataloader, batch_idx
         )
@@ -72,36 +115,107 @@ class FiniteGuardHook(Hook):
 
     @torch.no_grad()
     def _guard(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
-        grads = [p.grad for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
-        if not grads:
+        parameters = [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
+        if not parameters:
             return
+        grads = [p.grad for p in parameters]
         self._note('the gradients', get_total_norm(grads))
-        if self._on_host():
+        if self.policy == 'skip':
+            self._spoilt |= self._bad_anywhere()
+            for parameter in parameters if self._spoilt else ():
+                parameter.grad = None  # an optimizer leaves alone what has none, and its state
+        elif self._on_host():
             self._check()
-            return
-        bad = ~torch.stack(list(self._finite.values())).all()
-        for grad in grads:
-            grad.masked_fill_(bad, 0)
+        else:
+            bad = torch.stack(list(self._first.values())).amax() >= 0
+            for grad in grads:
+                grad.masked_fill_(bad, 0)
 
     @torch.no_grad()
     def _note(self, name: str, value: Any) -> None:
         for tensor in value if isinstance(value, (list, tuple)) else [value]:
-            finite = torch.isfinite(tensor.detach()).all()
-            self._finite[name] = self._finite[name] & finite if name in self._finite else finite
+            now = torch.where(torch.isfinite(tensor.detach()).all(), -1, self._iteration)
+            earlier = self._first.get(name, now)
+            self._first[name] = torch.where(earlier >= 0, earlier, now)
 
     def _on_host(self) -> bool:
-        return all(flag.device.type == 'cpu' for flag in self._finite.values())
+        return all(first.device.type == 'cpu' for first in self._first.values())
+
+    def _bad_anywhere(self) -> bool:
+        """Whether anything was bad in any process."""
+        flag = torch.stack(list(self._first.values())).amax()
+        all_reduce(flag, 'max')
+        return bool(flag >= 0)
+
+    def _settle(self, runner: Any) -> None:
+        """Leave the step out if it was bad; ends it in either case."""
+        if bad := bool(self._first) and self._bad_anywhere():
+            for name, buffer in self._model.named_buffers():
+                buffer.copy_(self._before[name])
+            self._report(runner)
+        if bad or self._spoilt:
+            _let_average(runner, False)
+        updated = all(wrapper.should_update() for wrapper in wrappers_of(runner.optim_wrapper))
+        self._spoilt = (self._spoilt or bad) and not updated
+        self._first.clear()
+        self._batches.forget()
+
+    def _report(self, runner: Any) -> None:
+        """Count a step that is left out, and stop where there have been too many."""
+        count = _count(runner) + 1
+        runner.message_hub.update_info(COUNT, count)
+        _, what = self._culprits()
+        if count > self.max_skips:
+            raise NonFiniteError(
+                f'{what}: the run stopped, as max_skips={self.max_skips} of FiniteGuardHook was reached before, and '
+                'the last checkpoint is intact; check the data, or lower the learning rate.'
+            )
+        runner.logger.warning(f'{what}: its update is skipped ({count} of at most {self.max_skips})')
+
+    def _culprits(self) -> tuple[list[str], str]:
+        """What was bad first, and a phrase that names it, the iteration and the samples."""
+        bad = {name: int(first) for name, first in self._first.items() if first >= 0}
+        at = min(bad.values(), default=self._iteration)
+        names = [name for name, iteration in bad.items() if iteration == at]
+        ids = self._batches.ids(at) if names else []
+        samples = shortened(ids) if names else 'in another process'
+        if len(ids) > SHOWN:
+            print_log(f'samples of iteration {at}: {ids}', 'current', WARNING)
+        return names, f'NaN or Inf in {", ".join(names) or "a loss"} in iteration {at}, {samples}'
 
     def _check(self) -> None:
-        culprits = [name for name, finite in self._finite.items() if not finite]
-        if culprits:
+        names, what = self._culprits()
+        if names:
             raise NonFiniteError(
-                f'NaN or Inf in {", ".join(culprits)}: the run stopped, no update was applied from it and the last '
-                'checkpoint is intact; lower the learning rate, or check the data and the weights of the terms.'
+                f'{what}: the run stopped, no update was applied from it and the last checkpoint is intact; lower the '
+                'learning rate, or check the data and the weights of the terms.'
             )
+        self._first.clear()
+        self._batches.forget()
+
+
+def wrappers_of(wrapper: Any) -> Iterator[OptimWrapper]:
+    """An optimizer wrapper, or those in a dict of several."""
+    yield from [wrapper] if isinstance(wrapper, OptimWrapper) else wrapper.values()
 
 
 def optimizers_of(wrapper: Any) -> Iterator[Optimizer]:
     """The optimizers in an optimizer wrapper, or in a dict of several."""
-    for item in [wrapper] if isinstance(wrapper, OptimWrapper) else wrapper.values():
-        yield item.optimizer
+    return (item.optimizer for item in wrappers_of(wrapper))
+
+
+def _count(runner: Any) -> int:
+    return runner.message_hub.runtime_info.get(COUNT, 0)
+
+
+def _let_average(runner: Any, go_on: bool) -> None:
+    """Let averaged weights take part in an iteration, or not: their hook would average what has not changed."""
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            vars(hook).pop('after_train_iter', None)
+            if not go_on:
+                hook.after_train_iter = _pass_by
+
+
+def _pass_by(*args: Any, **kwargs: Any) -> None:
+    """Stand in for a hook's method for one iteration."""

@@ -1,11 +1,11 @@
 """Stop for SIGTERM without losing a step."""
 
-import atexit
 import multiprocessing
 import os.path as osp
 import signal
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.util import Finalize
 from typing import Any
 
 import torch
@@ -65,12 +65,12 @@ class PreemptionHook(Hook):
         for loop in (runner.train_loop, runner.val_loop):
             if loop is not None:
                 loop.dataloader.worker_init_fn = partial(_begin_worker, loop.dataloader.worker_init_fn)
-        atexit.register(_end_workers)
+        # Before Python's own end of its children, which waits for them; persistent workers outlive the training.
+        Finalize(None, _end_workers, exitpriority=0)
 
     def after_train(self, runner: Any) -> None:
         """Stop listening."""
         signal.signal(signal.SIGTERM, self._previous or signal.SIG_DFL)
-        atexit.unregister(_end_workers)
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Stop after a step, but not while gradients are being accumulated."""

@@ -9,10 +9,12 @@ from torch.nn import functional as F
 
 from ..errors import UsageError
 from ..registry import MODELS
+from .pair import full_precision
 
 INIT_SEED = 0
 
 
+@full_precision
 def crd_nce(log_p: Tensor, num_samples: int, eps: float = 1e-7) -> Tensor:
     r"""Noise-contrastive estimation of one positive against :math:`m` negatives (Eq. 18 of CRD).
 
@@ -35,8 +37,6 @@ def crd_nce(log_p: Tensor, num_samples: int, eps: float = 1e-7) -> Tensor:
         >>> crd_nce(torch.tensor([[0.5, 0.5]]).log(), num_samples=2)
         tensor(1.3863)
     """
-    if log_p.dtype in (torch.float16, torch.bfloat16):
-        log_p = log_p.float()
     negatives = log_p.shape[1] - 1
     noise = negatives / num_samples
     margin = log_p - math.log(noise + eps)
@@ -129,7 +129,7 @@ class CRDLoss(nn.Module):
                 self._scores(student, self.memory_teacher, contrast_idx),
                 self._scores(teacher, self.memory_student, contrast_idx),
             )
-            log_z = self._mean_score(scores).mul(self.num_samples).log()
+            log_z = self._mean_score(scores).log() + math.log(self.num_samples)
             losses = [crd_nce(score - z, self.num_samples) for score, z in zip(scores, log_z)]
             if self.training:
                 self._remember(student, teacher, own_idx)
@@ -165,6 +165,9 @@ class CRDLoss(nn.Module):
     def _mean_score(self, scores: tuple[Tensor, Tensor]) -> Tensor:
         """Return Z / n of both directions, shape (2, ), fixing it in the first training batch."""
         mean = torch.stack([score.exp().mean() for score in scores])
+        # Embeddings of any other than unit length may be beyond the numbers of which there is a logarithm.
+        numbers = torch.finfo(self.mean_score.dtype)
+        mean = mean.clamp(numbers.tiny, numbers.max)
         if self.training:
             all_reduce(mean, op='mean')
         # Whether this is the first batch is only known on the device; the host does not wait for it.

@@ -1,13 +1,14 @@
 """Kullback-Leibler divergence of softened predictions (Hinton et al., 2015)."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import UsageError
 from ..registry import MODELS
+from .pair import full_precision
 
 
+@full_precision
 def kl_div(logits: Tensor, target: Tensor, tau: float = 4.0) -> Tensor:
     r"""Divergence of softened logits from a target's, averaged over the batch.
 
@@ -36,10 +37,8 @@ def kl_div(logits: Tensor, target: Tensor, tau: float = 4.0) -> Tensor:
             f'kl_div: the logits have shape {tuple(logits.shape)} and the target {tuple(target.shape)}: '
             'the two networks need the same number of classes.'
         )
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits, target = logits.float(), target.float()
     log_q = F.log_softmax(logits / tau, dim=1)
-    log_p = F.log_softmax(target.to(logits.dtype) / tau, dim=1)
+    log_p = F.log_softmax(target / tau, dim=1)
     return F.kl_div(log_q, log_p, reduction='batchmean', log_target=True) * tau**2
 
 

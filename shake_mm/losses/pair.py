@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,24 +11,49 @@ from torch.nn import functional as F
 
 from ..errors import UsageError
 
-HALF = (torch.float16, torch.bfloat16)
-
 
 def full_precision(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Make a loss of ``(feature, target, ...)`` compute in float32 at least, also where autocast is on.
-
-    Squares, Gram matrices and sums over whole maps overflow in half precision, or lose their small terms.
-    """
+    """Make a loss compute in float32 at least, see :func:`in_full_precision`."""
 
     @functools.wraps(loss)
-    def wrapped(feature: Tensor, target: Tensor, *args, **kwargs) -> Tensor:
-        if feature.dtype in HALF:
-            feature = feature.float()
-        device = feature.device.type
-        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
-            return loss(feature, target.to(feature.dtype), *args, **kwargs)
+    def wrapped(*args: Any, **kwargs: Any) -> Tensor:
+        return in_full_precision(loss, *args, **kwargs)
 
     return wrapped
+
+
+def in_full_precision(loss: Callable[..., Tensor], feature: Any, *args: Any, **kwargs: Any) -> Tensor:
+    """Evaluate a loss in float32 at least, also where autocast is on; in float64 where what learns is.
+
+    Squares, Gram matrices and sums over whole maps overflow in half precision, or lose their small terms.
+
+    Args:
+        loss (Callable): Called as ``loss(feature, *args, **kwargs)``.
+        feature (Tensor | Sequence): What learns. Its precision, or float32 if that is less, is everyone's.
+        *args (Any): Further tensors, lists of them, or numbers.
+        **kwargs (Any): Likewise.
+
+    Returns:
+        Tensor: What the loss returns.
+    """
+    first = _first(feature)
+    dtype, device = torch.promote_types(first.dtype, torch.float32), first.device.type
+    feature, args, kwargs = _cast((feature, args, kwargs), dtype)
+    with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+        return loss(feature, *args, **kwargs)
+
+
+def _first(value: Any) -> Tensor:
+    return value if isinstance(value, Tensor) else _first(value[0])
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    """Give all floating point tensors in nested lists and dicts a type."""
+    if isinstance(value, Tensor):
+        return value.to(dtype) if value.is_floating_point() else value
+    if isinstance(value, dict):
+        return {key: _cast(item, dtype) for key, item in value.items()}
+    return type(value)(_cast(item, dtype) for item in value) if type(value) in (list, tuple) else value
 
 
 def check_equal(name: str, feature: Tensor, target: Tensor) -> None:

@@ -1,0 +1,96 @@
+"""Write docs/licences.md: ``python tools/misc/list_licences.py``.
+
+It lists what the environment that runs this has installed of the requirements for training, and of theirs in turn.
+"""
+
+import re
+import sys
+from collections.abc import Iterable
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / 'docs/licences.md'
+DIRECT = ('runtime', 'mminstall')
+PLATFORM = re.compile(r'nvidia-|cuda-|triton')
+HEAD = """\
+# Licences of the dependencies
+
+shake_mm is under the Apache License 2.0. It contains none of these packages, and asks for them by name. The list is
+written by `tools/misc/list_licences.py` from what the packages say of themselves, in the tested environment (Python
+3.11, Linux, CPU); torch for CUDA brings NVIDIA's libraries with it, under licences of their own. Versions are in
+`requirements/constraints.txt`.
+
+| package | licence | asked for by |
+|---|---|---|
+"""
+
+
+def direct() -> list[Requirement]:
+    """The requirements for training."""
+    lines = [line for name in DIRECT for line in (ROOT / f'requirements/{name}.txt').read_text().splitlines()]
+    return [Requirement(line) for line in lines if line.strip() and not line.startswith('#')]
+
+
+def closure(requirements: Iterable[Requirement]) -> dict[str, tuple[Distribution, set[str]]]:
+    """What is installed of requirements and of theirs, with who asks for it, by normalised name."""
+    found: dict[str, tuple[Distribution, set[str]]] = {}
+    waiting = [(requirement, 'shake_mm') for requirement in requirements]
+    while waiting:
+        requirement, owner = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        wanted = requirement.marker is None or requirement.marker.evaluate({'extra': ''})
+        package = _installed(name) if wanted and not PLATFORM.match(name) else None
+        if package is None:
+            continue
+        if name not in found:
+            found[name] = package, set()
+            waiting += [(Requirement(line), package.name) for line in package.requires or ()]
+        found[name][1].add(owner)
+    return found
+
+
+def licence(package: Distribution) -> str:
+    """What a package says of its licence: the expression, the classifiers, or the first line of its field."""
+    data = package.metadata
+    if data.get('License-Expression'):
+        return data['License-Expression']
+    classifiers = [line.split(' :: ')[-1] for line in data.get_all('Classifier', ()) if line.startswith('License ::')]
+    named = [line for line in classifiers if line != 'OSI Approved']
+    if named:
+        return ', '.join(named)
+    lines = (data.get('License') or '').strip().splitlines()
+    return lines[0].strip() if lines else 'not stated'
+
+
+def page() -> str:
+    """The whole page."""
+    rows = [
+        f'| {package.name} | {licence(package)} | {", ".join(sorted(owners, key=str.lower))} |'
+        for _, (package, owners) in sorted(closure(direct()).items())
+    ]
+    return HEAD + '\n'.join(rows) + '\n'
+
+
+def _installed(name: str) -> Distribution | None:
+    # The environment replaces OpenCV by the build without windows.
+    for candidate in (name, f'{name}-headless'):
+        try:
+            return distribution(candidate)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def main() -> int:
+    """Write it."""
+    PAGE.write_text(page())
+    print(f'wrote {PAGE.relative_to(ROOT)}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
