@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mmengine.dist import broadcast_object_list, get_rank, get_world_size
+from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, get_world_size
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
@@ -30,8 +30,9 @@ class ExactTrainLoop(EpochBasedTrainLoop):
     ``shake_mm.SeededBatchSampler``; ``tools/train.py --exact`` writes all three into a config.
 
     Raises:
-        UsageError: If the loader lacks those, a checkpoint would be written while gradients are being accumulated, or
-            the run resumes one of other batches or another number of processes.
+        UsageError: If the loader lacks those, processes have unequal numbers of batches, a checkpoint would be written
+            while gradients are being accumulated, or the run resumes one of other batches or another number of
+            processes.
     """
 
     def run(self) -> nn.Module:
@@ -43,6 +44,7 @@ class ExactTrainLoop(EpochBasedTrainLoop):
                 '`batch_sampler` of type shake_mm.SeededBatchSampler: leave them to --exact of tools/train.py.'
             )
         self._check_intervals()
+        self._check_batches()
         self._check_place()
         shared = [self.runner.seed]
         broadcast_object_list(shared)
@@ -65,6 +67,15 @@ class ExactTrainLoop(EpochBasedTrainLoop):
         """Do one step, with random numbers of its own."""
         seed_generators(self.seed, ITERATION, self._iter, get_rank(), cuda=True)
         super().run_iter(idx, data_batch)
+
+    def _check_batches(self) -> None:
+        """Refuse an epoch at whose end one process would wait for the gradients of another that has none."""
+        counts = all_gather_object(len(self.dataloader))
+        if len(set(counts)) > 1:
+            raise UsageError(
+                f'train_dataloader: the processes have {", ".join(map(str, counts))} batches an epoch, and would wait '
+                'for each other for ever: leave sampler.round_up=True.'
+            )
 
     def _check_place(self) -> None:
         """Refuse to resume where the iteration count means other samples."""
