@@ -22,7 +22,7 @@ _CHECKED = 16
 
 
 class Looked(NamedTuple):
-    """Logits that were looked up, shape (N, K), float32."""
+    """Logits that were looked up, shape (N, K), float32 at least."""
 
     logits: Tensor
 
@@ -85,7 +85,8 @@ class CachedMember(FrozenMember):
             self.cache.write(pictures[where], views[where], fresh)
         if not self._verified:
             self._verify(inputs, logits, np.flatnonzero(~missing)[:_CHECKED])
-        return Looked(torch.from_numpy(logits).to(inputs.device, non_blocking=True).float())
+        dtype = torch.promote_types(inputs.dtype, torch.float32)
+        return Looked(torch.from_numpy(logits).to(inputs.device, non_blocking=True).to(dtype))
 
     def compute(self, inputs: Tensor) -> np.ndarray:
         """Run the network on a student's batch, shape (N, C, H, W); logits, shape (N, K), float16, on the host."""

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import re
+import warnings
 
 import torch
 from mmengine.hub import get_config
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import UsageError
 
 _SHOWN = 3
+_GLOBAL = re.compile(r'GLOBAL (\S+)')
 
 
 def read_checkpoint(source: str, owner: str = 'checkpoint') -> dict:
@@ -29,17 +32,36 @@ def read_checkpoint(source: str, owner: str = 'checkpoint') -> dict:
     if '://' not in source and not os.path.isfile(source):
         raise UsageError(f"{owner}: checkpoint '{source}' does not exist: train it first, or correct the path.")
     try:
-        # mmengine reads with torch's safe default; shake_mm.compat lets its own history objects pass.
-        loaded = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'Detected pickle protocol')  # of files that are refused in the end
+            # mmengine reads with torch's safe default; shake_mm.compat lets its own history objects pass.
+            loaded = CheckpointLoader.load_checkpoint(source, map_location='cpu')
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise UsageError(
-            f"{owner}: checkpoint '{source}' cannot be read as weights, it is truncated, not a checkpoint, "
-            f'or holds code ({reason}).'
-        ) from None
+        raise UsageError(f"{owner}: checkpoint '{source}' {_defect(source, error)}.") from None
     if not isinstance(loaded, dict):
-        raise UsageError(f"{owner}: checkpoint '{source}' holds a {type(loaded).__name__}, not a state dict.")
+        raise UsageError(
+            f"{owner}: checkpoint '{source}' holds a {type(loaded).__name__}, not a state dict: give a checkpoint."
+        )
     return loaded
+
+
+def _defect(source: str, error: Exception) -> str:
+    """What is wrong with a checkpoint that cannot be read, and the mend; not torch's advice to read it unsafely."""
+    if '://' in source and isinstance(error, OSError):
+        return (
+            f'cannot be fetched ({" ".join(str(error).split())}): check the network and the folder TORCH_HOME, or '
+            'download it and give the file'
+        )
+    code = _GLOBAL.search(str(error))
+    if code is not None:
+        return (
+            f'cannot be read, as it holds code (`{code[1]}`), which is not run: publish it again with weights and plain '
+            'values only'
+        )
+    return (
+        f'cannot be read as weights ({type(error).__name__}), it is truncated or not a checkpoint: save or download it '
+        'again'
+    )
 
 
 def _in_zoo(name: str, owner: str) -> str:
@@ -75,7 +97,10 @@ def weights_in(loaded: dict, owner: str, source: str) -> dict[str, Tensor]:
     """
     state = next((loaded[key] for key in ('state_dict', 'model') if isinstance(loaded.get(key), dict)), loaded)
     if not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UsageError(f"{owner}: checkpoint '{source}' holds no state dict.")
+        raise UsageError(f"{owner}: checkpoint '{source}' holds no state dict: give a checkpoint.")
+    bad = next((key for key, v in state.items() if v.is_floating_point() and v.isnan().any()), None)
+    if bad is not None:
+        raise UsageError(f"{owner}: checkpoint '{source}' holds NaN, in {bad}: use an earlier one.")
     for prefix in ('module.', 'student.'):
         if any(key.startswith(prefix) for key in state):
             state = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}

@@ -9,7 +9,7 @@ from mmengine.registry import DATA_SAMPLERS, DefaultScope
 
 from shake_mm.compat import configs_dir
 from shake_mm.registry import MODELS
-from shake_mm.switches import make_exact
+from shake_mm.switches import make_batched, make_cached, make_exact
 
 from ..conftest import classifier
 from ..detectors import lively
@@ -34,6 +34,7 @@ CLASSIFIERS = {
     'kd': (False, 1, dict(type='shake_mm.KD')),
     'shake-two': (False, 2, dict(type='shake_mm.SHAKE')),
     'shake-aekd': (False, 2, dict(type='shake_mm.SHAKE', weighting='aekd')),
+    'shake-cached': (False, 2, dict(type='shake_mm.SHAKE')),
     'dml': (False, 1, dict(type='shake_mm.DML')),
     'crd': (False, 1, dict(type='shake_mm.Distiller', terms=dict(task=dict(of='student'), crd=CRD))),
     'crd-uneven': (False, 1, dict(type='shake_mm.Distiller', terms=dict(task=dict(of='student'), crd=CRD))),
@@ -46,7 +47,7 @@ CLASSIFIERS = {
     'crd-bn': (True, 1, dict(type='shake_mm.Distiller', terms=dict(task=dict(of='student'), crd=CRD))),
 }
 DETECTORS = {'shake-faster-rcnn': 'faster-rcnn', 'shake-retinanet': 'retinanet'}
-JOINT = ('kd', 'shake-two', 'shake-aekd', 'dml', 'crd', 'crd-uneven')
+JOINT = ('kd', 'shake-two', 'shake-aekd', 'shake-cached', 'dml', 'crd', 'crd-uneven')
 """Methods whose job equals one process with the joint batch: without BatchNorm and statistics of pairs of samples."""
 LOCAL = tuple(name for name in (*CLASSIFIERS, *DETECTORS) if name not in JOINT)
 """Those that equal one process that emulates the job's: its batches, its statistics, its random numbers."""
@@ -96,6 +97,9 @@ def prepare(name, folder):
     )
     cfg.runner_type = 'Runner' if name == 'shake-faster-rcnn' else 'DoubleRunner'  # mmcv's NMS knows float32 alone
     cfg.custom_imports = dict(imports=MODULES)
+    if name == 'shake-cached':
+        make_batched(cfg)
+        make_cached(cfg, str(folder / 'cache'))
     make_exact(cfg)
     cfg.train_dataloader.persistent_workers = False
     cfg.dump(folder / f'{name}.py')
