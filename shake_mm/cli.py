@@ -1,25 +1,40 @@
 """What the command line tools share: common options, config loading, and errors told in one sentence."""
 
 import argparse
-import difflib
 import gc
 import os
 import os.path as osp
-import pickle
-import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from mmengine.config import Config, DictAction
 from mmengine.dist import get_dist_info
-from mmengine.registry import Registry, root
 from torch import distributed as torch_dist
 
-from .errors import NonFiniteError, UsageError
+from .checks import check_launch
+from .errors import UsageError
+from .explain import explain, one_line
 
-UNKNOWN_TYPE = re.compile(r'(\S+) is not in the (?:(\S+)::)?(.+?) registry')
-WRONG_ARGUMENT = re.compile(r'(\w+)\.__init__\(\) ((?:got an unexpected keyword|missing \d+ required).*)')
-UNSAFE_GLOBAL = re.compile(r'Unsupported global: GLOBAL (\S+)')
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Tells of a wrong command line in one sentence; the usage is a page of its own."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f'error: {message}: see {self.prog} --help\n')
+
+
+class Settings(DictAction):
+    """mmengine's action for ``key=value`` pairs, which tells of a pair that is none."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *args: Any) -> None:
+        """Add the pairs to the namespace."""
+        for pair in values or ():
+            try:
+                super().__call__(parser, namespace, [pair], *args)
+            except (ValueError, AssertionError):
+                parser.error(f"argument --cfg-options: '{pair}' is no key=value pair with balanced brackets")
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +42,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Settings,
         help='override settings of the config, as key=value pairs; a list is written key="[a,b]" or key=a,b, '
         'a nested one key="[(a,b),(c,d)]", in quotation marks and without white space',
     )
@@ -47,15 +62,17 @@ def load_config(path: str, options: dict | None = None) -> Config:
         UsageError: If the file or an option cannot work.
     """
     if not osp.isfile(path):
-        raise UsageError(f'config {path} does not exist')
+        raise UsageError(f'config {path} does not exist: correct the path')
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
-        raise UsageError(f'config {path} cannot be read: {_one_line(error)}') from error
+        # mmengine lists the whole of `sys.path` behind the names.
+        reason = one_line(error).partition(', the current sys.path')[0].rstrip('.!')
+        raise UsageError(f'config {path} cannot be read: {reason}: correct it') from error
     try:
         cfg.merge_from_dict(options or {})
     except Exception as error:
-        raise UsageError(f'--cfg-options do not fit config {path}: {_one_line(error)}') from error
+        raise UsageError(f'--cfg-options do not fit config {path}: {one_line(error)}: correct them') from error
     return cfg
 
 
@@ -68,15 +85,20 @@ def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def set_launcher(cfg: Config, args: argparse.Namespace) -> None:
-    """Hand the launcher to the runner."""
+    """Hand the launcher to the runner.
+
+    Raises:
+        UsageError: If its variables are not set.
+    """
     cfg.launcher = args.launcher
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    check_launch(args.launcher)
 
 
 def existing_checkpoint(path: str) -> str:
     """Return the path of a checkpoint, which must exist if it is a local one."""
     if '://' not in path and not osp.isfile(osp.expanduser(path)):
-        raise UsageError(f'checkpoint {path} does not exist')
+        raise UsageError(f'checkpoint {path} does not exist: correct the path')
     return path
 
 
@@ -115,59 +137,3 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
         gc.collect()
         torch_dist.destroy_process_group()
     return status
-
-
-def explain(error: Exception) -> str | None:
-    """Say in one sentence what a user did wrong; None if the error is not a user's."""
-    if isinstance(error, KeyError):
-        match = UNKNOWN_TYPE.search(str(error))
-        return match and _explain_unknown_type(*match.groups())
-    if isinstance(error, pickle.UnpicklingError):
-        match = UNSAFE_GLOBAL.search(str(error))
-        held = f'it holds `{match[1]}`' if match else _one_line(error)
-        return f'a checkpoint cannot be read safely: {held}; publish it again with weights and plain values only'
-    if isinstance(error, EOFError) or (isinstance(error, RuntimeError) and 'PytorchStreamReader' in str(error)):
-        return f'a checkpoint is truncated or damaged ({_one_line(error)}): use an earlier one'
-    if isinstance(error, TypeError):
-        match = WRONG_ARGUMENT.search(str(error))
-        return match and f'{match[1]} in the config {match[2]}: correct the key, see its documentation'
-    if isinstance(error, UsageError | NonFiniteError | OSError):
-        return _one_line(error)
-    return None
-
-
-def _explain_unknown_type(key: str, scope: str | None, kind: str) -> str:
-    """Suggest the registered names nearest to one that is not; those that need no scope before them come first."""
-    key = key.strip('\'"')
-    wanted_scope, _, name = key.rpartition('.')
-    plain_scopes = () if wanted_scope else (scope, 'mmengine')
-    known = {}
-    for registry in sorted(_registries(kind), key=lambda registry: registry.scope not in plain_scopes):
-        if wanted_scope in ('', registry.scope):
-            prefix = '' if registry.scope in plain_scopes else f'{registry.scope}.'
-            for known_name in registry.module_dict:
-                known.setdefault(known_name, f'{prefix}{known_name}')
-    nearest = [known[match] for match in difflib.get_close_matches(name, known, n=3)]
-    hint = f'did you mean {" or ".join(nearest)}?' if nearest else 'check its spelling and its scope'
-    place = wanted_scope or scope
-    return f'type {key} is not in the {kind} registry{f" of {place}" if place else ""}: {hint}'
-
-
-def _registries(kind: str) -> Iterator[Registry]:
-    """Yield the registries of one kind, of all scopes."""
-    stack = [registry for registry in vars(root).values() if isinstance(registry, Registry)]
-    while stack:
-        registry = stack.pop()
-        stack.extend(registry.children.values())
-        if registry.name == kind:
-            yield registry
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, SyntaxError):
-        return f'{error.msg} in line {error.lineno}'
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f'{error.filename}: {error.strerror}'
-    # str() of a KeyError is the repr of its message.
-    message = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return ' '.join(str(message).split()) or type(error).__name__

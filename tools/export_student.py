@@ -10,7 +10,7 @@ from shake_mm.export import export_student
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Write the student of a distillation run as a plain model')
+    parser = cli.ArgumentParser(description='Write the student of a distillation run as a plain model')
     parser.add_argument('config', help='the distillation config')
     parser.add_argument('checkpoint', help='a checkpoint of its run')
     parser.add_argument('out', help="a folder, or a path ending in '.pth' whose stem names the files")

@@ -9,17 +9,16 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.model import is_model_wrapper
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
 from shake_mm import cli
+from shake_mm.checks import build_runner
 from shake_mm.engine import Distiller
 from shake_mm.errors import UsageError
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Test (and evaluate) a model')
+    parser = cli.ArgumentParser(description='Test (and evaluate) a model')
     parser.add_argument('config', help='test config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='folder for the evaluation metrics')
@@ -42,7 +41,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     """Merge the command line into the config, in place."""
     for field in ('test_dataloader', 'test_evaluator', 'test_cfg'):
         if cfg.get(field) is None:
-            raise UsageError(f'config {args.config} has no {field}')
+            raise UsageError(f'config {args.config} has no {field}: add it')
     cli.set_work_dir(cfg, args)
     cli.set_launcher(cfg, args)
     cfg.load_from = cli.existing_checkpoint(args.checkpoint)
@@ -80,13 +79,13 @@ def test(args: argparse.Namespace) -> None:
         raise UsageError(f'--out {args.out} must end in .pkl to hold predictions; --out-item metrics takes .json too')
     cfg = cli.load_config(args.config, args.cfg_options)
     merge_args(cfg, args)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = build_runner(cfg, 'test')
     if dump_predictions:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     if args.member is not None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not isinstance(model, Distiller):
-            raise UsageError(f'--member needs the config of a distiller, but {args.config} has none')
+            raise UsageError(f'--member needs the config of a distiller, but {args.config} has none: leave it out')
         model.let_speak(args.member)
     metrics = runner.test()
     if args.out is not None and args.out_item == 'metrics' and is_main_process():

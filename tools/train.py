@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
-from shake_mm import cli
+from shake_mm import cli, switches
+from shake_mm.checks import build_runner
 from shake_mm.errors import UsageError
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -18,7 +17,7 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Train a model')
+    parser = cli.ArgumentParser(description='Train a model')
     parser.add_argument('config', help='train config file path')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument(
@@ -31,6 +30,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--exact',
         action='store_true',
         help='train so that a resumed run equals one that never stopped, and save at SIGTERM; see docs/resume.md',
+    )
+    parser.add_argument(
+        '--batched',
+        action='store_true',
+        help='keep a set like CIFAR on the device and draw whole batches from it; see docs/speed.md',
+    )
+    parser.add_argument(
+        '--cache-teachers',
+        nargs='?',
+        const=switches.CACHES,
+        metavar='FOLDER',
+        help=f'keep the logits of frozen teachers for every view of every picture (in {switches.CACHES})',
     )
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
@@ -59,8 +70,12 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else cli.existing_checkpoint(args.resume)
+    if args.batched:
+        switches.make_batched(cfg)
+    if args.cache_teachers is not None:
+        switches.make_cached(cfg, args.cache_teachers)
     if args.exact:
-        make_exact(cfg)
+        switches.make_exact(cfg)
     for field in DATALOADERS:
         if isinstance(cfg.get(field), dict):
             set_dataloader_defaults(cfg, field, args)
@@ -69,35 +84,11 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 def enable_amp(cfg: Config) -> None:
     """Switch the optimizer wrapper to automatic mixed precision."""
     if get_device() == 'cpu':
-        raise UsageError('--amp needs an accelerator, and there is none')
+        raise UsageError('--amp needs an accelerator, and there is none: leave it out')
     if 'optimizer' not in cfg.get('optim_wrapper', {}):
         raise UsageError('--amp needs a config with one optimizer in optim_wrapper')
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-
-
-def make_exact(cfg: Config) -> None:
-    """Let the run resume exactly: random draws by (seed, epoch, sample), a loop that continues inside an epoch."""
-    loop, loader = cfg.train_cfg, cfg.train_dataloader
-    kinds = {key: type_name(part.get('type')) for key, part in (('train_cfg', loop), ('sampler', loader.sampler))}
-    if not (loop.get('by_epoch') or kinds['train_cfg'] == 'EpochBasedTrainLoop'):
-        raise UsageError('--exact needs a training by epochs: set train_cfg.by_epoch=True and train_cfg.max_epochs')
-    if kinds['sampler'] != 'DefaultSampler':
-        raise UsageError(
-            f'--exact does not know how train_dataloader.sampler={kinds["sampler"]} draws: use DefaultSampler'
-        )
-    cfg.train_cfg = dict(type='shake_mm.ExactTrainLoop', **{k: loop[k] for k in loop if k not in ('type', 'by_epoch')})
-    loader.dataset = dict(type='shake_mm.SeededDataset', dataset=loader.dataset)
-    batches = dict(type='shake_mm.SeededBatchSampler', drop_last=loader.pop('drop_last', False))
-    if loader.get('batch_sampler') is not None:
-        batches['batch_sampler'] = loader.batch_sampler
-    loader.batch_sampler = batches
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='shake_mm.PreemptionHook')]
-
-
-def type_name(kind: str | type | None) -> str | None:
-    """The name of a part's type without its scope; pure Python configs hold the class."""
-    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', None)
 
 
 def set_dataloader_defaults(cfg: Config, field: str, args: argparse.Namespace) -> None:
@@ -119,8 +110,7 @@ def train(args: argparse.Namespace) -> None:
     """Build the runner and train."""
     cfg = cli.load_config(args.config, args.cfg_options)
     merge_args(cfg, args)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
+    build_runner(cfg, 'train').train()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..engine import Distiller
-from ..engine.terms import merge_terms
+from ..engine.terms import divergence_of, merge_terms
 from ..registry import MODELS
 
 
@@ -45,7 +45,7 @@ class DML(Distiller):
         terms: Mapping | None = None,
         **kwargs: Any,
     ) -> None:
-        kl = {'tau': tau, **(divergence or {})}
+        kl = divergence_of(tau, divergence)
         student_tap, teacher_tap = 'student.logits', 'teacher*.logits'
         defaults = {
             'task': {'of': 'student'},

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..engine import Distiller
-from ..engine.terms import merge_terms
+from ..engine.terms import divergence_of, merge_terms
 from ..registry import MODELS
 
 
@@ -48,7 +48,7 @@ class KD(Distiller):
             'student_from_teacher': {
                 'of': 'student.logits',
                 'to': 'teacher*.logits',
-                'loss': {'tau': tau, **(divergence or {})},
+                'loss': divergence_of(tau, divergence),
                 'weight': lam,
                 'weighting': weighting,
             },

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..engine import Distiller
-from ..engine.terms import merge_terms
+from ..engine.terms import divergence_of, merge_terms
 from ..registry import MODELS
 
 
@@ -47,7 +47,7 @@ class SHAKE(Distiller):
     ) -> None:
         student_tap, proxy_tap, teacher_tap = 'student.logits', 'proxy*.logits', 'teacher*.logits'
         # The task's divergence of logits; where a detector's weighs positions, the teacher tells which.
-        kl = {'loss': {'tau': tau, **(divergence or {})}, **({'reference': teacher_tap} if teachers else {})}
+        kl = {'loss': divergence_of(tau, divergence), **({'reference': teacher_tap} if teachers else {})}
         defaults = {
             'task': {'of': 'student'},
             'student_from_proxy': {

@@ -4,7 +4,7 @@ It finds the shapes that connectors and losses leave to be inferred, and tells o
 is loaded. Nothing is computed: parameters and inputs lie on torch's ``meta`` device, and no state changes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..errors import UsageError
+from .taps import NoElementError
 
 BATCH = 2
 Shape = tuple[int, ...]
@@ -30,20 +31,29 @@ class _Call(nn.Module):
         return self._run(self.network, inputs)
 
 
-def on_meta(module: nn.Module, *args: Any) -> Any:
-    """Call ``module`` with parameters, buffers and tensors that have shapes and no data."""
+def on_meta(module: nn.Module, *args: Any, trained: Collection[str] = ()) -> Any:
+    """Call ``module`` with parameters, buffers and tensors that have shapes and no data.
+
+    Those named in ``trained`` ask for gradients, which tells what depends on them.
+    """
     # Every layer once: of one that stands in two places, torch would put back the stand-ins in the end.
     state = {
-        f'{prefix}.{name}'.lstrip('.'): tensor.to('meta')
+        f'{prefix}.{name}'.lstrip('.'): tensor.detach().to('meta')
         for prefix, layer in module.named_modules()
         for name, tensor in chain(layer.named_parameters(recurse=False), layer.named_buffers(recurse=False))
     }
-    with evaluating(module), torch.no_grad():
+    for name in trained:
+        if name in state:
+            state[name].requires_grad_()
+    with evaluating(module), torch.set_grad_enabled(bool(trained)):
         return functional_call(module, state, args, tie_weights=False)
 
 
 def run_members(
-    networks: Mapping[str, nn.Module], run: Callable[[nn.Module, Tensor], Any], sizes: Mapping[str, Sequence[int]]
+    networks: Mapping[str, nn.Module],
+    run: Callable[[nn.Module, Tensor], Any],
+    sizes: Mapping[str, Sequence[int]],
+    trained: Mapping[str, Collection[str]] | None = None,
 ) -> set[str]:
     """Run networks, so that their taps record tensors without data.
 
@@ -51,6 +61,7 @@ def run_members(
         networks (dict): By member.
         run (callable): How the task runs one without labels.
         sizes (dict): Height and width of the pictures of each member.
+        trained (dict, optional): Parameters that ask for gradients, by member. Defaults to none.
 
     Returns:
         set[str]: Members that cannot be run so (layers that look at values); their shapes stay unknown.
@@ -58,7 +69,10 @@ def run_members(
     unknown = set()
     for name, network in networks.items():
         try:
-            on_meta(_Call(network, run), torch.empty(BATCH, 3, *sizes[name], device='meta'))
+            asking = [f'network.{parameter}' for parameter in (trained or {}).get(name, ())]
+            on_meta(_Call(network, run), torch.empty(BATCH, 3, *sizes[name], device='meta'), trained=asking)
+        except NoElementError:
+            raise
         except Exception:  # whatever a layer does with tensors that have no data
             unknown.add(name)
     return unknown
@@ -107,7 +121,7 @@ def try_out(owner: str, module: nn.Module, *args: Any) -> Any:
         return on_meta(module, *args)
     except UsageError as error:
         raise UsageError(f'{owner}: {error}') from None
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+    except (RuntimeError, TypeError, ValueError, AssertionError, AttributeError, IndexError) as error:
         if isinstance(error, NotImplementedError) or 'meta' in str(error):
             return None
         shapes = ' and '.join(str(shape_of(arg)) for arg in args[:2])

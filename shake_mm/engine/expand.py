@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..arguments import check_number
 from ..errors import UsageError
 
 LEVEL = re.compile(r'\.f\*(?=$|[.:\[])')
@@ -75,6 +76,7 @@ def select(origins: Mapping[str, str], names: Sequence[str] | None) -> list[str]
 
 
 def _over_members(name: str, config: dict, counts: Mapping[str, int]) -> list[tuple[str, dict]]:
+    check_number(f'terms.{name}.weight', config.get('weight', 1.0))
     weighting = config.pop('weighting', 'sum')
     if weighting not in ('aekd', 'mean', 'sum'):
         raise UsageError(f"terms.{name}.weighting is '{weighting}': use 'aekd', 'mean' or 'sum'.")
@@ -107,6 +109,8 @@ def _over_members(name: str, config: dict, counts: Mapping[str, int]) -> list[tu
 
 def _over_levels(name: str, config: dict, levels: Mapping[str, Sequence[str]]) -> list[tuple[str, dict]]:
     decay = config.pop('level_decay', None)
+    if decay is not None:
+        check_number(f'terms.{name}.level_decay', decay)
     for side in ('of', 'to'):
         if isinstance(config.get(side), (list, tuple)):
             config[side] = [tap for entry in config[side] for tap in levels_behind(f'terms.{name}', entry, levels)]

@@ -2,10 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from torch import nn
 
+from ..arguments import check_arguments, check_number
 from ..errors import UsageError
+
+PARTS = ('student', 'peers', 'proxies', 'connectors', 'terms')
+"""The parts of a distiller that hold parameters."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,26 @@ class Stage:
         """Whether the parameter ``name`` is trained."""
         return self.train is None or any(name == p or name.startswith(f'{p}.') for p in self.train)
 
+    def check_trained(self, trainable: Iterable[str]) -> None:
+        """Refuse a stage that trains nothing.
+
+        Args:
+            trainable (iterable of str): The parameters that can be trained.
+
+        Raises:
+            UsageError: If no parameter is trained, or a prefix names nothing. (A whole part, such as ``'terms'``, may
+                be empty.)
+        """
+        trainable = list(trainable)
+        prefixes = list(self.train or ())
+        empty = [p for p in prefixes if not any(name == p or name.startswith(f'{p}.') for name in trainable)]
+        if prefixes and (empty == prefixes or not {*empty} <= {*PARTS}):
+            wrong = [prefix for prefix in empty if prefix not in PARTS] or empty
+            raise UsageError(
+                f'stages: no parameter matches {wrong[0]!r} in train={prefixes}: name trained parts of '
+                f'{", ".join(sorted({name.partition(".")[0] for name in trainable}))}.'
+            )
+
 
 _KEYS = tuple(field.name for field in fields(Stage))
 
@@ -41,11 +66,23 @@ def build_stages(configs: Sequence[dict] | None) -> tuple[Stage, ...]:
     for key in (key for config in configs or () for key in config):
         if key not in _KEYS:
             raise UsageError(f"stages: unknown key '{key}', a stage has {', '.join(_KEYS)}.")
+    for config in configs or ():
+        check_arguments(Stage, config, 'stages')
+        if config.get('until') is not None:
+            check_number('stages: until', config['until'], least=1)
+        for key in ('terms', 'train'):
+            _check_names(key, config.get(key))
     stages = tuple(Stage(**config) for config in configs or [{}])
     ends = [stage.until for stage in stages]
     if ends[-1] is not None or any(end is None for end in ends[:-1]) or ends[:-1] != sorted(set(ends[:-1])):
         raise UsageError(f'stages: `until` must increase and be left out of the last stage, but it reads {ends}.')
     return stages
+
+
+def _check_names(key: str, names: Any) -> None:
+    several = isinstance(names, Sequence) and not isinstance(names, str) and len(names) > 0
+    if names is not None and not (several and all(isinstance(name, str) for name in names)):
+        raise UsageError(f'stages: {key}={names!r} must be a list of names, or be left out, which means all.')
 
 
 def stage_at(stages: Sequence[Stage], epoch: int) -> int:

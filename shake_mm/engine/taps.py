@@ -26,6 +26,10 @@ _PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?)?(?P
 Alias = str | tuple[str, ...]
 
 
+class NoElementError(UsageError):
+    """A tap asks for an element that its layer does not make."""
+
+
 class TapName(NamedTuple):
     """A parsed tap: which ``member``, which layer, its output (``''``) or ``side`` ``:input(s)``, which elements."""
 
@@ -129,7 +133,7 @@ class Taps:
         if (tap := f'{name.member}.{name.path}') in self._computed or self._is_virtual(name):
             if tap not in self._computed:
                 raise UsageError(
-                    f"tap '{text}' is read before it is made: proxies are made first, then the connectors in their order."
+                    f"tap '{text}' is read before it is made: proxies come first, then the connectors in their order."
                 )
             return _element(self._computed[tap], name.indices, text)
         values = [self._recorded(name, text) for name in self._resolve(text)]
@@ -241,7 +245,9 @@ def _element(value: Any, indices: Sequence[int], text: str) -> Any:
     for index in indices:
         if isinstance(value, Tensor) or (value is not None and not -len(value) <= index < len(value)):
             held = 'one tensor' if isinstance(value, Tensor) else f'{len(value)} elements'
-            raise UsageError(f"tap '{text}' asks for element {index}, but the layer makes {held}: correct the index.")
+            raise NoElementError(
+                f"tap '{text}' asks for element {index}, but the layer makes {held}: correct the index."
+            )
         value = None if value is None else value[index]
     return value
 

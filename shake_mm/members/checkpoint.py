@@ -55,8 +55,8 @@ def _defect(source: str, error: Exception) -> str:
     code = _GLOBAL.search(str(error))
     if code is not None:
         return (
-            f'cannot be read, as it holds code (`{code[1]}`), which is not run: publish it again with weights and plain '
-            'values only'
+            f'cannot be read, as it holds code (`{code[1]}`), which is not run: publish it again with weights and '
+            'plain values only'
         )
     return (
         f'cannot be read as weights ({type(error).__name__}), it is truncated or not a checkpoint: save or download it '

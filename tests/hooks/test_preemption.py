@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 
 from shake_mm.errors import UsageError
 from shake_mm.hooks.preemption import Preempted, PreemptionHook, _end_workers
-from tools.train import main as train_main
 from shake_mm.switches import make_exact
+from tools.train import main as train_main
 
 from ..engine.test_distributed import free_port
 from ..kills import Kill, assert_same, final

@@ -19,7 +19,7 @@ from shake_mm.analysis.describe import HEADER, describe
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='State what distillation configs come to')
+    parser = cli.ArgumentParser(description='State what distillation configs come to')
     parser.add_argument('configs', nargs='+', help='distillation configs')
     parser.add_argument('--image-size', type=int, default=32, help='height and width of the pictures (32)')
     parser.add_argument('--title', default='What the configs come to', help='heading of the page')

@@ -9,7 +9,7 @@ from shake_mm import cli
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Print the whole config')
+    parser = cli.ArgumentParser(description='Print the whole config')
     parser.add_argument('config', help='config file path')
     parser.add_argument('--save-path', help='also write the config to this file (.py, .yml, .json)')
     cli.add_common_arguments(parser)
@@ -21,7 +21,10 @@ def print_config(args: argparse.Namespace) -> None:
     cfg = cli.load_config(args.config, args.cfg_options)
     print(cfg.pretty_text)
     if args.save_path is not None:
-        cfg.dump(args.save_path)
+        try:
+            cfg.dump(args.save_path)
+        except OSError as error:  # of a full disk, which names no file
+            raise OSError(error.errno, error.strerror, args.save_path) from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

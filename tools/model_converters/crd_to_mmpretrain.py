@@ -21,7 +21,7 @@ from shake_mm.registry import MODELS
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Convert a checkpoint of the CRD benchmark to mmpretrain')
+    parser = cli.ArgumentParser(description='Convert a checkpoint of the CRD benchmark to mmpretrain')
     parser.add_argument('--arch', required=True, choices=crd_archs(), help='the network, as the benchmark names it')
     parser.add_argument('checkpoint', metavar='IN', help="the benchmark's checkpoint, or a bare state dict")
     parser.add_argument('out', metavar='OUT', help='the file to write, which must not exist yet')

@@ -1,0 +1,6 @@
+"""What is found out before a run begins: whether its config, variables, weights and data can work at all."""
+
+from .launch import check_launch
+from .runner import build_runner
+
+__all__ = ['build_runner', 'check_launch']

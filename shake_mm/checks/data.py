@@ -1,0 +1,258 @@
+"""The data of a run, looked at before it begins: whether there are any, and the first ones pass to the model's end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from ..datasets.seeded import generators_kept
+from ..engine import Distiller
+from ..engine.construction import input_sizes
+from ..engine.dry_run import evaluating, on_meta
+from ..errors import UsageError
+from ..explain import explain, one_line
+from ..tasks import ClassificationTask, Task, task_of
+
+PROBED = 2
+TOLD = ('data_root', 'ann_file', 'data_prefix', 'split')
+
+
+@contextmanager
+def building(name: str, config: Any) -> Iterator[None]:
+    """Tell of an error inside a data set that is built, as the error of the data that its config names.
+
+    Args:
+        name (str): ``'train_dataloader'``, say.
+        config (Any): The data set's config.
+    """
+    try:
+        yield
+    except Exception as error:
+        sentence = explain(error)
+        if not _is_in_dataset(error) or (sentence is not None and not isinstance(error, OSError)):
+            raise
+        if 'need at least one array' in str(error):  # mmengine's, of a list without samples
+            raise UsageError(_empty(name, config)) from error
+        raise UsageError(
+            f'{name}.dataset cannot be built from {_told(config)}: {reason(error)}: correct these, or mend the data.'
+        ) from error
+
+
+def check_data(loader: DataLoader, name: str, config: Any, model: nn.Module) -> None:
+    """Refuse data with which the first steps of a run would fail, or which the model has no class for.
+
+    The first two samples are read, put together and preprocessed, and the networks are run on their shape (not on their
+    values). Random generators are left as they were.
+
+    Args:
+        loader (DataLoader): The run's.
+        name (str): Its key in the config.
+        config (Any): The data set's config.
+        model (nn.Module): The run's, unwrapped.
+
+    Raises:
+        UsageError: Naming the key or the file.
+    """
+    dataset = loader.dataset
+    if len(dataset) == 0:
+        raise UsageError(_empty(name, config))
+    if len(loader) == 0:
+        raise UsageError(
+            f'{name} gives no batch, as its {len(dataset)} samples are less than batch_size={loader.batch_size} and '
+            'drop_last leaves them out: lower batch_size.'
+        )
+    student = model.student if isinstance(model, Distiller) else model
+    try:
+        task = task_of(student)
+    except UsageError:  # nothing is known of such networks
+        return
+    _check_labels(dataset, name, task.num_classes(student))
+    if isinstance(model, Distiller) and model.num_samples is not None and name.startswith('train'):
+        if model.num_samples < len(dataset):
+            raise UsageError(
+                f'model.num_samples is {model.num_samples}, but {name}.dataset has {len(dataset)} samples: set it to '
+                'their number.'
+            )
+    with generators_kept(), torch.no_grad():
+        batch = _first_batch(loader, name, dataset)
+        inputs, samples = _preprocessed(model, batch, name)
+        if name.startswith('train'):
+            _check_fields(model, task, samples)
+    _check_networks(model, task, inputs, name)
+    if isinstance(model, Distiller) and name.startswith('train'):
+        _check_size(model, inputs, samples, name)
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, and of which kind it is where that is no sentence."""
+    text = one_line(error).rstrip('.')
+    return text if ' ' in text else f'{type(error).__name__}({text})'
+
+
+def _empty(name: str, config: Any) -> str:
+    return (
+        f'{name}.dataset is empty: {_told(config)} holds no sample: correct these, or the indices or the filter, which '
+        'leave nothing.'
+    )
+
+
+def _told(config: Any) -> str:
+    """Where a data set's config says that the data are."""
+    if not isinstance(config, dict):
+        return type(config).__name__
+    parts = [f'{key}={config[key]!r}' for key in TOLD if config.get(key)]
+    return f'{config.get("type")}({", ".join(parts)})'
+
+
+def _is_in_dataset(error: BaseException) -> bool:
+    """Whether a data set was at work when an error came up."""
+    trace = error.__traceback__
+    while trace is not None:
+        if isinstance(trace.tb_frame.f_locals.get('self'), Dataset):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _check_labels(dataset: Any, name: str, classes: int | None) -> None:
+    """Every label must be one of the model's classes: PyTorch's own error names neither them nor a file."""
+    names = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
+    if classes is None:
+        return
+    if len(names) > classes:
+        raise UsageError(
+            f'{name}.dataset has {len(names)} classes and the model {classes}: set `num_classes` of its head to '
+            f'{len(names)}.'
+        )
+    inner = dataset
+    while not isinstance(inner, BaseDataset) and hasattr(inner, 'dataset'):
+        inner = inner.dataset
+    if not isinstance(inner, BaseDataset) or 'gt_label' not in inner.get_data_info(0):
+        return
+    for i in range(len(inner)):
+        info = inner.get_data_info(i)
+        labels = np.atleast_1d(info['gt_label'])
+        if labels.dtype.kind not in 'iu' or (labels.size and not 0 <= labels.min() <= labels.max() < classes):
+            where = info.get('img_path') or f'sample {i}'
+            raise UsageError(
+                f'{name}.dataset: {where} has the label {info["gt_label"]}, but the model knows 0 to {classes - 1}: '
+                'mend the annotation, or set `num_classes` of the head.'
+            )
+
+
+def _first_batch(loader: DataLoader, name: str, dataset: Any) -> Any:
+    """Read the first samples as the loader does."""
+    positions = list(range(min(PROBED, len(dataset))))
+    items: Any = []
+    if getattr(dataset, '__getitems__', None):
+        return loader.collate_fn(dataset.__getitems__(positions))
+    for position in positions:
+        try:
+            items.append(dataset[position])
+        except UsageError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f'{name}.dataset: the pipeline fails on {_origin(dataset, position)}: {reason(error)}: mend it, or '
+                'the pipeline.'
+            ) from error
+        if not isinstance(items[-1], dict) or 'inputs' not in items[-1]:
+            raise UsageError(
+                f"{name}.dataset: its pipeline makes no 'inputs': end it in PackInputs (mmdet: PackDetInputs)."
+            )
+        kind = getattr(items[-1]['inputs'], 'dtype', torch.uint8)
+        if not kind.is_floating_point and kind != torch.uint8:
+            raise UsageError(
+                f'{name}.dataset: {_origin(dataset, position)} has pixels of {kind}, where 8 bits are usual: '
+                "set color_type='color' of LoadImageFromFile, or make them float32 in the pipeline."
+            )
+    try:
+        return loader.collate_fn(items)
+    except Exception as error:
+        shapes = ' and '.join(str(tuple(item['inputs'].shape)) for item in items)
+        raise UsageError(
+            f'{name}: pictures of the sizes {shapes}, of {items[0]["inputs"].dtype}, make no batch: add a Resize to '
+            'the pipeline, or set color_type of LoadImageFromFile.'
+        ) from error
+
+
+def _origin(dataset: Any, position: int) -> str:
+    """The file of a sample, or its number."""
+    try:
+        info = dataset.get_data_info(position)
+    except Exception:  # whatever a data set without that does
+        info = {}
+    return info.get('img_path') or f'sample {position}'
+
+
+def _preprocessed(model: nn.Module, batch: Any, name: str) -> tuple[Tensor, list]:
+    try:
+        data = model.data_preprocessor(batch, False)
+        return data['inputs'], data.get('data_samples')
+    except Exception as error:
+        shapes = sorted({tuple(picture.shape) for picture in batch['inputs']})
+        raise UsageError(
+            f'model.data_preprocessor does not take the pictures of {name}, of shape {shapes[0]} (channels, height, '
+            f'width): {reason(error)}: give it as many means as channels, or set color_type of LoadImageFromFile.'
+        ) from error
+
+
+def _check_fields(model: nn.Module, task: Task, samples: list) -> None:
+    """The facts that the losses ask for must be in the samples."""
+    if isinstance(task, ClassificationTask):
+        task.field(samples, 'label')
+    for term in model.terms.values() if isinstance(model, Distiller) else ():
+        for field in term.fields:
+            task.field(samples, field)
+
+
+def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> None:
+    """The networks must take pictures of this shape."""
+    distils = isinstance(model, Distiller)
+    for member, network in (model.networks if distils else {'model': model}).items():
+        shape = list(inputs.shape)
+        if distils and model.specs[member].resize is not None:
+            shape[2:] = model.specs[member].resize
+        try:
+            on_meta(_Run(network, task), torch.empty(shape, device='meta'))
+        except Exception as error:
+            if isinstance(error, NotImplementedError) or 'meta' in str(error):
+                continue  # a layer that looks at values: the first step will tell
+            raise UsageError(
+                f'{member} does not take the pictures of {name}, of shape {tuple(shape[1:])} (channels, height, '
+                f'width): {reason(error)}: resize them in the pipeline, or set color_type of LoadImageFromFile.'
+            ) from error
+
+
+def _check_size(model: Distiller, inputs: Tensor, samples: list, name: str) -> None:
+    """Connectors and proxies that were made for pictures of another size must take these too."""
+    made_for, size = tuple(input_sizes(model)['student']), tuple(inputs.shape[-2:])
+    if size == made_for or model.cached_members:
+        return
+    try:
+        # With gradients, which adaptive weights need; a stage or a warm-up that has not begun is no matter of size.
+        with generators_kept(), evaluating(model), torch.enable_grad(), suppress(UsageError):
+            model(inputs, samples, mode='loss')
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise UsageError(
+            f'model.input_size: the parts of the objective were made for pictures of {made_for}, and those of {name} '
+            f'are {size}: set it to {size} ({reason(error)}).'
+        ) from error
+
+
+class _Run(nn.Module):
+    """A network's pass without labels, as a module."""
+
+    def __init__(self, network: nn.Module, task: Task) -> None:
+        super().__init__()
+        self.network, self._task = network, task
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self._task.run(self.network, inputs)

@@ -1,0 +1,152 @@
+"""Errors told in one sentence: which of them are a user's, and what the user can do."""
+
+import difflib
+import errno
+import pickle
+import re
+import traceback
+from collections.abc import Iterator
+
+from mmengine.registry import Registry, root
+
+from .errors import NonFiniteError, UsageError
+
+UNKNOWN_TYPE = re.compile(r'(\S+) is not in the (?:(\S+)::)?(.+?) registry')
+WRONG_ARGUMENT = re.compile(r'(\w+)\.__init__\(\) ((?:got an unexpected keyword|missing \d+ required).*)')
+UNSAFE_GLOBAL = re.compile(r'Unsupported global: GLOBAL (\S+)')
+IN_WORKER = re.compile(r'^Caught \w+ in DataLoader worker process \d+\.\nOriginal.*\n[\w.]*\w: (.*)$', re.DOTALL)
+NO_TYPE = re.compile(r'must contain the key "type", but got (.*)', re.DOTALL)
+SHOWN = 120
+
+DEAD_WORKER = (
+    'a process that loads data{} died, and the run stopped; the last checkpoint is intact: go on with --resume, and '
+    'where memory ran out lower train_dataloader.num_workers'
+)
+
+UPSTREAM: tuple[tuple[type[Exception], re.Pattern, str], ...] = (
+    (ValueError, re.compile(r'^Invalid (.+?): (.+)$'), 'optim_wrapper.optimizer has an invalid {0}, {1}: correct it'),
+    (
+        ValueError,
+        re.compile(r"^cannot find context for '(.+)'$"),
+        "env_cfg.mp_cfg.mp_start_method='{0}': use 'spawn' or 'fork'",
+    ),
+    (
+        RuntimeError,
+        re.compile(r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is killed|exited)'),
+        DEAD_WORKER.format(' (pid {0})'),
+    ),
+    (
+        RuntimeError,
+        re.compile(r'port: (\d+).*EADDRINUSE', re.DOTALL),
+        'MASTER_PORT={0} is taken: choose another (`PORT=…` for tools/dist_train.sh)',
+    ),
+    (
+        RuntimeError,
+        re.compile(r"Distributed package doesn't have (\S+) built in"),
+        "env_cfg.dist_cfg.backend: this torch was built without {0}: use 'gloo', or 'nccl' on NVIDIA GPUs",
+    ),
+    (
+        (ImportError, RuntimeError),
+        re.compile(r'(?:pip|mim) install [`"\']?([\w.-]+)'),
+        'the config asks for {0}, which is not installed: run `pip install {0}`',
+    ),
+)
+"""Errors of the stack that a user can mend: their class, a pattern of their message, and the sentence."""
+
+MENDS = {
+    errno.ENOENT: 'correct the path',
+    errno.EEXIST: 'a file is in the way, choose another folder',
+    errno.ENOTDIR: 'a file is in the way, choose another folder',
+    errno.EISDIR: 'name a file instead',
+    errno.ENOSPC: 'free some space, or choose another folder',
+    errno.EACCES: 'choose another folder, or ask for the permission',
+    errno.EPERM: 'choose another folder, or ask for the permission',
+    errno.EROFS: 'choose another folder',
+}
+
+
+def explain(error: BaseException) -> str | None:
+    """Say in one sentence what a user did wrong; None if the error is not a user's."""
+    if isinstance(error, UsageError | NonFiniteError):
+        return one_line(error)
+    if isinstance(error, ConnectionError | EOFError) and _from_a_worker(error):
+        return DEAD_WORKER.format('')
+    if isinstance(error, KeyError):
+        return _explain_key_error(error)
+    if isinstance(error, pickle.UnpicklingError):
+        match = UNSAFE_GLOBAL.search(str(error))
+        held = f'it holds `{match[1]}`' if match else one_line(error)
+        return f'a checkpoint cannot be read safely: {held}; publish it again with weights and plain values only'
+    if isinstance(error, EOFError) or (isinstance(error, RuntimeError) and 'PytorchStreamReader' in str(error)):
+        return f'a checkpoint is truncated or damaged ({one_line(error)}): use an earlier one'
+    if isinstance(error, TypeError):
+        match = WRONG_ARGUMENT.search(str(error))
+        return match and f'{match[1]} in the config {match[2]}: correct the key, see its documentation'
+    for kind, pattern, sentence in UPSTREAM:
+        match = pattern.search(str(error)) if isinstance(error, kind) else None
+        if match:
+            return sentence.format(*match.groups())
+    return _explain_os_error(error) if isinstance(error, OSError) else None
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error, in one line."""
+    if isinstance(error, SyntaxError):
+        return f'{error.msg} in line {error.lineno}'
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f'{error.filename}: {error.strerror}'
+    # str() of a KeyError is the repr of its message.
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    worker = IN_WORKER.search(str(message))  # PyTorch raises a worker's error anew, with the traceback in its message
+    message = worker[1] if worker else message
+    return ' '.join(str(message).split()) or type(error).__name__
+
+
+def _from_a_worker(error: BaseException) -> bool:
+    """Whether an error arose while the main process took a batch from a worker that died while it gave it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(frame.name == '_try_get_data' and frame.filename.endswith('dataloader.py') for frame in frames)
+
+
+def _explain_os_error(error: OSError) -> str:
+    mend = MENDS.get(error.errno)
+    return f'{one_line(error)}: {mend}' if mend else one_line(error)
+
+
+def _explain_key_error(error: KeyError) -> str | None:
+    match = UNKNOWN_TYPE.search(str(error))
+    if match:
+        return _explain_unknown_type(*match.groups())
+    match = NO_TYPE.search(one_line(error))
+    if match:
+        part = match[1].removesuffix(' None')
+        part = part if len(part) <= SHOWN else f'{part[:SHOWN]}…'
+        return f"a part of the config has no 'type': add it to {part}"
+    return None
+
+
+def _explain_unknown_type(key: str, scope: str | None, kind: str) -> str:
+    """Suggest the registered names nearest to one that is not; those that need no scope before them come first."""
+    key = key.strip('\'"')
+    wanted_scope, _, name = key.rpartition('.')
+    plain_scopes = () if wanted_scope else (scope, 'mmengine')
+    known = {}
+    for registry in sorted(_registries(kind), key=lambda registry: registry.scope not in plain_scopes):
+        if wanted_scope in ('', registry.scope):
+            prefix = '' if registry.scope in plain_scopes else f'{registry.scope}.'
+            for known_name in registry.module_dict:
+                known.setdefault(known_name, f'{prefix}{known_name}')
+    nearest = [known[match] for match in difflib.get_close_matches(name, known, n=3)]
+    hint = f'did you mean {" or ".join(nearest)}?' if nearest else 'check its spelling and its scope'
+    place = wanted_scope or scope
+    return f'type {key} is not in the {kind} registry{f" of {place}" if place else ""}: {hint}'
+
+
+def _registries(kind: str) -> Iterator[Registry]:
+    """Yield the registries of one kind, of all scopes."""
+    stack = [registry for registry in vars(root).values() if isinstance(registry, Registry)]
+    while stack:
+        registry = stack.pop()
+        stack.extend(registry.children.values())
+        if registry.name == kind:
+            yield registry

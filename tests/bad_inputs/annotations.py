@@ -1,0 +1,120 @@
+"""Bad inputs: annotations, of detection (COCO's format) and of classification."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .case import Case
+from .site import Site
+
+PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+
+
+def _box(**changes: Any) -> Callable[[Site], list[str]]:
+    """One annotation is changed."""
+
+    def break_it(content: dict) -> None:
+        content['annotations'][0].update(changes)
+
+    return lambda site: site.scenes(break_it=break_it)
+
+
+def _without(part: str, key: str | None = None) -> Callable[[Site], list[str]]:
+    """A part is missing, or a key in the first entry of it."""
+
+    def break_it(content: dict) -> None:
+        if key is None:
+            del content[part]
+        else:
+            del content[part][0][key]
+
+    return lambda site: site.scenes(break_it=break_it)
+
+
+def _file(text: str) -> Callable[[Site], list[str]]:
+    return lambda site: site.scenes(break_it=lambda content: text)
+
+
+def _same_picture(content: dict) -> None:
+    content['images'][1]['id'] = 0
+
+
+def _no_boxes(content: dict) -> None:
+    content['annotations'] = []
+
+
+def _listing(*lines: str) -> Callable[[Site], list[str]]:
+    """Pictures of a classifier, listed with their labels."""
+
+    def prepare(site: Site) -> list[str]:
+        listing = site.write('list.txt', ''.join(f'{line}\n' for line in lines))
+        return site.folder(
+            {'train_dataloader.dataset.ann_file': listing, 'train_dataloader.dataset.classes': ['a', 'b']}
+        )
+
+    return prepare
+
+
+def _sets(content: str) -> Callable[[Site], list[str]]:
+    """A data set in mmengine's own format."""
+
+    def prepare(site: Site) -> list[str]:
+        dataset = dict(type='mmpretrain.BaseDataset', ann_file=site.write('list.json', content), pipeline=PIPELINE)
+        return site.folder({'train_dataloader.dataset': dataset})
+
+    return prepare
+
+
+CASES = [
+    Case(
+        'annotation',
+        'the file does not exist',
+        lambda s: s.scenes({'train_dataloader.dataset.ann_file': 'coc.json'}),
+        'coc.json',
+        'correct',
+    ),
+    Case('annotation', 'broken JSON', _file('{"images": ['), 'coco.json', 'mend'),
+    Case('annotation', 'empty file', _file(''), 'coco.json', 'mend'),
+    Case('annotation', 'a list where a dict belongs', _file('[]'), 'coco.json', 'mend'),
+    Case('annotation', 'no images', _without('images'), "'images'", 'add'),
+    Case('annotation', 'no annotations', _without('annotations'), 'is empty', 'correct'),
+    Case('annotation', 'no categories', _without('categories'), "'categories'", 'add'),
+    Case('annotation', 'a picture without a name', _without('images', 'file_name'), "'file_name'", 'add'),
+    Case('annotation', 'a picture without a height', _without('images', 'height'), "'height'", 'add'),
+    Case('annotation', 'a box without a picture', _without('annotations', 'image_id'), "'image_id'", 'add'),
+    Case('annotation', 'a box that is NaN', _box(bbox=[8, 6, float('nan'), 24]), 'annotation 1', 'mend'),
+    Case('annotation', 'a box of negative width', _box(bbox=[26, 6, -18, 24]), 'annotation 1', 'x, y, width, height'),
+    Case('annotation', 'a box of three numbers', _box(bbox=[8, 6, 18]), 'annotation 1', 'x, y, width, height'),
+    Case('annotation', 'a box of words', _box(bbox=['8', '6', '18', '24']), 'annotation 1', 'x, y, width, height'),
+    Case('annotation', 'unknown category', _box(category_id=17), 'category_id 17', 'mend'),
+    Case('annotation', 'unknown picture', _box(image_id=9), 'image_id 9', 'mend'),
+    Case('annotation', 'two boxes of one id', _box(id=2), 'annotation', 'id'),
+    Case('annotation', 'two pictures of one id', lambda s: s.scenes(break_it=_same_picture), 'images', 'id'),
+    Case('annotation', 'no boxes at all', lambda s: s.scenes(break_it=_no_boxes), 'is empty', 'correct'),
+    Case(
+        'annotation',
+        'classes of other names',
+        lambda s: s.scenes({'train_dataloader.dataset.metainfo': dict(classes=('cat', 'dog'))}),
+        "'cat'",
+        'metainfo.classes',
+    ),
+    Case(
+        'annotation',
+        'more categories than the head has classes',
+        lambda s: s.scenes({'model.bbox_head.num_classes': 1}),
+        'num_classes',
+        'set',
+    ),
+    Case('annotation', 'a label that is no number', _listing('class0/0.png zero'), 'list.txt', 'mend'),
+    Case('annotation', 'a line without a label', _listing('class0/0.png'), 'list.txt', 'mend'),
+    Case('annotation', 'a label out of range', _listing('class0/0.png 5', 'class1/1.png 0'), 'label 5', 'mend'),
+    Case('annotation', 'a negative label', _listing('class0/0.png -1', 'class1/1.png 0'), 'label -1', 'mend'),
+    Case('annotation', 'an empty list', _listing(), 'list.txt', 'correct'),
+    Case('annotation', 'no data_list', _sets('{"metainfo": {}}'), 'list.json', 'data_list'),
+    Case(
+        'annotation',
+        'no labels',
+        _sets('{"metainfo": {}, "data_list": [{"img_path": "data/class0/0.png"}]}'),
+        'gt_labels',
+        'add it in the pipeline',
+    ),
+]

@@ -1,0 +1,56 @@
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from shake_mm.checks import build_runner
+from shake_mm.checks.data import check_data
+from shake_mm.errors import UsageError
+from tests.conftest import classifier
+from tests.runs import run_config
+
+
+@pytest.fixture
+def cfg(tmp_path):
+    """A run of two batches that draws at random."""
+    cfg = run_config(classifier(classes=100), tmp_path / 'work', samples=32, custom_hooks=[])
+    crop = dict(type='RandomCrop', crop_size=16, padding=2)
+    cfg.train_dataloader.dataset.pipeline = [crop, dict(type='PackInputs')]
+    return cfg
+
+
+def generators() -> list:
+    return [random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()]
+
+
+def test_looking_at_the_data_draws_nothing_and_changes_nothing(cfg):
+    runner = build_runner(cfg, 'train')
+    loader, before = runner.train_dataloader, generators()
+    state = {key: value.clone() for key, value in runner.model.state_dict().items()}
+    check_data(loader, 'train_dataloader', cfg.train_dataloader.dataset, runner.model)
+    assert generators() == before
+    assert all(torch.equal(value, state[key]) for key, value in runner.model.state_dict().items())
+    assert all(module.training for module in runner.model.modules())
+
+
+def test_the_config_is_written_when_the_run_begins(cfg):
+    runner = build_runner(cfg, 'train')
+    assert list(Path(cfg.work_dir).glob('*.py')) == []
+    runner.train()
+    assert [path.name for path in Path(cfg.work_dir).glob('*.py')] == [f'{runner.timestamp}.py']
+
+
+def test_networks_of_no_known_task_are_let_be(cfg):
+    """Their data are only counted."""
+    runner = build_runner(cfg, 'train')
+    check_data(runner.train_dataloader, 'train_dataloader', None, torch.nn.Linear(1, 1))
+
+
+def test_a_label_beyond_the_head_is_found(cfg):
+    cfg.model.head.num_classes = 100
+    runner = build_runner(cfg, 'train')
+    runner.model.head.num_classes = 50
+    with pytest.raises(UsageError, match='100 classes and the model 50: set `num_classes`'):
+        check_data(runner.train_dataloader, 'train_dataloader', None, runner.model)

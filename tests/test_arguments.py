@@ -1,0 +1,49 @@
+import math
+
+import numpy as np
+import pytest
+
+from shake_mm.arguments import check_arguments, check_number, check_sizes, check_tap
+from shake_mm.errors import UsageError
+from shake_mm.losses import DenseKLLoss, KLDivLoss
+
+
+@pytest.mark.parametrize('value', [4, 0.5, np.float32(2), np.int64(1)])
+def test_numbers_pass(value):
+    check_arguments(KLDivLoss, dict(type='KLDivLoss', tau=value), 'terms.x.loss')
+    check_number('x', value)
+
+
+@pytest.mark.parametrize('value', ['4', None, True, math.nan, math.inf, [1.0], {}])
+def test_what_is_no_number_is_refused(value):
+    with pytest.raises(UsageError, match='^terms.x.loss: tau=.* of KLDivLoss must be a finite number.$'):
+        check_arguments(KLDivLoss, dict(tau=value), 'terms.x.loss')
+    with pytest.raises(UsageError, match='^x is .* must be a finite number >= 0'):
+        check_number('x', value)
+
+
+@pytest.mark.parametrize('arguments', [dict(num_classes=2.0), dict(num_classes=True), dict(activation=1)])
+def test_other_types(arguments):
+    check_arguments(DenseKLLoss, dict(num_classes=np.int64(2), activation='sigmoid'), '')
+    with pytest.raises(UsageError, match='DenseKLLoss: .* must be a'):
+        check_arguments(DenseKLLoss, arguments, '')
+
+
+def test_other_libraries_are_let_be():
+    check_arguments(math.sqrt, dict(x='x'), '')
+
+
+def test_sizes():
+    for num_samples, input_size in [(None, None), (5, 32), (None, (8, 4)), (1, [8, 4])]:
+        check_sizes(num_samples, input_size)
+    for num_samples, input_size in [(0, None), ('5', None), (None, (8, 4, 2)), (None, 0.5), (None, True)]:
+        with pytest.raises(UsageError, match='whole numbers'):
+            check_sizes(num_samples, input_size)
+
+
+def test_taps():
+    check_tap('of', 'student.f1')
+    check_tap('of', ['student.f1', 'student.f2'])
+    for value in (None, 3, [], ['student.f1', 3]):
+        with pytest.raises(UsageError, match='^of is'):
+            check_tap('of', value)
