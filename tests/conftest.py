@@ -1,6 +1,7 @@
 """Tiny networks and data that the tests share."""
 
 import copy
+from functools import wraps
 
 import mmengine.config.config
 import pytest
@@ -14,7 +15,8 @@ import shake_mm  # noqa: F401  (mends the stack before anything else is imported
 def unformatted_configs():
     """Nobody reads the configs that a run of the tests writes; to lay them out takes ten times as long as to train."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mmengine.config.config, 'FormatCode', lambda text, **options: (text, True))
+        unformatted = wraps(mmengine.config.config.FormatCode)(lambda text, **options: (text, True))
+        patch.setattr(mmengine.config.config, 'FormatCode', unformatted)
         yield
 
 
