@@ -31,13 +31,14 @@ class Point(NamedTuple):
 
 
 def draw(name, count, iters, epochs):
-    """Points of every kind in turn, at iterations that the name seeds."""
+    """Points of every kind in turn, from a kind on and at iterations that the name seeds."""
     rng = random.Random(name)
+    first = rng.randrange(6)
     saves = [*range(INTERVAL, iters, INTERVAL), iters]
     places = dict.fromkeys(('batch', 'update', 'step'), range(iters))
     places.update(draft=saves, renamed=saves, epoch=range(1, epochs))
     kinds = ['update', 'draft', 'epoch', 'batch', 'renamed', 'step']
-    return [Point(kinds[i % 6], rng.choice(places[kinds[i % 6]])) for i in range(count)]
+    return [Point(kind, rng.choice(places[kind])) for kind in (kinds[(first + i) % 6] for i in range(count))]
 
 
 class Kill(Hook):

@@ -64,22 +64,25 @@ def test_sigterm_saves_and_exits_with_75(tiny, tmp_path):
         assert_same(final(cut).get(part), final(tmp_path / 'whole').get(part), part)
 
 
-@pytest.mark.slow
+POINTS = [pytest.param(2, id='2'), pytest.param(20, id='20', marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize('points', POINTS)
 @pytest.mark.parametrize('method', METHODS)
-def test_a_method_killed_at_many_points(method, tmp_path):
-    """Twenty points; AB and FT switch their stage, DML trains peers, CRD remembers, in the midst of them."""
+def test_a_method_killed_at_drawn_points(method, points, tmp_path):
+    """AB and FT switch their stage, DML trains peers, CRD remembers, in the midst of them."""
     epochs = 3 if method in ('ab', 'ft') else 2
     path = CONFIGS / method.split('-')[0] / f'{method}_resnet14_resnet8_digits100.py'
     cfg = shortened(Config.fromfile(path), tmp_path, epochs, samples=64)
     inner = cfg.train_dataloader.dataset.get('dataset', cfg.train_dataloader.dataset)
     inner.pipeline = CROP
     cfg.pop('work_dir')
-    many(prepared(cfg, tmp_path / 'config.py', epochs), tmp_path, method, 4 * epochs, epochs)
+    killed(prepared(cfg, tmp_path / 'config.py', epochs), tmp_path, draw(method, points, 4 * epochs, epochs), 4 * epochs)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize('points', POINTS)
 @pytest.mark.parametrize('net', ['retinanet', 'faster-rcnn'])
-def test_a_detector_killed_at_many_points(net, tmp_path):
+def test_a_detector_killed_at_drawn_points(net, points, tmp_path):
     path, options = prepare(net, tmp_path)
     cfg = Config.fromfile(path)
     for option in options:
@@ -88,11 +91,11 @@ def test_a_detector_killed_at_many_points(net, tmp_path):
     flip = dict(type='RandomFlip', prob=0.5)
     cfg.train_pipeline.insert(-1, flip)
     cfg.train_dataloader.dataset.pipeline = cfg.train_pipeline
-    many(prepared(cfg, tmp_path / 'config.py'), tmp_path, net, 6, 2)
+    killed(prepared(cfg, tmp_path / 'config.py'), tmp_path, draw(net, points, 6, 2), 6)
 
 
-def many(config, folder, name, iters, epochs):
+def killed(config, folder, points, iters):
     assert run(config, folder / 'whole') == 0
     wanted = final(folder / 'whole')
     assert wanted['meta']['iter'] == iters
-    assert_exact(config, folder, draw(name, 20, iters, epochs), wanted)
+    assert_exact(config, folder, points, wanted)

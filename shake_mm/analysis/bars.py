@@ -30,7 +30,7 @@ def draw_times(timing: Timing, path: str | Path) -> None:
     axes.barh(names, medians, xerr=errors, color=colours, alpha=0.85, error_kw=dict(ecolor='0.25', capsize=2))
     for place, (median, above) in enumerate(zip(medians, errors[1])):
         axes.annotate(
-            f'{median:.3g} ms   {median / medians[0]:.2f}×',
+            f'{median:,.{0 if median >= 100 else 1}f} ms   {median / medians[0]:.2f}×',
             (median + above, place),
             xytext=(4, 0),
             textcoords='offset points',
@@ -39,7 +39,7 @@ def draw_times(timing: Timing, path: str | Path) -> None:
         )
     axes.invert_yaxis()
     axes.set_xlabel('time of a step (ms); × of the first row')
-    axes.margins(x=0.25)
+    axes.set_xlim(0, 1.25 * max(median + above for median, above in zip(medians, errors[1])))
     axes.grid(axis='x', alpha=0.3)
     axes.set_axisbelow(True)
     setting = timing.setting

@@ -121,7 +121,7 @@ class DenseDetectionTask(DetectionTask):
                     )
 
     def bulk(self, network: nn.Module) -> list[nn.Module]:
-        """Backbone, neck and the head, which is convolutions too; a teacher of another kind may have none of that name."""
+        """Backbone, neck and the head, also convolutions; a teacher of another kind may have none of that name."""
         return [*super().bulk(network), *([network.bbox_head] if hasattr(network, 'bbox_head') else [])]
 
     def follow(self, network: nn.Module, passed: Any, taps: 'Taps') -> None:
