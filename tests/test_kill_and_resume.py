@@ -77,7 +77,8 @@ def test_a_method_killed_at_drawn_points(method, points, tmp_path):
     inner = cfg.train_dataloader.dataset.get('dataset', cfg.train_dataloader.dataset)
     inner.pipeline = CROP
     cfg.pop('work_dir')
-    killed(prepared(cfg, tmp_path / 'config.py', epochs), tmp_path, draw(method, points, 4 * epochs, epochs), 4 * epochs)
+    config, iters = prepared(cfg, tmp_path / 'config.py', epochs), 4 * epochs
+    killed(config, tmp_path, draw(method, points, iters, epochs), iters)
 
 
 @pytest.mark.parametrize('points', POINTS)

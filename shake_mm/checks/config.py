@@ -35,9 +35,23 @@ def check_config(cfg: Config, mode: str) -> None:
             raise UsageError(f'config {cfg.filename} has no `{missing[0]}`, {reason}: add it.')
         if not missing:
             _check_loader(keys[0], cfg[keys[0]])
+    if mode == 'train':
+        _check_optimizer(cfg)
     if mode == 'train' and isinstance(cfg.train_cfg, Mapping):
         for key in ('max_epochs', 'max_iters'):
             _check_number('train_cfg', cfg.train_cfg, key, 1)
+
+
+def _check_optimizer(cfg: Config) -> None:
+    """Refuse a sharded optimizer whose state would be saved: mmengine asks one process for what all have to gather."""
+    optimizer = cfg.optim_wrapper.get('optimizer') if isinstance(cfg.optim_wrapper, Mapping) else None
+    kind = optimizer.get('type') if isinstance(optimizer, Mapping) else None
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint', {})
+    if str(kind).endswith('ZeroRedundancyOptimizer') and hook is not None and hook.get('save_optimizer', True):
+        raise UsageError(
+            'optim_wrapper.optimizer: the state of a ZeroRedundancyOptimizer cannot be saved by mmengine, whose first '
+            'process would wait for the others for ever: set default_hooks.checkpoint.save_optimizer=False.'
+        )
 
 
 def _check_loader(name: str, loader: Any) -> None:

@@ -7,6 +7,7 @@ import torch
 from mmengine.optim import OptimWrapper
 
 from shake_mm.registry import MODELS
+from tests.runs import train
 
 
 @pytest.fixture
@@ -58,3 +59,16 @@ def test_compiled_modules_are_saved_and_copied_as_others(config):
     assert model.state_dict().keys() == build(config).state_dict().keys()
     assert model.student.backbone._compiled_call_impl is not None
     copy.deepcopy(model).load_state_dict(model.state_dict())
+
+
+def test_a_compiled_run_averages_saves_and_resumes(shake, tmp_path):
+    """As a user starts it: a Runner with EMA, evaluated, resumed."""
+    model = dict(shake, compile=dict(backend='aot_eager'))
+    hooks = [dict(type='shake_mm.StageHook'), dict(type='shake_mm.MemberEvalHook'), dict(type='EMAHook')]
+    optimizer = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, fused=True))
+    train(dict(model), tmp_path, custom_hooks=hooks, optim_wrapper=optimizer)
+    runner = train(dict(model), tmp_path, 2, custom_hooks=hooks, optim_wrapper=optimizer, resume=True)
+    saved = torch.load(tmp_path / 'epoch_2.pth')
+    assert runner.iter == 8 and len(saved['ema_state_dict']) >= len(saved['state_dict'])
+    assert not any('_orig_mod' in key for key in saved['state_dict'])
+    assert 'val/student/top1' in runner.message_hub.log_scalars
