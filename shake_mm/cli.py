@@ -4,6 +4,7 @@ import argparse
 import gc
 import os
 import os.path as osp
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -125,6 +126,13 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
     except SystemExit as stop:
         status = stop.code
     except Exception as error:
+        # Where a data worker died, PyTorch's handler raises again for each that ends now, also in the midst of this.
+        try:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        except RuntimeError:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        except ValueError:  # not in the main thread, which alone handles signals
+            pass
         sentence = explain(error)
         if args.debug or sentence is None:
             raise

@@ -130,3 +130,34 @@ def test_checkpoint_path(tmp_path):
     assert cli.existing_checkpoint('https://host/file.pth') == 'https://host/file.pth'
     with pytest.raises(UsageError, match='missing.pth does not exist'):
         cli.existing_checkpoint(str(tmp_path / 'missing.pth'))
+
+
+def test_a_worker_that_ends_while_another_s_death_is_told(capsys):
+    """PyTorch's handler of SIGCHLD raises in whatever the main process is doing."""
+    import os
+    import signal
+
+    def again(*args):
+        raise RuntimeError('DataLoader worker (pid 2) is killed by signal: Killed.')
+
+    def die(args):
+        signal.signal(signal.SIGCHLD, again)
+        os.kill(os.getpid(), signal.SIGCHLD)
+
+    class Late(UsageError):
+        def __str__(self):
+            os.kill(os.getpid(), signal.SIGCHLD)  # another one, as the error is put into words
+            return 'told once'
+
+    def late(args):
+        signal.signal(signal.SIGCHLD, again)
+        raise Late
+
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        for command, words in ((die, '(pid 2) died'), (late, 'told once')):
+            assert cli.run(command, argparse.Namespace(debug=False)) == 1
+            (line,) = capsys.readouterr().err.splitlines()
+            assert words in line
+    finally:
+        signal.signal(signal.SIGCHLD, before)
