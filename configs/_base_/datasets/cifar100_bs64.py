@@ -5,8 +5,20 @@ _base_ = 'mmpretrain::_base_/datasets/cifar100_bs16.py'
 # trained with them, and they differ a little from mmpretrain's.
 data_preprocessor = dict(mean=[129.3105, 124.1085, 112.404], std=[68.2125, 65.4075, 70.4055])
 
-train_dataloader = dict(batch_size=64, persistent_workers=True, collate_fn=dict(type='default_collate'))
-val_dataloader = dict(batch_size=64, persistent_workers=True, collate_fn=dict(type='default_collate'))
+# Nothing is downloaded that is not asked for: `--cfg-options train_dataloader.dataset.download=True` once, or put the
+# files of CIFAR-100 into data/cifar100.
+train_dataloader = dict(
+    batch_size=64,
+    persistent_workers=True,
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(download=False),
+)
+val_dataloader = dict(
+    batch_size=64,
+    persistent_workers=True,
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(download=False),
+)
 test_dataloader = val_dataloader
 
 # For methods that remember every sample (CRD): size of the training set, and how many others each is told from.
