@@ -209,3 +209,21 @@ def test_pictures_behind_a_pipeline(dataset):
     ):
         with pytest.raises(UsageError, match=words):
             Pictures(DATASETS.build(dict(settings, pipeline=pipeline)))
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(proxies=dict(type='ShadowNetwork')),
+        dict(proxies=dict(type='ShadowSubnet')),
+        dict(terms=dict(dkd=dict(of='student.logits', to='teacher0.logits', loss=dict(type='DKDLoss')))),
+    ],
+)
+def test_other_forms_that_read_logits_alone(build, dataset, changes):
+    model, live = opened(build(**changes), dataset), build(False, **changes)
+    live.load_state_dict(model.state_dict())
+    batch = dataset.batch([0, 3, 5, 1], [7, 100, 161, 2])
+    got, want = step(model, batch)[0], step(live, batch)[0]
+    assert got.keys() == want.keys()
+    for name, value in want.items():
+        torch.testing.assert_close(got[name], value, rtol=5e-3, atol=1e-4)
