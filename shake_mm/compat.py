@@ -78,7 +78,7 @@ def mend_torchvision() -> bool:
     for name in ('nms', 'qnms'):
         library.define(f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
     _LIBRARIES.append(library)
-    # What the failed import left behind is half initialised.
+    # What the failed import left behind is half initialized.
     for name in [name for name in sys.modules if name.partition('.')[0] == 'torchvision']:
         del sys.modules[name]
     return True
@@ -257,10 +257,10 @@ def mend_safe_globals() -> bool:
     return True
 
 
-def _statistic(owner: Any, name: Any) -> Callable:
+def _statistic(where: Any, name: Any) -> Callable:
     """Stand for ``getattr`` while a checkpoint is read: it resolves the statistics of ``HistoryBuffer``, no more."""
-    if owner is not HistoryBuffer or name not in STATISTICS:
-        raise pickle.UnpicklingError(f'a checkpoint may not read the attribute {name!r} of {owner!r}')
+    if where is not HistoryBuffer or name not in STATISTICS:
+        raise pickle.UnpicklingError(f'a checkpoint may not read the attribute {name!r} of {where!r}')
     return vars(HistoryBuffer)[name]
 
 

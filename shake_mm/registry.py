@@ -18,7 +18,7 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 from torch import nn
 
-from .arguments import check_arguments
+from .validation import check_arguments
 from .errors import UsageError
 
 _MEND = {'num_samples': 'set `model.num_samples` to the size of the training set'}
@@ -47,7 +47,7 @@ LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='shake_mm', locations=['sh
 TASKS = Registry('task', scope='shake_mm', locations=['shake_mm.tasks'])
 
 
-def build_part(config: Any, facts: Mapping[str, Any] | None = None, owner: str = '') -> Any:
+def build_part(config: Any, facts: Mapping[str, Any] | None = None, where: str = '') -> Any:
     """Build a part of a distiller: a bare type name that is ours means ours, whatever the run's default scope is.
 
     The scope stays as it is, so that parts of parts (the head in a shadow head) are found where the student's are.
@@ -56,7 +56,7 @@ def build_part(config: Any, facts: Mapping[str, Any] | None = None, owner: str =
         config (dict | nn.Module): The part's config; something built already passes.
         facts (dict, optional): Constructor arguments that the config may leave out, e.g. ``in_channels``. They fill
             those that have no default. A value of None stands for a fact that is not known.
-        owner (str): Where the part stands in the config, named in errors.
+        where (str): Where the part stands in the config, named in errors.
 
     Raises:
         UsageError: If a fact is needed that is not known, or an argument is of another type than it must be.
@@ -64,33 +64,33 @@ def build_part(config: Any, facts: Mapping[str, Any] | None = None, owner: str =
     if config is None or isinstance(config, nn.Module):
         return config
     if not isinstance(config, dict) or 'type' not in config:
-        raise UsageError(f"{owner or 'a part'} is {config!r}, but it must be a config: give a dict with a 'type'.")
+        raise UsageError(f"{where or 'a part'} is {config!r}, but it must be a config: give a dict with a 'type'.")
     kind = config['type']
     kind = MODELS.module_dict.get(kind, kind) if isinstance(kind, str) else kind
     if not kind or not (isinstance(kind, str) or callable(kind)):
-        raise UsageError(f'{owner or "a part"} has the type {kind!r}, but it must be the name of one.')
+        raise UsageError(f'{where or "a part"} has the type {kind!r}, but it must be the name of one.')
     try:
-        inferred = _inferred(kind, config, facts or {}, owner)
+        inferred = _inferred(kind, config, facts or {}, where)
         return MODELS.build({**config, 'type': kind, **inferred})
     except UsageError as error:
-        raise UsageError(f'{owner}: {error}' if owner and owner not in str(error) else str(error)) from error
+        raise UsageError(f'{where}: {error}' if where and where not in str(error) else str(error)) from error
     except (TypeError, ValueError, RuntimeError) as error:
         if 'unexpected keyword' in str(error):
             raise
         given = ', '.join(f'{key}={value!r}' for key, value in config.items() if key != 'type')
         name = config['type'] if isinstance(config['type'], str) else config['type'].__name__
         raise UsageError(
-            f'{owner or "a part"}: {name} cannot be made of {given or "no arguments"} '
+            f'{where or "a part"}: {name} cannot be made of {given or "no arguments"} '
             f'({" ".join(str(error).split())}): correct them.'
         ) from error
 
 
-def _inferred(kind: Any, config: dict, facts: Mapping[str, Any], owner: str) -> dict[str, Any]:
+def _inferred(kind: Any, config: dict, facts: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The facts that a part's constructor asks for and its config leaves out; what it holds must be of its types."""
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
     if cls is None:
         return {}
-    check_arguments(cls, config, owner)
+    check_arguments(cls, config, where)
     needed = [
         name
         for name, parameter in inspect.signature(cls).parameters.items()
@@ -99,6 +99,6 @@ def _inferred(kind: Any, config: dict, facts: Mapping[str, Any], owner: str) -> 
     for name in needed:
         if facts[name] is None:
             raise UsageError(
-                f'{owner}: {cls.__name__} needs `{name}`, which is not known here: {_MEND.get(name, "give it")}.'
+                f'{where}: {cls.__name__} needs `{name}`, which is not known here: {_MEND.get(name, "give it")}.'
             )
     return {name: facts[name] for name in needed}

@@ -83,7 +83,7 @@ def batch():
 
 @pytest.fixture
 def shake(make_classifier, trained):
-    """A SHAKE config for the two-digit pictures, one teacher."""
+    """A SHAKE config for the two-digit images, one teacher."""
     teacher = make_classifier(8, classes=100)
     return dict(
         type='shake_mm.SHAKE',

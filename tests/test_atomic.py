@@ -12,7 +12,7 @@ from mmengine.fileio import LocalBackend
 from shake_mm import atomic
 from tools.train import main as train_main
 
-from .runs import run_config, train
+from .support.runs import run_config, train
 
 
 class FullDisk(io.FileIO):

@@ -293,9 +293,9 @@ def test_two_processes_on_cpu(tmp_path, mends, problem):
 def test_launch_is_left_alone_with_a_device(monkeypatch):
     import mmengine.dist.utils as utils
 
-    for owner, name in ((utils, '_init_dist_pytorch'), (MMDistributedDataParallel, '__init__')):
-        function = getattr(owner, name)
-        monkeypatch.setattr(owner, name, getattr(function, '__wrapped__', function))
+    for where, name in ((utils, '_init_dist_pytorch'), (MMDistributedDataParallel, '__init__')):
+        function = getattr(where, name)
+        monkeypatch.setattr(where, name, getattr(function, '__wrapped__', function))
     monkeypatch.setattr(compat, 'get_device', lambda: 'cuda')
     assert not compat.mend_cpu_launch() and not compat.mend_cpu_wrapper()
     assert not hasattr(utils._init_dist_pytorch, '__wrapped__')

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from shake_mm.deferred_info import DeferredInfoHook
-from tests.runs import run_config
+from tests.support.runs import run_config
 
 
 @pytest.fixture

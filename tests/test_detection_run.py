@@ -12,7 +12,7 @@ from shake_mm.registry import MODELS
 from tools import test as test_tool
 from tools import train as train_tool
 
-from .detectors import lively
+from .support.detectors import lively
 from .engine.test_distributed import free_port, launch
 
 TINY = [
@@ -77,11 +77,11 @@ def test_from_training_to_detection(run, tmp_path, capsys):
     weights, plain = export_student(cfg, str(folder / 'epoch_2.pth'), str(tmp_path / 'detector.pth'))
     text = plain.read_text()
     assert not any(word in text for word in ('SHAKE', 'teacher', 'prox', 'StageHook'))
-    picture = sorted((tmp_path / 'data').glob('val*/*.png'))[0]
-    detected = inference_detector(init_detector(str(plain), str(weights), device='cpu'), str(picture)).pred_instances
+    image = sorted((tmp_path / 'data').glob('val*/*.png'))[0]
+    detected = inference_detector(init_detector(str(plain), str(weights), device='cpu'), str(image)).pred_instances
     model = MODELS.build(dict(type='shake_mm.Baseline', student={**cfg.model.student, '_scope_': 'mmdet'})).eval()
     model.load_state_dict(states, strict=False)
-    expected = inference_detector(with_config(model, plain), str(picture)).pred_instances
+    expected = inference_detector(with_config(model, plain), str(image)).pred_instances
     assert len(detected) and torch.equal(detected.scores, expected.scores)
 
 

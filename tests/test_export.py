@@ -12,7 +12,7 @@ from shake_mm.export import export_student
 from shake_mm.registry import MODELS
 from tools.export_student import main
 
-from .runs import run_config, train
+from .support.runs import run_config, train
 
 
 def strip(network):
@@ -53,7 +53,7 @@ def test_logits_names_and_contents(finished, tmp_path):
     assert torch.equal(network(inputs, mode='tensor'), model(inputs, mode='tensor'))
 
 
-def test_a_plain_mmpretrain_call_classifies_a_picture(finished, tmp_path):
+def test_a_plain_mmpretrain_call_classifies_a_image(finished, tmp_path):
     from mmpretrain import ImageClassificationInferencer
 
     from shake_mm.datasets import DigitPairs
@@ -61,9 +61,9 @@ def test_a_plain_mmpretrain_call_classifies_a_picture(finished, tmp_path):
     config, checkpoint, model = finished
     weights, plain = export_student(str(config), str(checkpoint), str(tmp_path / 'named.pth'))
     assert plain == tmp_path / 'named.py' and weights.name.startswith('named_')
-    picture = DigitPairs(split='val', num_samples=4, image_size=16, pipeline=[])[0]['img']
-    (result,) = ImageClassificationInferencer(str(plain), pretrained=str(weights), device='cpu')(picture)
-    data = model.data_preprocessor({'inputs': [torch.tensor(picture).permute(2, 0, 1)]}, False)
+    image = DigitPairs(split='val', num_samples=4, image_size=16, pipeline=[])[0]['img']
+    (result,) = ImageClassificationInferencer(str(plain), pretrained=str(weights), device='cpu')(image)
+    data = model.data_preprocessor({'inputs': [torch.tensor(image).permute(2, 0, 1)]}, False)
     scores = model(data['inputs'], mode='tensor').softmax(1)[0].detach()
     torch.testing.assert_close(torch.tensor(result['pred_scores']), scores, rtol=1e-4, atol=1e-6)
 

@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 
 from tools.train import main
 
-from .runs import run_config
+from .support.runs import run_config
 
 LOAD = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 
@@ -83,8 +83,8 @@ def test_a_dead_data_worker(make_classifier, tmp_path, exact):
 
 
 @pytest.fixture
-def pictures(make_classifier, tmp_path):
-    """A config with a folder of 32 pictures, of two classes, and a function that trains on it."""
+def images(make_classifier, tmp_path):
+    """A config with a folder of 32 images, of two classes, and a function that trains on it."""
     rng = np.random.default_rng(0)
     files = [tmp_path / 'data' / f'class{i % 2}' / f'{i:02d}.png' for i in range(32)]
     for file in files:
@@ -112,27 +112,27 @@ def pictures(make_classifier, tmp_path):
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-def test_an_unreadable_picture_ends_the_run(pictures, workers):
+def test_an_unreadable_image_ends_the_run(images, workers):
     """Without any option: its file is named, whichever process met it."""
-    pictures.files[20].write_bytes(b'no picture')
-    status, text = pictures(workers=workers, exact=False)
+    images.files[20].write_bytes(b'no image')
+    status, text = images(workers=workers, exact=False)
     (error,) = errors(text)
-    assert status == 1 and f'train_dataloader.dataset: {pictures.files[20]} cannot be read' in error
+    assert status == 1 and f'train_dataloader.dataset: {images.files[20]} cannot be read' in error
     assert 'Caught' not in error and "policy='skip'" in error
 
 
-def test_unreadable_pictures_are_skipped_and_counted(pictures, tmp_path):
+def test_unreadable_images_are_skipped_and_counted(images, tmp_path):
     """The same samples in their places, whether workers read or not; each named once, with totals."""
     for i in (20, 21, 29):
-        pictures.files[i].write_bytes(b'')
+        images.files[i].write_bytes(b'')
     weights = []
     for workers in (0, 2):
         name = f'run{workers}'
-        status, text = pictures(dict(type='shake_mm.ReadGuardHook', policy='skip'), workers=workers, name=name)
+        status, text = images(dict(type='shake_mm.ReadGuardHook', policy='skip'), workers=workers, name=name)
         assert status == 0, text
-        log = pictures.log(name)
+        log = images.log(name)
         for i in (20, 21, 29):
-            assert log.count(f'{pictures.files[i]} cannot be read: the next sample is taken') == 1
+            assert log.count(f'{images.files[i]} cannot be read: the next sample is taken') == 1
         # the 20th is followed by the 21st, which cannot be read either
         for epoch, total in ((1, 4), (2, 8)):
             assert f'by epoch {epoch}, {total} times could not be read and were replaced by the next ones' in log
@@ -140,23 +140,23 @@ def test_unreadable_pictures_are_skipped_and_counted(pictures, tmp_path):
     assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
 
 
-def test_too_many_unreadable_pictures(pictures):
+def test_too_many_unreadable_images(images):
     for i in (20, 24, 29):
-        pictures.files[i].write_bytes(b'')
-    status, text = pictures(dict(type='shake_mm.ReadGuardHook', policy='skip', max_skips=2), workers=2)
+        images.files[i].write_bytes(b'')
+    status, text = images(dict(type='shake_mm.ReadGuardHook', policy='skip', max_skips=2), workers=2)
     (error,) = errors(text)
     assert status == 1 and 'max_skips=2 others were skipped before' in error
-    assert any(str(pictures.files[i]) in error for i in (20, 24, 29))
+    assert any(str(images.files[i]) in error for i in (20, 24, 29))
 
 
-def test_what_a_pipeline_leaves_out_is_counted(pictures):
+def test_what_a_pipeline_leaves_out_is_counted(images):
     """mmengine takes another sample without a word."""
-    pictures.files[20].write_bytes(b'')
+    images.files[20].write_bytes(b'')
     lenient = [dict(type='LoadImageFromFile', ignore_empty=True), dict(type='PackInputs')]
-    assert pictures(pipeline=lenient, workers=2)[0] == 0
-    log = pictures.log()
+    assert images(pipeline=lenient, workers=2)[0] == 0
+    log = images.log()
     assert (
-        f'by epoch 2, 2 times were left out, as the pipeline gave nothing for them: samples {pictures.files[20]}' in log
+        f'by epoch 2, 2 times were left out, as the pipeline gave nothing for them: samples {images.files[20]}' in log
     )
 
 

@@ -6,8 +6,8 @@ import pytest
 from mmengine.config import Config
 
 from .configs.cells import CONFIGS, shortened
-from .kills import PARTS, Point, assert_exact, assert_same, draw, final, prepared, run
-from .runs import run_config
+from .support.kills import PARTS, Point, assert_exact, assert_same, draw, final, prepared, run
+from .support.runs import run_config
 from .test_detection_run import prepare
 
 CROP = [dict(type='RandomCrop', crop_size=16, padding=2), dict(type='PackInputs')]

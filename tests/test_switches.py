@@ -44,7 +44,7 @@ def test_cached(cfg, batched):
         assert pack == dict(type='PackInputs', meta_keys=('sample_idx', 'view_idx'))
 
 
-def test_contrast_sets_are_looked_through_where_pictures_stay_single(cfg):
+def test_contrast_sets_are_looked_through_where_images_stay_single(cfg):
     cfg.train_dataloader.dataset = dict(type='shake_mm.ContrastDataset', dataset=cfg.train_dataloader.dataset)
     with pytest.raises(UsageError, match='--batched does not know the views of a ContrastDataset: leave it out'):
         switches.make_batched(cfg)

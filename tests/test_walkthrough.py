@@ -1,4 +1,4 @@
-"""The README's walkthrough, extracted from the README and run: a folder of images to a classified picture."""
+"""The README's walkthrough, extracted from the README and run: a folder of images to a classified image."""
 
 import os
 import re

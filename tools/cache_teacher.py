@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from shake_mm import cli, switches
-from shake_mm.datasets.pictures import Pictures
+from shake_mm.datasets.images import Images
 from shake_mm.members.filling import fill
 from shake_mm.registry import DATASETS, MODELS
 
@@ -42,16 +42,16 @@ def cache_teachers(args: argparse.Namespace) -> None:
     cfg.model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
     model = MODELS.build(cfg.model).to(args.device)
     dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, device=args.device))
-    pictures = Pictures(dataset)
+    images = Images(dataset)
     columns = (TextColumn('{task.description}'), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as progress:
         for member in model.cached_members:
-            cache = member.open(pictures)
+            cache = member.open(images)
             task = progress.add_task(member.name, total=cache.shape[0] * cache.shape[1])
             fill(model, member, dataset, args.batch_size, lambda rows, task=task: progress.advance(task, rows))
             gigabytes = 2e-9 * cache.shape[0] * cache.shape[1] * cache.shape[2]
             progress.console.print(
-                f'{member.name}: {cache.shape[0]} pictures in {cache.shape[1]} views, {gigabytes:.2f} GB in '
+                f'{member.name}: {cache.shape[0]} images in {cache.shape[1]} views, {gigabytes:.2f} GB in '
                 f'{member.folder}',
                 soft_wrap=True,
             )

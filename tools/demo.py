@@ -1,7 +1,7 @@
 """Distil a small classifier and compare: ``python tools/demo.py`` (or ``make demo``).
 
 Trains a teacher, then the same student alone, by KD and by SHAKE over several seeds, on pairs of handwritten digits;
-draws and tabulates what came out, exports a SHAKE student and classifies a picture with it in plain mmpretrain.
+draws and tabulates what came out, exports a SHAKE student and classifies an image with it in plain mmpretrain.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def measure_time(args: argparse.Namespace, console: Console) -> step_time.Timing
     )
 
 
-def summarise(
+def summarize(
     logs: dict[str, list[Scalars]], epochs: int, teacher: float, timing: step_time.Timing, seeds: Sequence[int]
 ) -> dict:
     """Everything that was measured, as plain values."""
@@ -125,7 +125,7 @@ def _cell(key: str, stats: dict) -> str:
 
 
 def export_and_classify(run: Run, out_dir: Path, console: Console) -> bool:
-    """Export a student, load it by plain mmpretrain, classify one picture of the validation set."""
+    """Export a student, load it by plain mmpretrain, classify one image of the validation set."""
     from mmpretrain import ImageClassificationInferencer
 
     cfg = run.load()
@@ -139,7 +139,7 @@ def export_and_classify(run: Run, out_dir: Path, console: Console) -> bool:
     predicted = dataset.metainfo['classes'][found['pred_label']]
     console.print(f'Exported student: {checkpoint}\n            with: {config}', soft_wrap=True)
     console.print(
-        f'Plain mmpretrain classifies a validation picture of {label} as {predicted} (score {found["pred_score"]:.2f}).'
+        f'Plain mmpretrain classifies a validation image of {label} as {predicted} (score {found["pred_score"]:.2f}).'
     )
     return label == predicted
 
@@ -152,13 +152,13 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     demonstration.train(args, teacher, students, TRAIN_SCRIPT, console)
     logs = {name: [read_run(run.work_dir) for run in runs] for name, runs in students.items()}
     accuracy = read_run(teacher.work_dir).last(teacher.epochs)['accuracy/top1']
-    results = summarise(logs, teacher.epochs, accuracy, measure_time(args, console), args.seeds)
+    results = summarize(logs, teacher.epochs, accuracy, measure_time(args, console), args.seeds)
     show(results, console)
     title = f'ResNet-14 teaches a half-width ResNet-8 on pairs of digits, {count_seeds(len(args.seeds))}'
     draw_comparison(logs, out_dir / 'demo.png', accuracy, title)
     (out_dir / 'results.json').write_text(json.dumps(results, indent=2))
     export_and_classify(students['SHAKE'][0], out_dir / 'student', console)
-    console.print(f'Picture: {out_dir / "demo.png"}\nFigures: {out_dir / "results.json"}', soft_wrap=True)
+    console.print(f'Image: {out_dir / "demo.png"}\nFigures: {out_dir / "results.json"}', soft_wrap=True)
     console.print(f'Done in {(time.monotonic() - start) / 60:.1f} minutes.')
 
 

@@ -76,7 +76,7 @@ def measure(
     return {**found, PROXY: [points(row) for row in proxies]}
 
 
-def summarise(
+def summarize(
     args: argparse.Namespace, epochs: int, found: Mapping[str, list[dict[str, float]]], baselines: Sequence[Sequence]
 ) -> dict:
     """Everything that was measured, as plain values.
@@ -123,18 +123,18 @@ def show(results: dict, console: Console) -> None:
 
 
 def draw(run: Run, path: Path, detector: str) -> None:
-    """Draw what the members of a distiller find on the first pictures of the validation set."""
+    """Draw what the members of a distiller find on the first images of the validation set."""
     with quiet():
         scenes, classes = detect(run.load(), run.checkpoint, tuple(MEMBERS), SCENES)
     title = (
-        f'{DETECTORS[detector]}: first pictures of the validation set, scores of {SCORE} or more, '
+        f'{DETECTORS[detector]}: first images of the validation set, scores of {SCORE} or more, '
         'of several classes in one place the surest'
     )
     draw_scenes(scenes, MEMBERS, classes, path, title)
 
 
 def export_and_detect(run: Run, out_dir: Path, console: Console) -> None:
-    """Export a student, load it by plain mmdet, detect on one picture of the validation set."""
+    """Export a student, load it by plain mmdet, detect on one image of the validation set."""
     from mmdet.apis import inference_detector, init_detector
 
     cfg = run.load()
@@ -150,7 +150,7 @@ def export_and_detect(run: Run, out_dir: Path, console: Console) -> None:
     )
     console.print(f'Exported student: {checkpoint}\n            with: {config}', soft_wrap=True)
     console.print(
-        f'Plain mmdet finds {labels or "nothing"} (scores of {SCORE} or more) in a validation picture of {truth}.'
+        f'Plain mmdet finds {labels or "nothing"} (scores of {SCORE} or more) in a validation image of {truth}.'
     )
 
 
@@ -161,12 +161,12 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     out_dir = Path(args.work_dir).resolve()
     demonstration.train(args, teacher, students, TRAIN_SCRIPT, console)
     found = measure(teacher, students, args.jobs, console)
-    results = summarise(args, teacher.epochs, found, [read_run(run.work_dir).val for run in students['baseline']])
+    results = summarize(args, teacher.epochs, found, [read_run(run.work_dir).val for run in students['baseline']])
     show(results, console)
     draw(students['SHAKE'][0], out_dir / 'demo.png', args.detector)
     (out_dir / 'results.json').write_text(json.dumps(results, indent=2))
     export_and_detect(students['SHAKE'][0], out_dir / 'student', console)
-    console.print(f'Picture: {out_dir / "demo.png"}\nFigures: {out_dir / "results.json"}', soft_wrap=True)
+    console.print(f'Image: {out_dir / "demo.png"}\nFigures: {out_dir / "results.json"}', soft_wrap=True)
     console.print(f'Done in {(time.monotonic() - start) / 60:.1f} minutes.')
 
 

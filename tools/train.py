@@ -41,7 +41,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         nargs='?',
         const=switches.CACHES,
         metavar='FOLDER',
-        help=f'keep the logits of frozen teachers for every view of every picture (in {switches.CACHES})',
+        help=f'keep the logits of frozen teachers for every view of every image (in {switches.CACHES})',
     )
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')

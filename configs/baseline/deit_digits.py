@@ -4,5 +4,5 @@ _base_ = [
     '../_base_/schedules/digits_deit.py',
     '../_base_/default_runtime.py',
 ]
-# Of a thousand pictures: smaller batches are more steps.
+# Of a thousand images: smaller batches are more steps.
 train_dataloader = dict(batch_size=32)

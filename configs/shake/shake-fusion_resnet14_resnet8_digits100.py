@@ -1,4 +1,4 @@
-# The variant that the authors released: the proxy fuses the teacher's features, all logits are normalised.
+# The variant that the authors released: the proxy fuses the teacher's features, all logits are normalized.
 _base_ = ['../_base_/pairs/resnet14_resnet8_digits100.py', '../_base_/methods/shake_release.py']
 model = dict(
     _delete_=True,

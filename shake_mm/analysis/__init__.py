@@ -1,4 +1,4 @@
-"""Reading runs back, statistics over seeds, times per step, pictures: what the demonstration and tables share."""
+"""Reading runs back, statistics over seeds, times per step, images: what the demonstration and tables share."""
 
 from .scalars import Scalars, read_run, read_scalars
 from .summary import Stat, difference, over_seeds

@@ -1,4 +1,4 @@
-"""The picture of a benchmark: how long a step takes, as bars."""
+"""The image of a benchmark: how long a step takes, as bars."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def draw_times(timing: Timing, path: str | Path) -> None:
 
     Args:
         timing (Timing): What was measured.
-        path (str | Path): The picture to write.
+        path (str | Path): The image to write.
     """
     import matplotlib
 
@@ -26,8 +26,8 @@ def draw_times(timing: Timing, path: str | Path) -> None:
     ]
     cached = [name.endswith(('_cached', '_cold')) for name in timing.seconds]
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.36 * len(names)), layout='constrained', dpi=150)
-    colours = ['tab:orange' if own else 'tab:blue' for own in cached]
-    axes.barh(names, medians, xerr=errors, color=colours, alpha=0.85, error_kw=dict(ecolor='0.25', capsize=2))
+    colors = ['tab:orange' if own else 'tab:blue' for own in cached]
+    axes.barh(names, medians, xerr=errors, color=colors, alpha=0.85, error_kw=dict(ecolor='0.25', capsize=2))
     for place, (median, above) in enumerate(zip(medians, errors[1])):
         axes.annotate(
             f'{median:,.{0 if median >= 100 else 1}f} ms   {median / medians[0]:.2f}×',

@@ -11,7 +11,7 @@ from ..engine import Distiller
 from ..members import MemberSpec
 from ..registry import MODELS
 from ..tasks import DetectionTask
-from .contestants import ClassificationLoops, DetectionLoops, Size, Step, initialised, quiet, train_step
+from .contestants import ClassificationLoops, DetectionLoops, Size, Step, initialized, quiet, train_step
 
 
 class StageStep(NamedTuple):
@@ -32,7 +32,7 @@ def cell_steps(cfg: Mapping[str, Any], batch_size: int, image_size: Size, device
     Args:
         cfg (dict): With ``model`` and ``train_cfg``, perhaps ``data_preprocessor`` and ``default_scope``. Teachers get
             random weights, which do not change the time.
-        batch_size (int): Pictures a batch.
+        batch_size (int): Images a batch.
         image_size (int | tuple[int, int]): Height and width.
         device (str): Device of torch.
 
@@ -70,6 +70,6 @@ def _build(cfg: Mapping[str, Any]) -> Distiller:
 
 def _without_weights(number: int, entry: Any) -> Any:
     """The teacher as a built network, which needs no checkpoint."""
-    network = initialised(MemberSpec.parse(f'teacher{number}', entry).build())
+    network = initialized(MemberSpec.parse(f'teacher{number}', entry).build())
     others = {key: value for key, value in entry.items() if key != 'checkpoint'} if 'config' in entry else {}
     return {**others, 'config': network}

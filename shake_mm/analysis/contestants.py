@@ -1,6 +1,6 @@
 """What the benchmark of a training step compares: the networks, a batch, plain loops, and our distillers' steps.
 
-Every training step starts from the same batch of raw 8-bit pictures and ends with updated weights: normalisation,
+Every training step starts from the same batch of raw 8-bit images and ends with updated weights: normalization,
 forward passes, losses, backward pass, SGD with momentum and weight decay, zeroed gradients. Ours is the whole
 ``model.train_step(data, optim_wrapper)`` that mmengine's loop calls, with the data preprocessor and all log values. The
 plain loops of a classifier are what one would write by hand; a detector's is mmdet's own ``train_step``. Loading of
@@ -89,7 +89,7 @@ def build_steps(
         student (str | dict): The student's config, see :meth:`MemberSpec.parse`.
         teacher (str | dict): The teacher's config. Its weights are random: they do not change the time.
         methods (sequence of str, optional): Keys of ``METHODS``. Defaults to the task's own choice.
-        batch_size (int): Pictures a batch.
+        batch_size (int): Images a batch.
         image_size (int | tuple[int, int]): Height and width.
         device (str): Device of torch.
         mmrazor (bool): Whether mmrazor's KD takes part. Defaults to False.
@@ -106,7 +106,7 @@ def build_steps(
     torch.manual_seed(0)
     spec = MemberSpec.parse('student', student)
     with quiet():
-        networks = [initialised(s.build()) for s in (spec, MemberSpec.parse('teacher', teacher))]
+        networks = [initialized(s.build()) for s in (spec, MemberSpec.parse('teacher', teacher))]
         plain = DetectionLoops if isinstance(task_of(networks[0]), DetectionTask) else ClassificationLoops
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         data = plain.batch(networks[0], batch_size, size)
@@ -156,7 +156,7 @@ class ClassificationLoops:
 
     @staticmethod
     def batch(network: nn.Module, number: int, size: tuple[int, int]) -> dict[str, Any]:
-        """Pictures of noise with random labels."""
+        """Images of noise with random labels."""
         images = torch.randint(256, (number, 3, *size), dtype=torch.uint8)
         labels = torch.randint(network.head.num_classes, (number,))
         return {'inputs': images, 'data_samples': [DataSample().set_gt_label(label) for label in labels]}
@@ -169,16 +169,16 @@ class ClassificationLoops:
 
     def student_step(self) -> None:
         """Train the student on its labels."""
-        self._update(F.cross_entropy(self.student(self._normalised(), mode='tensor'), self.labels))
+        self._update(F.cross_entropy(self.student(self._normalized(), mode='tensor'), self.labels))
 
     @torch.no_grad()
     def teacher_forward(self) -> Tensor:
         """Run the teacher."""
-        return self.teacher(self._normalised(), mode='tensor')
+        return self.teacher(self._normalized(), mode='tensor')
 
     def kd_step(self) -> None:
         """Train the student on labels and teacher."""
-        inputs = self._normalised()
+        inputs = self._normalized()
         with torch.no_grad():
             target = self.teacher(inputs, mode='tensor')
         logits = self.student(inputs, mode='tensor')
@@ -186,7 +186,7 @@ class ClassificationLoops:
         divergence = F.kl_div(log_q, p, reduction='batchmean') * self.tau**2
         self._update(F.cross_entropy(logits, self.labels) + divergence)
 
-    def _normalised(self) -> Tensor:
+    def _normalized(self) -> Tensor:
         return (self.images.float() - self.mean) / self.std
 
     def _update(self, loss: Tensor) -> None:
@@ -198,7 +198,7 @@ class ClassificationLoops:
 class DetectionLoops:
     """What a detector's step is made of: mmdet's own training, the teacher's pass, the shadow's work.
 
-    The teacher's pass is its backbone, its neck and the head that makes the logits, on pictures that are normalised
+    The teacher's pass is its backbone, its neck and the head that makes the logits, on images that are normalized
     already. Where the head classifies boxes it is given those that the student sampled once: it runs neither RPN nor
     NMS. The shadow branch learns on the features that the student's head read in the same pass.
 
@@ -232,7 +232,7 @@ class DetectionLoops:
 
     @staticmethod
     def batch(network: nn.Module, number: int, size: tuple[int, int]) -> dict[str, Any]:
-        """Pictures of noise, each with 1 to 6 boxes, an eighth to half of it wide and high, and random labels."""
+        """Images of noise, each with 1 to 6 boxes, an eighth to half of it wide and high, and random labels."""
         samples = []
         for _ in range(number):
             boxes = torch.rand(int(torch.randint(1, 7, ())), 4)
@@ -284,7 +284,7 @@ def make_optimizer(model: nn.Module, **options: Any) -> torch.optim.SGD:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the initialisation of every parameter, which mmengine tells."""
+    """Without the initialization of every parameter, which mmengine tells."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')
@@ -294,7 +294,7 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def initialised(network: nn.Module) -> nn.Module:
+def initialized(network: nn.Module) -> nn.Module:
     """Random weights as mmengine draws them, without asking for files of trained ones."""
     for module in network.modules():
         if 'Pretrained' in str(getattr(module, 'init_cfg', None)):

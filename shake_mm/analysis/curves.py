@@ -1,4 +1,4 @@
-"""The picture of a comparison: accuracy over epochs, and the gap to the teacher."""
+"""The image of a comparison: accuracy over epochs, and the gap to the teacher."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from .scalars import Scalars
 from .summary import Stat
 
 COLOURS = ('#0072B2', '#E69F00', '#009E73', '#CC79A7', '#56B4E9', '#D55E00')
-"""Okabe and Ito's colours, which the colour-blind can tell apart."""
+"""Okabe and Ito's colors, which the color-blind can tell apart."""
 MARKERS = ('o', 's', '^', 'D', 'v', 'P')
 
 
@@ -19,9 +19,9 @@ def draw_comparison(
 
     Args:
         runs (dict): What the seeds of each method logged, by the method's name.
-        path (str | Path): The picture to write.
+        path (str | Path): The image to write.
         teacher (float, optional): The teacher's accuracy, drawn as a line.
-        title (str): Title of the picture.
+        title (str): Title of the image.
     """
     import matplotlib
 
@@ -29,14 +29,14 @@ def draw_comparison(
     from matplotlib import pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), width_ratios=(1.7, 1), layout='constrained', dpi=150)
-    for (name, seeds), colour, marker in zip(runs.items(), COLOURS, MARKERS, strict=False):
+    for (name, seeds), color, marker in zip(runs.items(), COLOURS, MARKERS, strict=False):
         epochs = seeds[0].column('accuracy/top1')[0]
         stats = [Stat.of(values) for values in zip(*(run.column('accuracy/top1')[1] for run in seeds), strict=True)]
         means = [stat.mean for stat in stats]
-        left.plot(epochs, means, color=colour, marker=marker, markersize=5, label=f'{name}: {stats[-1]:.2f}')
+        left.plot(epochs, means, color=color, marker=marker, markersize=5, label=f'{name}: {stats[-1]:.2f}')
         if len(seeds) > 1:
             low, high = zip(*((stat.mean - stat.std, stat.mean + stat.std) for stat in stats), strict=True)
-            left.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+            left.fill_between(epochs, low, high, color=color, alpha=0.2, linewidth=0)
     if teacher is not None:
         left.axhline(teacher, color='0.35', linestyle='--', linewidth=1, label=f'teacher: {teacher:.2f}')
     left.set(
@@ -53,9 +53,9 @@ def draw_comparison(
 
 
 def _draw_gaps(axes, runs: Mapping[str, Sequence[Scalars]]) -> None:
-    for i, (seeds, colour) in enumerate(zip(runs.values(), COLOURS, strict=False)):
+    for i, (seeds, color) in enumerate(zip(runs.values(), COLOURS, strict=False)):
         gaps = [run.last()['gap/teacher'] for run in seeds]
-        axes.bar(i, statistics.fmean(gaps), color=colour, alpha=0.75, width=0.6)
+        axes.bar(i, statistics.fmean(gaps), color=color, alpha=0.75, width=0.6)
         axes.plot([i] * len(gaps), gaps, linestyle='', marker='o', markersize=4, color='black', alpha=0.7)
         axes.annotate(
             f'{statistics.fmean(gaps):.2f}', (i, max(gaps)), xytext=(0, 5), textcoords='offset points', ha='center'

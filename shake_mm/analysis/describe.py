@@ -1,6 +1,6 @@
 """What a distillation config comes to: its terms, tapped layers and shapes, and what each stage trains.
 
-Found out by building it and taking one optimizer step a stage, on random pictures and with teachers of random weights.
+Found out by building it and taking one optimizer step a stage, on random images and with teachers of random weights.
 """
 
 import copy
@@ -55,7 +55,7 @@ def build(cfg: Config, image_size: int = 32) -> Distiller:
 
     Args:
         cfg (Config): The run's config.
-        image_size (int): Height and width of the pictures. Defaults to 32.
+        image_size (int): Height and width of the images. Defaults to 32.
     """
     model = copy.deepcopy(cfg.model)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
@@ -88,7 +88,7 @@ def describe(cfg: Config, image_size: int = 32, batch_size: int = 2) -> list[Row
 
     Args:
         cfg (Config): The run's config.
-        image_size (int): Height and width of the random pictures. Defaults to 32.
+        image_size (int): Height and width of the random images. Defaults to 32.
         batch_size (int): How many of them. Defaults to 2.
     """
     model = build(cfg, image_size)
@@ -122,7 +122,7 @@ def _layer(taps: Taps, tap: str) -> str:
 
 
 def random_batch(model: Distiller, image_size: int, batch_size: int) -> dict[str, Any]:
-    """Random pictures with their labels, and whatever else the terms ask of the samples."""
+    """Random images with their labels, and whatever else the terms ask of the samples."""
     numbers = torch.Generator().manual_seed(0)
     images = torch.randint(256, (batch_size, 3, image_size, image_size), dtype=torch.uint8, generator=numbers)
     samples = [DataSample().set_gt_label(i) for i in range(batch_size)]

@@ -1,4 +1,4 @@
-"""The picture of a table: accuracies of all methods as dots, a panel for each pair."""
+"""The image of a table: accuracies of all methods as dots, a panel for each pair."""
 
 import textwrap
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ def draw_tables(tables: Sequence[PairTable], path: str | Path, title: str = '') 
 
     Args:
         tables (sequence of PairTable): From :func:`shake_mm.analysis.tables.arrange`.
-        path (str | Path): The picture to write.
-        title (str): Title of the picture.
+        path (str | Path): The image to write.
+        title (str): Title of the image.
     """
     import matplotlib
 
@@ -53,10 +53,10 @@ def draw_tables(tables: Sequence[PairTable], path: str | Path, title: str = '') 
 def _draw(axes, table: PairTable, methods: Sequence[str]) -> None:
     lines = {name: table.rows[name].accuracy for name in LINES if name in table.rows}
     for name, stat in lines.items():
-        colour, style = LINES[name]
-        axes.axvline(stat.mean, color=colour, linestyle=style, linewidth=1.2, label=name)
+        color, style = LINES[name]
+        axes.axvline(stat.mean, color=color, linestyle=style, linewidth=1.2, label=name)
         if stat.n > 1:
-            axes.axvspan(stat.mean - stat.std, stat.mean + stat.std, color=colour, alpha=0.12, linewidth=0)
+            axes.axvspan(stat.mean - stat.std, stat.mean + stat.std, color=color, alpha=0.12, linewidth=0)
     found = [name for name in methods if name in table.rows]
     places = [methods.index(name) for name in found]
     stats = [table.rows[name].accuracy for name in found]

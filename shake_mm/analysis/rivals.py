@@ -11,7 +11,7 @@ from torch import nn
 from ..members.cache import LogitsCache
 from .contestants import METHODS, Step, train_step
 
-PICTURES, VIEWS = 50_000, 162
+IMAGES, VIEWS = 50_000, 162
 """CIFAR's, padded by 4, cropped and mirrored."""
 
 
@@ -50,7 +50,7 @@ def mmrazor_step(student: nn.Module, teacher: nn.Module, data: dict, device: str
 
 
 class CachedStep:
-    """A step of ours whose teacher is looked up in a cache of real size, for pictures and views drawn anew each time.
+    """A step of ours whose teacher is looked up in a cache of real size, for images and views drawn anew each time.
 
     Args:
         method (str): Key of ``METHODS``.
@@ -78,7 +78,7 @@ class CachedStep:
         model = METHODS[method](student=copy.deepcopy(config), teachers=[spec])
         model.student.load_state_dict(student.state_dict())
         (member,) = model.cached_members
-        member.cache, member._verified = cache, True  # of no real pictures: there is nothing to agree with
+        member.cache, member._verified = cache, True  # of no real images: there is nothing to agree with
         self.cache, self.cold = cache, cold
         self.samples = [copy.copy(sample) for sample in data['data_samples']]
         data = {**data, 'data_samples': self.samples}
@@ -86,9 +86,9 @@ class CachedStep:
         self._rng = np.random.default_rng(0)
 
     def prepare(self) -> None:
-        """Draw the next pictures and views; outside of what is timed, as the data loader's work is."""
+        """Draw the next images and views; outside of what is timed, as the data loader's work is."""
         for sample in self.samples:
-            where = dict(sample_idx=int(self._rng.integers(PICTURES)), view_idx=int(self._rng.integers(VIEWS)))
+            where = dict(sample_idx=int(self._rng.integers(IMAGES)), view_idx=int(self._rng.integers(VIEWS)))
             sample.set_metainfo(where)
         if self.cold:
             forget(self.cache)
@@ -100,14 +100,14 @@ class CachedStep:
 
 def filled_cache(folder: str, classes: int) -> LogitsCache:
     """A cache of CIFAR's size, all rows there: noise takes as long to look up as logits do."""
-    key = dict(weights='noise', preprocessing='none', pictures='none', views='162')
-    cache = LogitsCache(folder, key, (PICTURES, VIEWS, classes), 'benchmark')
+    key = dict(weights='noise', preprocessing='none', images='none', views='162')
+    cache = LogitsCache(folder, key, (IMAGES, VIEWS, classes), 'benchmark')
     rng, chunk = np.random.default_rng(0), 1000
-    for begin in range(0, PICTURES, chunk):
+    for begin in range(0, IMAGES, chunk):
         if cache.missing(slice(begin, begin + 1)).any():
             noise = rng.standard_normal((chunk * VIEWS, classes), np.float32).astype(np.float16)
-            pictures = np.arange(begin, begin + chunk).repeat(VIEWS)
-            cache.write(pictures, np.tile(np.arange(VIEWS), chunk), noise)
+            images = np.arange(begin, begin + chunk).repeat(VIEWS)
+            cache.write(images, np.tile(np.arange(VIEWS), chunk), noise)
     cache.flush()
     return cache
 

@@ -1,4 +1,4 @@
-"""The picture of a demonstration on detectors: what each member of a distiller finds, side by side."""
+"""The image of a demonstration on detectors: what each member of a distiller finds, side by side."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ TRUE, RIGHT, WRONG = COLOURS[2], COLOURS[0], COLOURS[5]
 
 
 class Boxes(NamedTuple):
-    """Objects in one picture.
+    """Objects in one image.
 
     Args:
         places (ndarray): Corners ``x1, y1, x2, y2`` in pixels, shape (K, 4).
@@ -38,7 +38,7 @@ class Boxes(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """One picture with what is in it and what was found.
+    """One image with what is in it and what was found.
 
     Args:
         image (ndarray): RGB, shape (H, W, 3).
@@ -52,16 +52,16 @@ class Scene(NamedTuple):
 
 
 def detect(cfg: Config, checkpoint: str | Path, members: Sequence[str], number: int) -> tuple[list[Scene], list[str]]:
-    """Let several members of a trained distiller detect on the first pictures of its validation set.
+    """Let several members of a trained distiller detect on the first images of its validation set.
 
     Args:
         cfg (Config): The run's config.
         checkpoint (str | Path): The distiller's checkpoint.
         members (sequence of str): ``'teacher0'``, ``'student'``, ``'proxy0'``, …
-        number (int): How many pictures.
+        number (int): How many images.
 
     Returns:
-        tuple[list[Scene], list[str]]: The pictures, and the names of the classes.
+        tuple[list[Scene], list[str]]: The images, and the names of the classes.
     """
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
@@ -84,7 +84,7 @@ def detect(cfg: Config, checkpoint: str | Path, members: Sequence[str], number: 
 
 
 def annotated(info: Mapping[str, Any]) -> Boxes:
-    """The objects that a data set's annotation of a picture names."""
+    """The objects that a data set's annotation of an image names."""
     objects = info['instances']
     places = np.array([entry['bbox'] for entry in objects], float).reshape(-1, 4)
     return Boxes(places, np.array([entry['bbox_label'] for entry in objects], int), np.ones(len(objects)))
@@ -112,14 +112,14 @@ def is_right(place: np.ndarray, label: int, truth: Boxes) -> bool:
 def draw_scenes(
     scenes: Sequence[Scene], titles: Mapping[str, str], classes: Sequence[str], path: str | Path, title: str = ''
 ) -> None:
-    """Draw a row for each picture: the ground truth, then the detections of each member.
+    """Draw a row for each image: the ground truth, then the detections of each member.
 
     Args:
         scenes (sequence of Scene): From :func:`detect`.
         titles (dict[str, str]): Titles of the columns by member, in their order.
         classes (sequence of str): Names of the classes.
-        path (str | Path): The picture to write.
-        title (str): Title of the picture.
+        path (str | Path): The image to write.
+        title (str): Title of the image.
     """
     import matplotlib
 
@@ -138,7 +138,7 @@ def draw_scenes(
             if scene is scenes[0]:
                 panel.set_title(heading, fontsize='medium')
     entries = {'ground truth': TRUE, f'right (class, IoU ≥ {OVERLAP})': RIGHT, 'wrong': WRONG}
-    handles = [plt.Line2D([], [], color=colour, linewidth=2.5, label=name) for name, colour in entries.items()]
+    handles = [plt.Line2D([], [], color=color, linewidth=2.5, label=name) for name, color in entries.items()]
     figure.legend(handles=handles, frameon=False, ncols=len(entries), loc='outside lower center')
     figure.suptitle(title)
     figure.savefig(path)
@@ -149,9 +149,9 @@ def _draw_boxes(axes: Any, boxes: Boxes, truth: Boxes, classes: Sequence[str], s
     from matplotlib.patches import Rectangle
 
     for place, label, score in zip(*boxes, strict=True):
-        colour = (RIGHT if is_right(place, label, truth) else WRONG) if scored else TRUE
+        color = (RIGHT if is_right(place, label, truth) else WRONG) if scored else TRUE
         x1, y1, x2, y2 = place
-        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.6))
+        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=1.6))
         # A label that began at the right edge would reach into the next panel.
         at_edge = x1 > 0.75 * axes.get_xlim()[1]
         axes.text(
@@ -162,5 +162,5 @@ def _draw_boxes(axes: Any, boxes: Boxes, truth: Boxes, classes: Sequence[str], s
             fontsize=8,
             horizontalalignment='right' if at_edge else 'left',
             verticalalignment='bottom',
-            bbox={'facecolor': colour, 'edgecolor': 'none', 'pad': 1},
+            bbox={'facecolor': color, 'edgecolor': 'none', 'pad': 1},
         )

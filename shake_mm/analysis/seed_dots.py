@@ -1,4 +1,4 @@
-"""The picture of a study on detectors: AP and AP50 of every seed as a dot, a row of panels for each pair."""
+"""The image of a study on detectors: AP and AP50 of every seed as a dot, a row of panels for each pair."""
 
 import textwrap
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ def draw_seeds(tables: Sequence[PairTable], path: str | Path, title: str = '') -
 
     Args:
         tables (sequence of PairTable): From :func:`shake_mm.analysis.tables.arrange`.
-        path (str | Path): The picture to write.
-        title (str): Title of the picture.
+        path (str | Path): The image to write.
+        title (str): Title of the image.
     """
     import matplotlib
 
@@ -49,18 +49,18 @@ def _draw(axes, table: PairTable, methods: Sequence[str], metric: str) -> None:
     for place, method in enumerate(methods):
         if method not in table.rows:
             continue
-        row, colour = table.rows[method], COLOURS[place % len(COLOURS)]
+        row, color = table.rows[method], COLOURS[place % len(COLOURS)]
         middle = (len(row.seeds) - 1) / 2
         axes.plot(
             [100 * seed[metric] for seed in row.seeds],
             [place + SPREAD * (i - middle) for i in range(len(row.seeds))],
-            color=colour,
+            color=color,
             linestyle='',
             marker='o',
             markersize=6,
             alpha=0.85,
         )
-        axes.plot([points(row, metric).mean] * 2, [place - 0.3, place + 0.3], color=colour, linewidth=2)
+        axes.plot([points(row, metric).mean] * 2, [place - 0.3, place + 0.3], color=color, linewidth=2)
     axes.plot([], [], color='0.5', linestyle='', marker='o', label='one seed')
     axes.plot([], [], color='0.5', linewidth=2, label='mean of the seeds')
     # The first method on top.

@@ -28,7 +28,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: list[float]) -> 'Spread':
-        """Summarise ``values``."""
+        """Summarize ``values``."""
         return cls(statistics.median(values), min(values), max(values))
 
 

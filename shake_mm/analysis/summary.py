@@ -21,7 +21,7 @@ class Stat(NamedTuple):
 
     @classmethod
     def of(cls, values: Iterable[float]) -> 'Stat':
-        """Summarise ``values``, at least one."""
+        """Summarize ``values``, at least one."""
         values = list(values)
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan, len(values))
 
@@ -32,7 +32,7 @@ class Stat(NamedTuple):
 
 
 def over_seeds(rows: Sequence[Mapping[str, float]]) -> dict[str, Stat]:
-    """Summarise what every seed's row of metrics has.
+    """Summarize what every seed's row of metrics has.
 
     Args:
         rows (sequence of dict): One row of metrics per seed.

@@ -128,8 +128,8 @@ def draw_sweep(
         swept (dict): From :func:`lines`.
         values (dict): From :func:`accuracies`.
         default (Point): Drawn as a vertical line.
-        path (str | Path): The picture to write.
-        title (str): Title of the picture.
+        path (str | Path): The image to write.
+        title (str): Title of the image.
     """
     import matplotlib
 

@@ -31,8 +31,8 @@ class Effect(NamedTuple):
     Args:
         seconds (Spread): Of a pass over a batch.
         ratio (Spread): Of that to the pass without a switch, within a round.
-        deviation (float): Largest of a logit over all pictures.
-        agreement (float): Share of pictures in the class of the plain teacher, in percent.
+        deviation (float): Largest of a logit over all images.
+        agreement (float): Share of images in the class of the plain teacher, in percent.
         accuracy (float): In percent.
         gap (float): The teacher-student gap, KL(teacher || student) at temperature ``tau``.
     """

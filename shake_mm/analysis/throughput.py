@@ -1,4 +1,4 @@
-"""Pictures a second: of data pipelines alone, and of whole runs beside their bare training step."""
+"""Images a second: of data pipelines alone, and of whole runs beside their bare training step."""
 
 import copy
 import time
@@ -21,7 +21,7 @@ Clock = Callable[[], float]
 
 
 def pipelines(cfg: Config, rounds: int, clock: Clock, batches: int = 50) -> dict[str, Spread]:
-    """Pictures a second that come out of the model's data preprocessor, in one process, in turns.
+    """Images a second that come out of the model's data preprocessor, in one process, in turns.
 
     Args:
         cfg (Config): A config whose pipeline ``--batched`` knows. Its data set is in the order that its sampler has.
@@ -67,7 +67,7 @@ class _Beside(Hook):
     priority = 'LOWEST'
 
     def __init__(self, clock: Clock) -> None:
-        self.clock, self.pictures = clock, 0
+        self.clock, self.images = clock, 0
         self.seconds: dict[str, list[float]] = {'run': [], 'bare': []}
         self._batch: Any = None
         self._wrapper: Any = None
@@ -75,17 +75,17 @@ class _Beside(Hook):
 
     def before_train_epoch(self, runner: Any) -> None:
         """Begin to count."""
-        self._start, self.pictures = self.clock(), 0
+        self._start, self.images = self.clock(), 0
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Count."""
-        self.pictures += len(data_batch['inputs'])
+        self.images += len(data_batch['inputs'])
         if self._batch is None:
             self._batch = copy.copy(data_batch)
 
     def after_train_epoch(self, runner: Any) -> None:
         """Stop the clock, and take the bare steps."""
-        self.seconds['run'].append((self.clock() - self._start) / self.pictures)
+        self.seconds['run'].append((self.clock() - self._start) / self.images)
         if self._twin is None:
             self._twin = copy.deepcopy(runner.model).train()
             self._wrapper = type(runner.optim_wrapper)(make_optimizer(self._twin))
@@ -97,7 +97,7 @@ class _Beside(Hook):
 
 
 def whole_run(cfg: Config, epochs: int, clock: Clock) -> dict[str, Spread]:
-    """Pictures a second of a run, with data, hooks and logging but no validation, beside its bare training step.
+    """Images a second of a run, with data, hooks and logging but no validation, beside its bare training step.
 
     Args:
         cfg (Config): The run's.

@@ -68,8 +68,8 @@ def _check_loader(name: str, loader: Any) -> None:
             raise UsageError(f'{name}.{key} is missing, which is {what}: add it.')
 
 
-def _check_number(owner: str, part: Mapping, key: str, least: int) -> None:
+def _check_number(where: str, part: Mapping, key: str, least: int) -> None:
     value = part.get(key)
     whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
     if value is not None and (not whole or isinstance(value, bool) or value < least):
-        raise UsageError(f'{owner}.{key} is {value!r}, but it must be a whole number, {least} or more.')
+        raise UsageError(f'{where}.{key} is {value!r}, but it must be a whole number, {least} or more.')

@@ -176,7 +176,7 @@ def _first_batch(loader: DataLoader, name: str, dataset: Any) -> Any:
     except Exception as error:
         shapes = ' and '.join(str(tuple(item['inputs'].shape)) for item in items)
         raise UsageError(
-            f'{name}: pictures of the sizes {shapes}, of {items[0]["inputs"].dtype}, make no batch: add a Resize to '
+            f'{name}: images of the sizes {shapes}, of {items[0]["inputs"].dtype}, make no batch: add a Resize to '
             'the pipeline, or set color_type of LoadImageFromFile.'
         ) from error
 
@@ -195,9 +195,9 @@ def _preprocessed(model: nn.Module, batch: Any, name: str) -> tuple[Tensor, list
         data = model.data_preprocessor(batch, False)
         return data['inputs'], data.get('data_samples')
     except Exception as error:
-        shapes = sorted({tuple(picture.shape) for picture in batch['inputs']})
+        shapes = sorted({tuple(image.shape) for image in batch['inputs']})
         raise UsageError(
-            f'model.data_preprocessor does not take the pictures of {name}, of shape {shapes[0]} (channels, height, '
+            f'model.data_preprocessor does not take the images of {name}, of shape {shapes[0]} (channels, height, '
             f'width): {reason(error)}: give it as many means as channels, or set color_type of LoadImageFromFile.'
         ) from error
 
@@ -212,7 +212,7 @@ def _check_fields(model: nn.Module, task: Task, samples: list) -> None:
 
 
 def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> None:
-    """The networks must take pictures of this shape."""
+    """The networks must take images of this shape."""
     distils = isinstance(model, Distiller)
     for member, network in (model.networks if distils else {'model': model}).items():
         shape = list(inputs.shape)
@@ -224,13 +224,13 @@ def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> 
             if isinstance(error, NotImplementedError) or 'meta' in str(error):
                 continue  # a layer that looks at values: the first step will tell
             raise UsageError(
-                f'{member} does not take the pictures of {name}, of shape {tuple(shape[1:])} (channels, height, '
+                f'{member} does not take the images of {name}, of shape {tuple(shape[1:])} (channels, height, '
                 f'width): {reason(error)}: resize them in the pipeline, or set color_type of LoadImageFromFile.'
             ) from error
 
 
 def _check_size(model: Distiller, inputs: Tensor, samples: list, name: str) -> None:
-    """Connectors and proxies that were made for pictures of another size must take these too."""
+    """Connectors and proxies that were made for images of another size must take these too."""
     made_for, size = tuple(input_sizes(model)['student']), tuple(inputs.shape[-2:])
     if size == made_for or model.cached_members:
         return
@@ -242,7 +242,7 @@ def _check_size(model: Distiller, inputs: Tensor, samples: list, name: str) -> N
         raise
     except RuntimeError as error:
         raise UsageError(
-            f'model.input_size: the parts of the objective were made for pictures of {made_for}, and those of {name} '
+            f'model.input_size: the parts of the objective were made for images of {made_for}, and those of {name} '
             f'are {size}: set it to {size} ({reason(error)}).'
         ) from error
 

@@ -20,12 +20,12 @@ class Start(NamedTuple):
 
     Args:
         source (str): The file.
-        owner (str): Who names it.
+        where (str): Who names it.
         loaded (dict): What it holds.
     """
 
     source: str
-    owner: str
+    where: str
     loaded: dict
 
 
@@ -49,8 +49,8 @@ def read_start(cfg: Config, mode: str) -> Start | None:
             )
     if source is None or '://' in source:
         return None
-    owner = 'resume' if resumes else 'test' if mode == 'test' else 'load_from'
-    return Start(source, owner, read_checkpoint(source, owner))
+    where = 'resume' if resumes else 'test' if mode == 'test' else 'load_from'
+    return Start(source, where, read_checkpoint(source, where))
 
 
 def check_start(model: nn.Module, start: Start) -> None:
@@ -62,8 +62,8 @@ def check_start(model: nn.Module, start: Start) -> None:
         UsageError: If less than half of the model's tensors (a distiller's student's) are in it, or it lacks what a run
             that goes on needs.
     """
-    source, owner, loaded = start
-    state = weights_in(loaded, owner, source)
+    source, where, loaded = start
+    state = weights_in(loaded, where, source)
     if isinstance(model, Distiller):
         network = model.student
     else:  # which reads the names as they are, a distiller's `student.` too
@@ -73,10 +73,10 @@ def check_start(model: nn.Module, start: Start) -> None:
     fitting = [key for key, value in mine.items() if key in state and state[key].shape == value.shape]
     if 2 * len(fitting) < len(mine):
         raise UsageError(
-            f"{owner}: checkpoint '{source}' has only {len(fitting)} of the {len(mine)} tensors of the network in "
+            f"{where}: checkpoint '{source}' has only {len(fitting)} of the {len(mine)} tensors of the network in "
             'their shape, it is of another network: give the config that it was trained with.'
         )
-    missing = [key for key in RESUMED if owner == 'resume' and key not in loaded]
+    missing = [key for key in RESUMED if where == 'resume' and key not in loaded]
     if missing:
         raise UsageError(
             f"resume: checkpoint '{source}' has no {', '.join(missing)}, it holds weights alone: start from them by "

@@ -1,4 +1,4 @@
-"""Layer-normalised logits (the variant that SHAKE's authors released)."""
+"""Layer-normalized logits (the variant that SHAKE's authors released)."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,5 +22,5 @@ class LogitNorm(nn.Module):
         self.scale = scale
 
     def forward(self, logits: Tensor) -> Tensor:
-        """Normalise logits of shape (N, K)."""
+        """Normalize logits of shape (N, K)."""
         return self.scale * F.layer_norm(logits, logits.shape[1:], eps=1e-7)

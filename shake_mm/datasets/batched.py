@@ -1,4 +1,4 @@
-"""A whole set of small pictures as one tensor, on the device, out of which a batch is cut at once.
+"""A whole set of small images as one tensor, on the device, out of which a batch is cut at once.
 
 mmengine's data loader asks such a set for a whole batch (PyTorch's ``__getitems__``), in whatever order its sampler
 has: shuffled, distributed over processes, or resumed.
@@ -21,7 +21,7 @@ from .views import ViewSet
 
 
 class ViewSample(DataSample):
-    """A label, and of which view of which picture, made without the checks of ``DataSample``."""
+    """A label, and of which view of which image, made without the checks of ``DataSample``."""
 
     @classmethod
     def of(cls, label: Tensor, position: int, view: int) -> 'ViewSample':
@@ -29,7 +29,7 @@ class ViewSample(DataSample):
 
         Args:
             label (Tensor): Shape (1,).
-            position (int): Of the picture in its data set: the ``sample_idx``.
+            position (int): Of the image in its data set: the ``sample_idx``.
             view (int): Its ``view_idx``, see :class:`ViewSet`.
         """
         sample = cls.__new__(cls)
@@ -52,16 +52,16 @@ class ViewSample(DataSample):
 
 @DATASETS.register_module()
 class BatchedViews:
-    """All pictures of a data set in one tensor of 8-bit numbers; a batch is cut out of it in a handful of operations.
+    """All images of a data set in one tensor of 8-bit numbers; a batch is cut out of it in a handful of operations.
 
-    Pictures are padded, cropped and mirrored as mmpretrain's ``RandomCrop`` and ``RandomFlip`` do it, one by one, and
-    normalised by the model's data preprocessor as always. Needs ``num_workers=0``, ``pin_memory=False`` and
+    Images are padded, cropped and mirrored as mmpretrain's ``RandomCrop`` and ``RandomFlip`` do it, one by one, and
+    normalized by the model's data preprocessor as always. Needs ``num_workers=0``, ``pin_memory=False`` and
     ``collate_fn=dict(type='shake_mm.as_batch')``; ``tools/train.py --batched`` writes all that into a config.
 
     Draws come from PyTorch's global generator, or where a :class:`SeededBatchSampler` asks, from (seed, epoch,
     position) alone.
 
-    The pictures are kept padded, and mirrored too if views are: CIFAR-100's training set takes 480 MB.
+    The images are kept padded, and mirrored too if views are: CIFAR-100's training set takes 480 MB.
 
     Args:
         dataset (dict | Dataset): A classification data set, or its config, whose items hold ``img`` (H, W, C), all of
@@ -70,7 +70,7 @@ class BatchedViews:
         **views: What :class:`ViewSet` takes: ``crop_size``, ``padding``, ``pad_val``, ``flip_prob``.
 
     Raises:
-        UsageError: If pictures differ in size, or a worker process is to use another device's memory.
+        UsageError: If images differ in size, or a worker process is to use another device's memory.
     """
 
     def __init__(self, dataset: Any, device: str | None = None, **views: Any) -> None:
@@ -82,14 +82,14 @@ class BatchedViews:
         stored = torch.stack([padded, padded.flip(-1)], dim=1) if self.views.flips == 2 else padded[:, None]
         self._labels = torch.from_numpy(labels).to(device).split(1)
         self.channels = images.shape[-1]
-        # Overlapping: row k is the view's width of pixels that begins at pixel k of all pictures, one after the other.
+        # Overlapping: row k is the view's width of pixels that begins at pixel k of all images, one after the other.
         pixels, width = stored.reshape(-1), self.views.crop[1]
         self._rows = pixels.as_strided((len(pixels) - width + 1, width), (1, 1))
         planes = torch.arange(self.channels)[:, None] * self.views.padded[0] + torch.arange(self.views.crop[0])
         self._offsets = (planes * self.views.padded[1]).to(device)
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self._labels)
 
     def __getattr__(self, name: str) -> Any:
@@ -99,7 +99,7 @@ class BatchedViews:
         return getattr(self.dataset, name)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        """Return one picture in a random view."""
+        """Return one image in a random view."""
         batch = self.__getitems__([range(len(self))[position]])
         return {'inputs': batch['inputs'][0], 'data_samples': batch['data_samples'][0]}
 
@@ -107,7 +107,7 @@ class BatchedViews:
         """Return a batch in random views.
 
         Args:
-            positions (list): Of the pictures; or their :class:`Draw`, which say the views too.
+            positions (list): Of the images; or their :class:`Draw`, which say the views too.
 
         Returns:
             dict: ``inputs``, shape (N, C, h, w), uint8, and ``data_samples``, a list.
@@ -120,17 +120,17 @@ class BatchedViews:
         return self.batch(positions, self.views.pick(draws).tolist())
 
     def batch(self, positions: Sequence[int], views: Sequence[int]) -> dict[str, Any]:
-        """Return given views of given pictures, as :meth:`__getitems__` does."""
+        """Return given views of given images, as :meth:`__getitems__` does."""
         if self._rows.is_cuda and get_worker_info() is not None:
-            raise UsageError('train_dataloader: BatchedViews keeps its pictures on the device: set num_workers=0.')
+            raise UsageError('train_dataloader: BatchedViews keeps its images on the device: set num_workers=0.')
         samples = [ViewSample.of(self._labels[i], i, view) for i, view in zip(positions, views)]
         return {'inputs': self._cut(np.array(positions), np.array(views)), 'data_samples': samples}
 
     def _cut(self, which: np.ndarray, view: np.ndarray) -> Tensor:
-        """Cut views, shape (N,), out of the pictures at the positions ``which``, shape (N,)."""
+        """Cut views, shape (N,), out of the images at the positions ``which``, shape (N,)."""
         height, width = self.views.padded
         top, left, mirrored = self.views.place(view)
-        # A mirrored view lies where the picture's left is its right.
+        # A mirrored view lies where the image's left is its right.
         left = np.where(mirrored, width - self.views.crop[1] - left, left)
         start = (which * self.views.flips + mirrored) * (self.channels * height * width) + top * width + left
         start = torch.from_numpy(start).to(self._rows.device, non_blocking=True)
@@ -173,12 +173,12 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 def _load(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
-    """All pictures (N, H, W, C) and labels (N,) of a data set."""
+    """All images (N, H, W, C) and labels (N,) of a data set."""
     items = [dataset[position] for position in range(len(dataset))]
     sizes = {item['img'].shape for item in items}
     if len(sizes) != 1:
         raise UsageError(
-            f'train_dataloader: BatchedViews needs pictures of one size, and these have {len(sizes)}, such as '
+            f'train_dataloader: BatchedViews needs images of one size, and these have {len(sizes)}, such as '
             f'{" and ".join(map(str, sorted(sizes)[:2]))}: resize them in the pipeline of its `dataset`.'
         )
     return np.stack([item['img'] for item in items]), np.array([int(item['gt_label']) for item in items])

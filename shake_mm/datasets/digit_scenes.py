@@ -18,7 +18,7 @@ from .digits import SPLITS
 from .scene_drawing import Scene, draw_scene
 
 FORMAT = 1
-"""Version of the pictures and of the files. It stands in the folder's name: a set of an older version is drawn anew."""
+"""Version of the images and of the files. It stands in the folder's name: a set of an older version is drawn anew."""
 ANN_FILE = 'annotations.json'
 MIN_SIZE = 48
 CLASSES = tuple(str(digit) for digit in range(10))
@@ -41,7 +41,7 @@ def folder_name(split: str, num_images: int, size: tuple[int, int], seed: int = 
 
     Args:
         split: ``'train'`` or ``'val'``.
-        num_images: Number of pictures.
+        num_images: Number of images.
         size: Height and width.
         seed: Seed of the drawing.
 
@@ -55,19 +55,19 @@ def folder_name(split: str, num_images: int, size: tuple[int, int], seed: int = 
 
 @DATASETS.register_module()
 class DigitScenes(CocoDataset):
-    """1 to 6 handwritten digits of different sizes and colours on a textured canvas, and a tight box around each.
+    """1 to 6 handwritten digits of different sizes and colors on a textured canvas, and a tight box around each.
 
-    The glyphs are scikit-learn's, split as in :class:`Digits`: a picture of the validation set never shows a glyph that
-    training has seen. Picture ``i`` depends on ``seed``, ``split``, ``image_size`` and ``i`` alone, so a longer set
+    The glyphs are scikit-learn's, split as in :class:`Digits`: an image of the validation set never shows a glyph that
+    training has seen. Image ``i`` depends on ``seed``, ``split``, ``image_size`` and ``i`` alone, so a longer set
     begins with the shorter one.
 
-    The first use draws the pictures and COCO's annotation file, ``annotations.json``, into the folder that
+    The first use draws the images and COCO's annotation file, ``annotations.json``, into the folder that
     :func:`folder_name` names below ``data_root``; later uses read them. Any number of processes may begin at once.
 
     Args:
         split: ``'train'`` or ``'val'``.
-        num_images: Number of pictures. Defaults to 1000.
-        image_size: Side, or height and width, of the pictures. Glyphs grow with the smaller side. Defaults to 96.
+        num_images: Number of images. Defaults to 1000.
+        image_size: Side, or height and width, of the images. Glyphs grow with the smaller side. Defaults to 96.
         seed: Seed of the drawing. It does not touch the split of the glyphs. Defaults to 0.
         data_root: Folder that holds the sets. Defaults to ``'data/digit_scenes'``.
         **kwargs: Other arguments of :class:`mmdet.datasets.CocoDataset`, such as ``pipeline``.
@@ -117,7 +117,7 @@ def _file_name(index: int) -> str:
 
 
 def _is_whole(folder: Path, num_images: int) -> bool:
-    """Tell whether the folder holds the annotations and every picture."""
+    """Tell whether the folder holds the annotations and every image."""
     wanted = {ANN_FILE, *map(_file_name, range(num_images))}
     return folder.is_dir() and wanted <= set(os.listdir(folder))
 
@@ -165,7 +165,7 @@ def _install(draft: Path, folder: Path, num_images: int) -> None:
     except OSError:
         if _is_whole(folder, num_images):
             return
-        # Someone took pictures away from a set that was whole, or a copy broke off: it makes room.
+        # Someone took images away from a set that was whole, or a copy broke off: it makes room.
         remains = draft.with_name(f'{draft.name}.old')
         folder.rename(remains)
         draft.rename(folder)

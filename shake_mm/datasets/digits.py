@@ -1,7 +1,7 @@
 """Two data sets of real handwritten digits that need no download.
 
 Both draw on the 1,797 glyphs of 8x8 pixels that come inside scikit-learn. One fixed, stratified split of the *glyphs*
-serves both, so a picture of the validation set never shows a glyph that training has seen.
+serves both, so an image of the validation set never shows a glyph that training has seen.
 """
 
 from collections.abc import Sequence
@@ -58,13 +58,13 @@ def _resize(glyphs: np.ndarray, size: int, interpolation: str) -> np.ndarray:
 
 
 class _GlyphDataset(BaseDataset):
-    """What both data sets share: the split, the picture size and their checks.
+    """What both data sets share: the split, the image size and their checks.
 
     Args:
         split: ``'train'`` or ``'val'``.
-        image_size: Height and width of the pictures.
+        image_size: Height and width of the images.
         interpolation: How glyphs are enlarged: a name that :func:`mmcv.imresize` knows.
-        num_samples: Number of pictures; None means all.
+        num_samples: Number of images; None means all.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`, such as ``pipeline``.
     """
 
@@ -83,7 +83,7 @@ class _GlyphDataset(BaseDataset):
         super().__init__(ann_file='', **kwargs)
 
     def extra_repr(self) -> list[str]:
-        """Describe the pictures: there is neither an annotation file nor a folder to name."""
+        """Describe the images: there is neither an annotation file nor a folder to name."""
         return [f'Split: \t{self.split}', f'Image size: \t{self.image_size}']
 
 
@@ -91,11 +91,11 @@ class _GlyphDataset(BaseDataset):
 class Digits(_GlyphDataset):
     """The handwritten digits of scikit-learn, 10 classes, 1,347 of them for training and 450 for validation.
 
-    A sample holds ``img``, shape :math:`(H, W, 3)`, uint8, BGR (grey), and ``gt_label``.
+    A sample holds ``img``, shape :math:`(H, W, 3)`, uint8, BGR (gray), and ``gt_label``.
 
     Args:
         split: ``'train'`` or ``'val'``.
-        image_size: Height and width of the pictures. Networks made for CIFAR expect 32. Defaults to 32.
+        image_size: Height and width of the images. Networks made for CIFAR expect 32. Defaults to 32.
         interpolation: How glyphs are enlarged: a name that :func:`mmcv.imresize` knows. Defaults to ``'bilinear'``.
         num_samples: Take only the first so many glyphs of the split. Defaults to None: all.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`, such as ``pipeline``.
@@ -135,18 +135,18 @@ class Digits(_GlyphDataset):
 
 @DATASETS.register_module()
 class DigitPairs(_GlyphDataset):
-    """Two handwritten digits side by side: 100 classes, and as many pictures as asked for.
+    """Two handwritten digits side by side: 100 classes, and as many images as asked for.
 
     The label is ``10 * left + right``. Each half shows a glyph drawn from its split at a height of its own, on a
     noisy background. A sample holds ``img``, shape :math:`(H, W, 3)`, uint8, BGR, and ``gt_label``.
 
-    Picture ``i`` depends on ``seed``, ``split`` and ``i`` alone, so a longer set begins with the shorter one. Each run
-    of 100 pictures shows every class once.
+    Image ``i`` depends on ``seed``, ``split`` and ``i`` alone, so a longer set begins with the shorter one. Each run
+    of 100 images shows every class once.
 
     Args:
         split: ``'train'`` or ``'val'``.
-        num_samples: Number of pictures. Defaults to 4000.
-        image_size: Height and width of the pictures; glyphs take half of it. Defaults to 16.
+        num_samples: Number of images. Defaults to 4000.
+        image_size: Height and width of the images; glyphs take half of it. Defaults to 16.
         noise: Standard deviation of the background's Gaussian noise, on intensities in [0, 1]. Defaults to 0.2.
         seed: Seed of the drawing. It does not touch the split. Defaults to 0.
         interpolation: How glyphs are enlarged: a name that :func:`mmcv.imresize` knows. Defaults to ``'bilinear'``.
@@ -183,7 +183,7 @@ class DigitPairs(_GlyphDataset):
 
         data_list: list[dict[str, Any]] = []
         for block in range(-(-self.num_samples // 100)):
-            # A generator for each hundred, drawn to its end, keeps picture i the same in a set of any length.
+            # A generator for each hundred, drawn to its end, keeps image i the same in a set of any length.
             rng = np.random.default_rng((self.seed, SPLITS.index(self.split), block))
             labels = rng.permutation(100)
             chosen = self._choose(rng, labels, members)
@@ -202,7 +202,7 @@ class DigitPairs(_GlyphDataset):
         return np.array([[members[d][int(r * len(members[d]))] for d, r in zip(*side)] for side in sides]).T
 
     def _draw(self, rng: np.random.Generator, pairs: np.ndarray) -> np.ndarray:
-        """Put pairs of glyphs, shape :math:`(N, 2, g, g)`, on noisy pictures of shape :math:`(N, H, W, 3)`, uint8."""
+        """Put pairs of glyphs, shape :math:`(N, 2, g, g)`, on noisy images of shape :math:`(N, H, W, 3)`, uint8."""
         num, _, glyph_size, _ = pairs.shape
         size = self.image_size
         canvas = np.zeros((num, size, size), np.float32)

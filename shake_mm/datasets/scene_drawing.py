@@ -1,4 +1,4 @@
-"""Pictures of handwritten digits scattered over a textured canvas, with a tight box around each."""
+"""Images of handwritten digits scattered over a textured canvas, with a tight box around each."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ INK = 0.25
 
 
 class Scene(NamedTuple):
-    """A picture and what it shows.
+    """An image and what it shows.
 
     Attributes:
         img: Shape :math:`(H, W, 3)`, uint8, BGR.
@@ -36,11 +36,11 @@ class Scene(NamedTuple):
 
 
 def draw_scene(split: str, index: int, size: tuple[int, int], seed: int = 0) -> Scene:
-    """Draw the picture that these arguments determine, bit for bit.
+    """Draw the image that these arguments determine, bit for bit.
 
     Args:
         split: ``'train'`` or ``'val'``: where the glyphs come from.
-        index: Position of the picture in its set, of any length.
+        index: Position of the image in its set, of any length.
         size: Height and width.
         seed: Seed of the drawing. It does not touch the split of the glyphs.
     """
@@ -64,7 +64,7 @@ def draw_scene(split: str, index: int, size: tuple[int, int], seed: int = 0) -> 
 
 
 def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Draw a gradient between two colours, coarse noise and stripes: shape :math:`(H, W, 3)`, float32."""
+    """Draw a gradient between two colors, coarse noise and stripes: shape :math:`(H, W, 3)`, float32."""
     height, width = size
     # Coordinates from 0 to 1, whatever the size, so that all canvases look alike.
     y, x = np.mgrid[:height, :width].astype(np.float32) / max(size)
@@ -118,11 +118,11 @@ def _overlap(one: tuple[int, int, int, int], two: tuple[int, int, int, int]) -> 
 
 
 def _blend(rng: np.random.Generator, img: np.ndarray, ink: np.ndarray, box: tuple[int, int, int, int]) -> None:
-    """Draw the ink in a colour that stands out from what lies below, in place."""
+    """Draw the ink in a color that stands out from what lies below, in place."""
     left, top, width, height = box
     below = img[top : top + height, left : left + width]
     mean = below.mean((0, 1))
     # Darker on light paper, lighter on dark, by a contrast of its own; the hue is free.
     away = 1.0 if mean.mean() < 0.5 else -1.0
-    colour = (mean + away * rng.uniform(0.2, 0.6) + rng.uniform(-0.15, 0.15, 3)).clip(0, 1).astype(np.float32)
-    below += ink[..., None] * (colour - below)
+    color = (mean + away * rng.uniform(0.2, 0.6) + rng.uniform(-0.15, 0.15, 3)).clip(0, 1).astype(np.float32)
+    below += ink[..., None] * (color - below)

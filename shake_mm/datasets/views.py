@@ -1,4 +1,4 @@
-"""The finite set of views that padding, a random crop and a random flip make of a picture, and who draws which."""
+"""The finite set of views that padding, a random crop and a random flip make of an image, and who draws which."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,21 +12,21 @@ from ..registry import TRANSFORMS
 
 
 class ViewSet:
-    """All views of pictures of one size: their crops, each as it is and, with a flip, mirrored.
+    """All views of images of one size: their crops, each as it is and, with a flip, mirrored.
 
     View ``(top * lefts + left) * flips + mirrored`` is the crop whose upper left corner is at ``(top, left)`` of the
-    padded picture. CIFAR's recipe, 32×32 pictures padded by 4, has 9 · 9 · 2 = 162 of them.
+    padded image. CIFAR's recipe, 32×32 images padded by 4, has 9 · 9 · 2 = 162 of them.
 
     Args:
-        size (tuple[int, int]): Height and width of the pictures.
-        crop_size (int | tuple[int, int], optional): Height and width of a view. Defaults to the pictures'.
+        size (tuple[int, int]): Height and width of the images.
+        crop_size (int | tuple[int, int], optional): Height and width of a view. Defaults to the images'.
         padding (int | Sequence[int]): Pixels on each border, or left/right and top/bottom, or left, top, right and
             bottom, as mmpretrain's ``RandomCrop`` has them. Defaults to 0.
         pad_val (float | Sequence[float]): Value of the padding, as ``mmcv.impad`` takes it. Defaults to 0.
         flip_prob (float): How often a view is mirrored. Defaults to 0: never.
 
     Raises:
-        UsageError: If a view is larger than a padded picture, or the probability is none.
+        UsageError: If a view is larger than a padded image, or the probability is none.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class ViewSet:
         self.flips = 2 if flip_prob > 0 else 1
         if min(self.tops, self.lefts) < 1:
             raise UsageError(
-                f'crop_size={self.crop} is larger than the pictures, {self.size} with their padding: '
+                f'crop_size={self.crop} is larger than the images, {self.size} with their padding: '
                 'choose a smaller one, or pad more.'
             )
         if not 0 <= flip_prob <= 1:
             raise UsageError(f'flip_prob={flip_prob} is no probability: choose one from 0 to 1.')
 
     def __len__(self) -> int:
-        """Return the number of views of a picture."""
+        """Return the number of views of an image."""
         return self.tops * self.lefts * self.flips
 
     def describe(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class ViewSet:
         return corner // self.lefts, corner % self.lefts, mirrored
 
     def pad(self, images: np.ndarray) -> np.ndarray:
-        """Pad pictures (N, H, W, C) as mmpretrain does."""
+        """Pad images (N, H, W, C) as mmpretrain does."""
         left, top, _, _ = self.padding
         # One frame by mmcv, whose `pad_val` means the first channel alone where it is a number.
         frame = mmcv.impad(np.zeros_like(images[0]), padding=self.padding, pad_val=self.pad_val)
@@ -87,7 +87,7 @@ class ViewSet:
         return padded
 
     def show(self, image: np.ndarray, view: int) -> np.ndarray:
-        """One view of one picture (H, W, C)."""
+        """One view of one image (H, W, C)."""
         top, left, mirrored = self.place(view)
         shown = self.pad(image[None])[0, top : top + self.crop[0], left : left + self.crop[1]]
         return np.ascontiguousarray(shown[:, ::-1] if mirrored else shown)
@@ -116,7 +116,7 @@ class RandomView(BaseTransform):
         self._sets: dict[tuple[int, int], ViewSet] = {}
 
     def views(self, size: tuple[int, int]) -> ViewSet:
-        """The views of pictures of a size."""
+        """The views of images of a size."""
         if size not in self._sets:
             self._sets[size] = ViewSet(size, **self.settings)
         return self._sets[size]
@@ -159,7 +159,7 @@ def views_in(pipeline: Sequence[Mapping]) -> tuple[list[dict], dict[str, Any]]:
             before.append(dict(transform))
         else:
             raise UsageError(
-                f'train_dataloader: the pipeline has a {kind}, so that a picture has not the views of one RandomCrop '
+                f'train_dataloader: the pipeline has a {kind}, so that an image has not the views of one RandomCrop '
                 'and one horizontal RandomFlip alone: take it out, or leave out --batched and --cache-teachers.'
             )
     return before, views

@@ -1,4 +1,4 @@
-"""Building what a distiller minimises: proxies, taps, connectors and terms, fitted to each other by a dry run."""
+"""Building what a distiller minimizes: proxies, taps, connectors and terms, fitted to each other by a dry run."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import torch
 from mmengine.model import ModuleDict
 from torch import Tensor, nn
 
-from ..arguments import check_mapping, check_tap
+from ..validation import check_mapping, check_tap
 from ..errors import UsageError
 from ..registry import build_part
 from .dry_run import BATCH, facts_of, run_members, try_out
@@ -147,10 +147,10 @@ def _checked(terms: Mapping[str, dict | None]) -> Mapping[str, dict | None]:
     return terms
 
 
-def _several(owner: str, parts: Any) -> list:
+def _several(where: str, parts: Any) -> list:
     """A list of parts, each a config or a module."""
     if not isinstance(parts or (), Sequence) or not all(isinstance(part, dict | nn.Module) for part in parts or ()):
-        raise UsageError(f"{owner} is {parts!r}, but it must be a config or a list of them: give dict(type='...').")
+        raise UsageError(f"{where} is {parts!r}, but it must be a config or a list of them: give dict(type='...').")
     return list(parts or ())
 
 
@@ -215,7 +215,7 @@ def _field(name: str) -> Tensor | None:
 
 
 def input_sizes(model: 'Distiller') -> dict[str, Sequence[int]]:
-    """Height and width of the pictures of a dry run, by member."""
+    """Height and width of the images of a dry run, by member."""
     size = model.input_size or getattr(getattr(model.student, 'backbone', None), 'img_size', None)
     size = size or model.task.input_size
     size = (size, size) if isinstance(size, int) else tuple(size)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
-from ..arguments import check_sizes
+from ..validation import check_sizes
 from ..errors import UsageError
 from ..members import CachedMember, FrozenMember, MemberSpec, TeacherView, check_cacheable, load_strictly, read_weights
 from ..registry import MODELS
@@ -15,7 +15,7 @@ from ..tasks import task_of
 from .construction import build_objective, input_sizes
 from .expand import select
 from .plan import Plan, plan_of
-from .reach import check_reached
+from .gradient_check import check_reached
 from .speaking import predict_as
 from .stages import build_stages, set_trained
 from .taps import Taps, listed
@@ -54,7 +54,7 @@ class Distiller(BaseModel):
             one makes is the tap ``connectors.NAME``. (A connector of a single term stands in the term.)
         stages (list[dict], optional): See :class:`Stage`; several need ``shake_mm.StageHook``.
         num_samples (int, optional): Size of the training set, for losses that remember every sample.
-        input_size (int | tuple[int, int], optional): Height and width of the pictures, from which the shapes of taps
+        input_size (int | tuple[int, int], optional): Height and width of the images, from which the shapes of taps
             are inferred. Defaults to the student's ``img_size``, or 32 where it has none; networks of strides that are
             powers of two fit each other in the same way at any size.
         compile (bool | dict): Whether ``torch.compile`` compiles the student and trained teachers, or with which
@@ -149,7 +149,7 @@ class Distiller(BaseModel):
         """The weighted terms of the current stage, by log name."""
         if self._plan is None:
             raise UsageError("stages: several stages need dict(type='shake_mm.StageHook') in `custom_hooks`.")
-        names, needed, labelled, followed = self._plan
+        names, needed, labeled, followed = self._plan
         with self.taps.recording() as taps:
             # Frozen teachers first: what their layers allocate is free again before the student keeps its activations.
             frozen = [name for name in self._frozen if name in needed]
@@ -158,7 +158,7 @@ class Distiller(BaseModel):
             for name, network in (('student', self.student), *self.peers.items()):
                 sized = data_samples if self.task.pads else None
                 view = self.views[name](inputs, sized) if name in self.views else inputs
-                if name in labelled:
+                if name in labeled:
                     own[name] = self.task.learn(network, view, data_samples)
                 elif name in needed:
                     self.task.follow(network, self.task.run(network, view), taps)
@@ -272,7 +272,7 @@ class Distiller(BaseModel):
         return super()._apply(fn, *args, **kwargs)
 
     def init_weights(self) -> None:
-        """Initialise what is trained; members that start from a checkpoint get its weights again."""
+        """Initialize what is trained; members that start from a checkpoint get its weights again."""
         super().init_weights()
         for name, peer in self.peers.items():
             if self.specs[name].checkpoint is not None:

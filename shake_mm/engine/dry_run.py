@@ -60,7 +60,7 @@ def run_members(
     Args:
         networks (dict): By member.
         run (callable): How the task runs one without labels.
-        sizes (dict): Height and width of the pictures of each member.
+        sizes (dict): Height and width of the images of each member.
         trained (dict, optional): Parameters that ask for gradients, by member. Defaults to none.
 
     Returns:
@@ -101,11 +101,11 @@ def facts_of(learner: Any, target: Any, num_samples: int | None) -> dict[str, An
     return facts
 
 
-def try_out(owner: str, module: nn.Module, *args: Any) -> Any:
+def try_out(where: str, module: nn.Module, *args: Any) -> Any:
     """Call a connector or loss on tensors without data.
 
     Args:
-        owner (str): Where it stands in the config, named in errors.
+        where (str): Where it stands in the config, named in errors.
         module (nn.Module): The connector or loss.
         *args (Tensor | list[Tensor]): What it reads.
 
@@ -120,13 +120,13 @@ def try_out(owner: str, module: nn.Module, *args: Any) -> Any:
     try:
         return on_meta(module, *args)
     except UsageError as error:
-        raise UsageError(f'{owner}: {error}') from None
+        raise UsageError(f'{where}: {error}') from None
     except (RuntimeError, TypeError, ValueError, AssertionError, AttributeError, IndexError) as error:
         if isinstance(error, NotImplementedError) or 'meta' in str(error):
             return None
         shapes = ' and '.join(str(shape_of(arg)) for arg in args[:2])
         reason = ' '.join(str(error).split())
-        raise UsageError(f'{owner}: {type(module).__name__} does not take features of {shapes}: {reason}.') from None
+        raise UsageError(f'{where}: {type(module).__name__} does not take features of {shapes}: {reason}.') from None
 
 
 @contextmanager

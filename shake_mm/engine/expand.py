@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..arguments import check_number
+from ..validation import check_number
 from ..errors import UsageError
 
 LEVEL = re.compile(r'\.f\*(?=$|[.:\[])')
@@ -133,14 +133,14 @@ def _over_levels(name: str, config: dict, levels: Mapping[str, Sequence[str]]) -
     return copies
 
 
-def levels_behind(owner: str, tap: str, levels: Mapping[str, Sequence[str]]) -> list[str]:
+def levels_behind(where: str, tap: str, levels: Mapping[str, Sequence[str]]) -> list[str]:
     """The taps of all stages that a tap with ``f*`` stands for; any other stands for itself."""
     if not LEVEL.search(tap):
         return [tap]
     member = tap.partition('.')[0]
     if not levels.get(member):
         raise UsageError(
-            f"{owner}: the stages of '{member}' are not known for '{tap}': name layers, or give the member "
+            f"{where}: the stages of '{member}' are not known for '{tap}': name layers, or give the member "
             "`taps=dict(f1='backbone.…', …)`."
         )
     return [LEVEL.sub(f'.{level}', tap) for level in levels[member]]

@@ -16,14 +16,14 @@ class Plan(NamedTuple):
     Args:
         terms (tuple[str]): The active terms.
         needed (set[str]): Members and derived taps that they read, directly or through one another.
-        labelled (set[str]): Members whose own losses count.
+        labeled (set[str]): Members whose own losses count.
         followed (dict[str, bool]): Members whose pass goes on after the student's, see :class:`Task`, and whether no
             further than their logits need.
     """
 
     terms: tuple[str, ...]
     needed: set[str]
-    labelled: set[str]
+    labeled: set[str]
     followed: dict[str, bool]
 
 

@@ -70,7 +70,7 @@ def build_proxy(model: 'Distiller', plan: PlannedProxy, value: Any, input_size: 
         model (Distiller): With its members.
         plan (PlannedProxy): See :func:`plan_proxy`.
         value (Any): What its source holds in the dry run.
-        input_size (tuple[int, int]): Height and width of the student's pictures.
+        input_size (tuple[int, int]): Height and width of the student's images.
 
     Raises:
         UsageError: If something is asked for that is not known.

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ..arguments import check_arguments, check_number
+from ..validation import check_arguments, check_number
 from ..errors import UsageError
 
 PARTS = ('student', 'peers', 'proxies', 'connectors', 'terms')
@@ -23,7 +23,7 @@ class Stage:
         train (list[str], optional): Prefixes of the trained parameters, as ``state_dict`` names them
             (``'student'``, ``'peers.teacher0.head'``, ``'proxies'``). Defaults to all.
         reset_optimizer (bool): Whether the optimizer forgets its state (momentum) when the stage begins, as where a
-            method's initialisation ends and its training begins. Defaults to False.
+            method's initialization ends and its training begins. Defaults to False.
     """
 
     until: int | None = None

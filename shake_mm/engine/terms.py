@@ -1,4 +1,4 @@
-"""Terms: what a distiller minimises, each a loss between two taps, logged under its own name."""
+"""Terms: what a distiller minimizes, each a loss between two taps, logged under its own name."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..arguments import check_mapping, check_number
+from ..validation import check_mapping, check_number
 from ..errors import UsageError
 from ..losses.pair import in_full_precision
 from ..registry import build_part

@@ -10,7 +10,7 @@ logits of the student, the teachers count
 
 Without the cap the least combination is a descent direction for every teacher. The cap tolerates some disagreement,
 lest the teacher with the smallest gradient, whom the student resembles most, gets all the weight. The authors' public
-code averages each gradient over the batch and normalises it first; here they count as they are, sample by sample.
+code averages each gradient over the batch and normalizes it first; here they count as they are, sample by sample.
 
 The gradients end at the logits, so that the network has no second backward pass, and everything stays on its device.
 """
@@ -137,7 +137,7 @@ def min_norm_weights(gram: Tensor, cap: float) -> Tensor:
         cap (float): The largest weight, at least 1 / N.
 
     Returns:
-        Tensor: :math:`w` (N,), float64, on the device of ``gram``. No host synchronisation takes place.
+        Tensor: :math:`w` (N,), float64, on the device of ``gram``. No host synchronization takes place.
 
     Raises:
         UsageError: If there are more than six.

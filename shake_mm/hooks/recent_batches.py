@@ -11,7 +11,7 @@ SHOWN = 16
 class RecentBatches:
     """The samples of the last steps, until they are forgotten.
 
-    Only the samples are kept, not the pictures, and their ids are looked up when they are asked for.
+    Only the samples are kept, not the images, and their ids are looked up when they are asked for.
     """
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
-from ..datasets.pictures import Pictures
+from ..datasets.images import Images
 from ..registry import HOOKS
 
 
@@ -21,12 +21,12 @@ class TeacherCacheHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         members = list(getattr(model, 'cached_members', ()))
         if members:
-            pictures = Pictures(runner.train_dataloader.dataset)
+            images = Images(runner.train_dataloader.dataset)
             for member in members:
-                cache = member.open(pictures)
+                cache = member.open(images)
                 runner.logger.info(
                     f'{member.name}: its logits are kept in {member.folder} '
-                    f'({cache.shape[0]} pictures in {cache.shape[1]} views, {2e-9 * math.prod(cache.shape):.2f} GB).'
+                    f'({cache.shape[0]} images in {cache.shape[1]} views, {2e-9 * math.prod(cache.shape):.2f} GB).'
                 )
 
     def after_train(self, runner: Any) -> None:

@@ -14,7 +14,7 @@ FORMS = ('factor', 'attention')
 
 @full_precision
 def factor_transfer(feature: Tensor, target: Tensor, form: str = 'factor') -> Tensor:
-    r"""Mean absolute difference of normalised factors; the larger map is pooled to the smaller's size.
+    r"""Mean absolute difference of normalized factors; the larger map is pooled to the smaller's size.
 
     .. math::
         L(s, t) = \operatorname{mean} \big| u(s) - u(t) \big|

@@ -1,4 +1,4 @@
-"""Logits of a frozen teacher for every view of every picture of a data set, in a memory-mapped file."""
+"""Logits of a frozen teacher for every view of every image of a data set, in a memory-mapped file."""
 
 import hashlib
 import json
@@ -19,31 +19,31 @@ from ..errors import UsageError
 _NAN = np.uint16(0x7E00)
 
 _MEANING = dict(
-    weights='its weights', preprocessing='its preprocessing', pictures='the pictures', views='the crops and flips'
+    weights='its weights', preprocessing='its preprocessing', pictures='the images', views='the crops and flips'
 )
 
 
 class LogitsCache:
-    """Float16 logits by (picture, view); what is not there yet reads as NaN.
+    """Float16 logits by (image, view); what is not there yet reads as NaN.
 
-    A folder holds ``logits.f16``, of 2 bytes a logit (CIFAR-100's 50,000 pictures in 162 views and 100 classes take
+    A folder holds ``logits.f16``, of 2 bytes a logit (CIFAR-100's 50,000 images in 162 views and 100 classes take
     1.62 GB), and ``key.json``, which says what the logits are of. Several processes may read and write at once: they
     write the same values, and a row that a kill cut short holds a NaN still.
 
     Args:
         folder (str): Where; made if it is not there.
-        key (dict): What the logits depend on, plain values: ``weights``, ``preprocessing``, ``pictures``, ``views``.
-        shape (tuple[int, int, int]): Numbers of pictures, views and classes.
-        owner (str): The teacher, named in errors.
+        key (dict): What the logits depend on, plain values: ``weights``, ``preprocessing``, ``images``, ``views``.
+        shape (tuple[int, int, int]): Numbers of images, views and classes.
+        where (str): The teacher, named in errors.
 
     Raises:
         UsageError: If the folder holds the logits of something else, is damaged, or the disk is too full.
     """
 
     def __init__(
-        self, folder: str, key: Mapping[str, Any], shape: tuple[int, int, int], owner: str = 'teacher'
+        self, folder: str, key: Mapping[str, Any], shape: tuple[int, int, int], where: str = 'teacher'
     ) -> None:
-        self.folder, self.owner = folder, owner
+        self.folder, self.where = folder, where
         os.makedirs(folder, exist_ok=True)
         self._settle(json.loads(json.dumps({**key, 'shape': shape})))  # as they come back from the file
         path, size = osp.join(folder, 'logits.f16'), 2 * int(np.prod(shape, dtype=np.int64))
@@ -53,7 +53,7 @@ class LogitsCache:
                 os.posix_fallocate(file.fileno(), 0, size)
             except OSError as error:
                 raise UsageError(
-                    f'{owner}: the cache needs {size / 1e9:.2f} GB in {folder}, which are not there ('
+                    f'{where}: the cache needs {size / 1e9:.2f} GB in {folder}, which are not there ('
                     f'{error.strerror}): make room, or name another folder.'
                 ) from None
         self._rows = np.memmap(path, np.uint16, 'r+', shape=tuple(shape))
@@ -66,23 +66,23 @@ class LogitsCache:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Numbers of pictures, views and classes."""
+        """Numbers of images, views and classes."""
         return self._rows.shape
 
-    def read(self, pictures: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, images: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Look up.
 
         Args:
-            pictures (ndarray): Shape (N,), int64.
+            images (ndarray): Shape (N,), int64.
             views (ndarray): Shape (N,), int64.
 
         Returns:
             tuple[ndarray, ndarray]: Logits, shape (N, K), float16, and which rows are missing, shape (N,).
         """
-        logits = (self._rows[pictures, views] ^ _NAN).view(np.float16)
+        logits = (self._rows[images, views] ^ _NAN).view(np.float16)
         return logits, np.isnan(logits).any(1)
 
-    def write(self, pictures: np.ndarray, views: np.ndarray, logits: np.ndarray) -> None:
+    def write(self, images: np.ndarray, views: np.ndarray, logits: np.ndarray) -> None:
         """Write rows, float16, shape (N, K).
 
         Raises:
@@ -90,13 +90,13 @@ class LogitsCache:
         """
         if not np.isfinite(logits).all():
             raise UsageError(
-                f'{self.owner}: its logits are not finite in float16 and cannot be cached: leave out `cache`.'
+                f'{self.where}: its logits are not finite in float16 and cannot be cached: leave out `cache`.'
             )
-        self._rows[pictures, views] = logits.view(np.uint16) ^ _NAN
+        self._rows[images, views] = logits.view(np.uint16) ^ _NAN
 
-    def missing(self, pictures: slice) -> np.ndarray:
-        """Which rows of some pictures are missing, shape (N, V)."""
-        return np.isnan((self._rows[pictures] ^ _NAN).view(np.float16)).any(-1)
+    def missing(self, images: slice) -> np.ndarray:
+        """Which rows of some images are missing, shape (N, V)."""
+        return np.isnan((self._rows[images] ^ _NAN).view(np.float16)).any(-1)
 
     def flush(self) -> None:
         """Let all that was written reach the disk."""
@@ -120,11 +120,11 @@ class LogitsCache:
             with open(path, encoding='utf-8') as file:
                 there = json.load(file)
         except ValueError:
-            raise UsageError(f'{self.owner}: {path} is damaged: delete the folder, it will be built anew.') from None
+            raise UsageError(f'{self.where}: {path} is damaged: delete the folder, it will be built anew.') from None
         differs = [meaning for part, meaning in _MEANING.items() if there.get(part) != key.get(part)]
         if differs or there != key:
             raise UsageError(
-                f'{self.owner}: the cache in {self.folder} is of another teacher or data set ('
+                f'{self.where}: the cache in {self.folder} is of another teacher or data set ('
                 f'{" and ".join(differs) or "its shape"} changed): delete it, or name another folder.'
             )
 

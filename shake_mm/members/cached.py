@@ -10,10 +10,10 @@ from torch import Tensor
 from ..errors import UsageError
 from .cache import LogitsCache, digest, weights_key
 from .frozen import FrozenMember
-from .view import normalisation
+from .view import normalization
 
 if TYPE_CHECKING:
-    from ..datasets.pictures import Pictures
+    from ..datasets.images import Images
     from ..engine import Distiller, Taps
 
 # Float16 keeps 11 bits; the network's own rounding, over other batches, comes on top.
@@ -28,11 +28,11 @@ class Looked(NamedTuple):
 
 
 class CachedMember(FrozenMember):
-    """A frozen teacher that computes its logits for a view of a picture once, ever; see :class:`LogitsCache`.
+    """A frozen teacher that computes its logits for a view of an image once, ever; see :class:`LogitsCache`.
 
-    A training batch's samples say which pictures and views they are (``sample_idx``, ``view_idx``). What is not in the
+    A training batch's samples say which images and views they are (``sample_idx``, ``view_idx``). What is not in the
     cache is computed by the network and put there. Whether it is or not, the logits are those that float16 holds, so
-    that a run does not depend on it. In evaluation, where nothing is known of the pictures, the network runs.
+    that a run does not depend on it. In evaluation, where nothing is known of the images, the network runs.
 
     Some of the first rows that a run finds there are computed again, and have to agree.
 
@@ -51,23 +51,23 @@ class CachedMember(FrozenMember):
         self.cache: LogitsCache | None = None
         self._verified = False
 
-    def open(self, pictures: 'Pictures') -> LogitsCache:
+    def open(self, images: 'Images') -> LogitsCache:
         """Open the cache for a data set.
 
         Raises:
             UsageError: If the cache is of another teacher or data set.
         """
-        mean, std, rgb = normalisation(self.network.data_preprocessor)
+        mean, std, rgb = normalization(self.network.data_preprocessor)
         key = dict(
             weights=weights_key(self.network),
             preprocessing=dict(
                 mean=mean.flatten().tolist(), std=std.flatten().tolist(), rgb=rgb, resize=self.view.resize
             ),
-            pictures=digest(pictures),
-            views=pictures.views.describe(),
+            pictures=digest(images),
+            views=images.views.describe(),
         )
         classes = self._task.num_classes(self.network)
-        self.cache = LogitsCache(self.folder, key, (len(pictures), len(pictures.views), classes), self.name)
+        self.cache = LogitsCache(self.folder, key, (len(images), len(images.views), classes), self.name)
         self._verified = False
         return self.cache
 
@@ -77,12 +77,12 @@ class CachedMember(FrozenMember):
             return super().forward(inputs)
         if self.cache is None:
             raise UsageError(f"{self.name}: `cache` needs dict(type='shake_mm.TeacherCacheHook') in `custom_hooks`.")
-        pictures, views = self._identities(data_samples)
-        logits, missing = self.cache.read(pictures, views)
+        images, views = self._identities(data_samples)
+        logits, missing = self.cache.read(images, views)
         if missing.any():
             where = np.flatnonzero(missing)
             logits[where] = fresh = self.compute(inputs[torch.from_numpy(where).to(inputs.device)])
-            self.cache.write(pictures[where], views[where], fresh)
+            self.cache.write(images[where], views[where], fresh)
         if not self._verified:
             self._verify(inputs, logits, np.flatnonzero(~missing)[:_CHECKED])
         dtype = torch.promote_types(inputs.dtype, torch.float32)
@@ -118,7 +118,7 @@ class CachedMember(FrozenMember):
         deviation = np.abs(fresh - logits[rows]).max()
         if not deviation <= _TOLERANCE * max(1.0, np.abs(fresh).max()):
             raise UsageError(
-                f'{self.name}: the cache in {self.folder} is not of these pictures, its logits are {deviation:.3g} off'
+                f'{self.name}: the cache in {self.folder} is not of these images, its logits are {deviation:.3g} off'
                 ': leave out random transforms beside the crop and flip (Mixup too), or delete it.'
             )
         print_log(f'{self.name}: the cache agrees with the network within {deviation:.2g}.', 'current')
@@ -133,7 +133,7 @@ def check_cacheable(name: str, model: 'Distiller') -> None:
     if not model.task.compares_members or model.task.num_classes(model.networks[name]) is None:
         raise UsageError(f'{name}: only the logits of a classifier can be cached: leave out its `cache`.')
     if getattr(model.data_preprocessor, 'batch_augments', None) is not None:
-        raise UsageError(f'{name}: a cache does not know mixed pictures: leave out its `cache`, or the batch_augments.')
+        raise UsageError(f'{name}: a cache does not know mixed images: leave out its `cache`, or the batch_augments.')
     sources = [tap for source in model.sources.values() for tap in ([source] if isinstance(source, str) else source)]
     read = {*sources, *(tap for term in model.terms.values() for tap in term.taps)}
     others = sorted(tap for tap in read if tap.partition('.')[0] == name and tap != f'{name}.logits')

@@ -16,31 +16,31 @@ _SHOWN = 3
 _GLOBAL = re.compile(r'GLOBAL (\S+)')
 
 
-def read_checkpoint(source: str, owner: str = 'checkpoint') -> dict:
+def read_checkpoint(source: str, where: str = 'checkpoint') -> dict:
     """Read a checkpoint file safely.
 
     Args:
         source (str): File, any URL that mmengine loads, or the name of a config whose weights its package's model zoo
             lists, e.g. ``'mmdet::retinanet/retinanet_r101_fpn_2x_coco.py'``.
-        owner (str): Who asks, named in errors.
+        where (str): Who asks, named in errors.
 
     Raises:
         UsageError: If the file is missing, truncated, not a checkpoint, or holds anything but plain data, or the zoo
             lists none.
     """
-    source = _in_zoo(str(source), owner) if '::' in str(source) else str(source)
+    source = _in_zoo(str(source), where) if '::' in str(source) else str(source)
     if '://' not in source and not os.path.isfile(source):
-        raise UsageError(f"{owner}: checkpoint '{source}' does not exist: train it first, or correct the path.")
+        raise UsageError(f"{where}: checkpoint '{source}' does not exist: train it first, or correct the path.")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', 'Detected pickle protocol')  # of files that are refused in the end
             # mmengine reads with torch's safe default; shake_mm.compat lets its own history objects pass.
             loaded = CheckpointLoader.load_checkpoint(source, map_location='cpu')
     except Exception as error:
-        raise UsageError(f"{owner}: checkpoint '{source}' {_defect(source, error)}.") from None
+        raise UsageError(f"{where}: checkpoint '{source}' {_defect(source, error)}.") from None
     if not isinstance(loaded, dict):
         raise UsageError(
-            f"{owner}: checkpoint '{source}' holds a {type(loaded).__name__}, not a state dict: give a checkpoint."
+            f"{where}: checkpoint '{source}' holds a {type(loaded).__name__}, not a state dict: give a checkpoint."
         )
     return loaded
 
@@ -64,7 +64,7 @@ def _defect(source: str, error: Exception) -> str:
     )
 
 
-def _in_zoo(name: str, owner: str) -> str:
+def _in_zoo(name: str, where: str) -> str:
     """Address of the weights that a package lists for one of its configs."""
     package = name.partition('::')[0]
     # mmengine would install a package that it knows and does not find.
@@ -75,18 +75,18 @@ def _in_zoo(name: str, owner: str) -> str:
         source = None
     if source is None:
         raise UsageError(
-            f"{owner}: checkpoint '{name}' names no config for which the model zoo of {package} lists weights: correct "
+            f"{where}: checkpoint '{name}' names no config for which the model zoo of {package} lists weights: correct "
             'the name, or give a file or an address.'
         )
     return source
 
 
-def read_weights(source: str, owner: str = 'checkpoint') -> dict[str, Tensor]:
+def read_weights(source: str, where: str = 'checkpoint') -> dict[str, Tensor]:
     """Read a file's state dict: :func:`read_checkpoint` and :func:`weights_in`."""
-    return weights_in(read_checkpoint(source, owner), owner, source)
+    return weights_in(read_checkpoint(source, where), where, source)
 
 
-def weights_in(loaded: dict, owner: str, source: str) -> dict[str, Tensor]:
+def weights_in(loaded: dict, where: str, source: str) -> dict[str, Tensor]:
     """The state dict in a checkpoint that was read.
 
     Wrappers' prefixes (``module.``) are removed, and of a distiller's checkpoint the student is taken. What published
@@ -97,10 +97,10 @@ def weights_in(loaded: dict, owner: str, source: str) -> dict[str, Tensor]:
     """
     state = next((loaded[key] for key in ('state_dict', 'model') if isinstance(loaded.get(key), dict)), loaded)
     if not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UsageError(f"{owner}: checkpoint '{source}' holds no state dict: give a checkpoint.")
+        raise UsageError(f"{where}: checkpoint '{source}' holds no state dict: give a checkpoint.")
     bad = next((key for key, v in state.items() if v.is_floating_point() and v.isnan().any()), None)
     if bad is not None:
-        raise UsageError(f"{owner}: checkpoint '{source}' holds NaN, in {bad}: use an earlier one.")
+        raise UsageError(f"{where}: checkpoint '{source}' holds NaN, in {bad}: use an earlier one.")
     for prefix in ('module.', 'student.'):
         if any(key.startswith(prefix) for key in state):
             state = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
@@ -108,7 +108,7 @@ def weights_in(loaded: dict, owner: str, source: str) -> dict[str, Tensor]:
     return {key: v for key, v in state.items() if key not in copies and not key.startswith('data_preprocessor.')}
 
 
-def load_strictly(module: nn.Module, state: dict[str, Tensor], owner: str, source: str) -> None:
+def load_strictly(module: nn.Module, state: dict[str, Tensor], where: str, source: str) -> None:
     """Load ``state`` into ``module`` if every key and shape agrees, else load nothing.
 
     BatchNorm's ``num_batches_tracked``, which old checkpoints lack, may be absent, and a layer that knows what its keys
@@ -123,7 +123,7 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], owner: str, sourc
     reshaped = [k for k in expected if k in state and state[k].shape != expected[k].shape]
     if missing or unexpected or reshaped:
         raise UsageError(
-            f"{owner}: checkpoint '{source}' is of another network: "
+            f"{where}: checkpoint '{source}' is of another network: "
             + '; '.join(
                 [
                     *_listed('missing', missing),

@@ -27,19 +27,19 @@ def fill(
     begins at another place, and passes over what the others have done.
 
     Args:
-        model (Distiller): The member's, whose preprocessor prepares the pictures.
+        model (Distiller): The member's, whose preprocessor prepares the images.
         member (CachedMember): Its cache is open.
-        dataset (BatchedViews): The pictures.
+        dataset (BatchedViews): The images.
         batch_size (int): Views a pass.
         tell (callable): Is told of every number of rows that are there, found or computed.
     """
-    pictures, views, _ = member.cache.shape
-    for picture, todo in _chunks(member, max(1, batch_size // views), start=os.getpid() * 7919 % pictures):
+    images, views, _ = member.cache.shape
+    for image, todo in _chunks(member, max(1, batch_size // views), start=os.getpid() * 7919 % images):
         tell(int((~todo).sum()))
         rows, which = np.nonzero(todo)
         for begin in range(0, len(rows), batch_size):
             part = slice(begin, begin + batch_size)
-            positions = picture + rows[part]
+            positions = image + rows[part]
             with torch.inference_mode():
                 batch = dataset.batch(positions.tolist(), which[part].tolist())
                 inputs = model.data_preprocessor({'inputs': batch['inputs']})['inputs']
@@ -49,9 +49,9 @@ def fill(
 
 
 def _chunks(member: CachedMember, size: int, start: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Some pictures at a time, from one of them on and around: the first, and which of their rows are missing."""
-    pictures = member.cache.shape[0]
-    begins = list(range(0, pictures, size))
+    """Some images at a time, from one of them on and around: the first, and which of their rows are missing."""
+    images = member.cache.shape[0]
+    begins = list(range(0, images, size))
     first = start // size
     for begin in begins[first:] + begins[:first]:
-        yield begin, member.cache.missing(slice(begin, min(begin + size, pictures)))
+        yield begin, member.cache.missing(slice(begin, min(begin + size, images)))

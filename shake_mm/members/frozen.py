@@ -61,7 +61,7 @@ class FrozenMember(nn.Module):
         Args:
             name (str): The member's.
             inference (Inference): How.
-            size (tuple[int, int]): Height and width of a picture to try it out with.
+            size (tuple[int, int]): Height and width of an image to try it out with.
 
         Raises:
             UsageError: If BatchNorm cannot be folded.

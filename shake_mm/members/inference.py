@@ -58,13 +58,13 @@ class Inference:
         """Whether what the layers make is no float32."""
         return self.dtype != 'float32'
 
-    def fold(self, network: nn.Module, run: Callable[[], Any], owner: str) -> None:
+    def fold(self, network: nn.Module, run: Callable[[], Any], where: str) -> None:
         """Fold BatchNorm into the convolutions before it, in place, if that is chosen.
 
         Args:
             network (nn.Module): In evaluation mode.
-            run (callable): Runs it on some pictures, and returns what it makes.
-            owner (str): The member, named in errors.
+            run (callable): Runs it on some images, and returns what it makes.
+            where (str): The member, named in errors.
 
         Raises:
             UsageError: If a tap reads a convolution that changes, or the network's output would.
@@ -74,12 +74,12 @@ class Inference:
         with torch.no_grad():
             before = tree_leaves(run())
             for conv, norm in _pairs(network, run):
-                _fold(network, conv, norm, owner)
+                _fold(network, conv, norm, where)
             after = tree_leaves(run())
         for one, other in zip(before, after):
             if not (one - other).abs().max() <= _TOLERANCE * one.abs().max():
                 raise UsageError(
-                    f'{owner}: something else than BatchNorm reads what its convolutions make: leave out '
+                    f'{where}: something else than BatchNorm reads what its convolutions make: leave out '
                     'inference.fuse_bn.'
                 )
 
@@ -136,10 +136,10 @@ def _pairs(network: nn.Module, run: Callable[[], Any]) -> list[tuple[str, str]]:
     return found
 
 
-def _fold(network: nn.Module, conv: str, norm: str, owner: str) -> None:
+def _fold(network: nn.Module, conv: str, norm: str, where: str) -> None:
     before, after = network.get_submodule(conv), network.get_submodule(norm)
     if before._forward_hooks:
-        raise UsageError(f'{owner}: a term reads {conv}, which fuse_bn changes: leave out inference.fuse_bn.')
+        raise UsageError(f'{where}: a term reads {conv}, which fuse_bn changes: leave out inference.fuse_bn.')
     before.weight, before.bias = fuse_conv_bn_weights(
         before.weight, before.bias, after.running_mean, after.running_var, after.eps, after.weight, after.bias
     )

@@ -1,4 +1,4 @@
-"""The view that a teacher gets: the student's, drawn once, re-normalised and resized at most."""
+"""The view that a teacher gets: the student's, drawn once, re-normalized and resized at most."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from torch.nn import functional as F
 class TeacherView(nn.Module):
     r"""Turn the student's preprocessed batch into what a teacher's own preprocessor would have made of the same images.
 
-    The student's normalisation is undone and the teacher's applied in one affine map,
+    The student's normalization is undone and the teacher's applied in one affine map,
     ``x * std_S / std_T + (mean_S - mean_T) / std_T``, after swapping RGB and BGR if the two disagree. Where both
-    normalise alike the map is dropped and the batch passes untouched. Random parts of a teacher's preprocessor
+    normalize alike the map is dropped and the batch passes untouched. Random parts of a teacher's preprocessor
     (Mixup, random resize) never run: the student's has drawn the view.
 
     Args:
@@ -24,8 +24,8 @@ class TeacherView(nn.Module):
     def __init__(self, student: nn.Module, teacher: nn.Module, resize: tuple[int, int] | None = None) -> None:
         super().__init__()
         self.resize = resize
-        mean_s, std_s, rgb_s = normalisation(student)
-        mean_t, std_t, rgb_t = normalisation(teacher)
+        mean_s, std_s, rgb_s = normalization(student)
+        mean_t, std_t, rgb_t = normalization(teacher)
         self.flip = rgb_s != rgb_t
         if self.flip:
             mean_s, std_s = mean_s.flip(0), std_s.flip(0)
@@ -39,8 +39,8 @@ class TeacherView(nn.Module):
 
         Args:
             inputs (Tensor): The student's batch, shape (N, C, H, W).
-            data_samples (list, optional): Its samples; where pictures of several sizes are padded to one, their
-                ``img_shape`` tells the picture from the padding, which stays what it is.
+            data_samples (list, optional): Its samples; where images of several sizes are padded to one, their
+                ``img_shape`` tells the image from the padding, which stays what it is.
 
         Returns:
             Tensor: Shape (N, C, H, W), or (N, C) + ``resize``.
@@ -61,7 +61,7 @@ class TeacherView(nn.Module):
         return outputs
 
 
-def normalisation(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
+def normalization(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
     """Mean and standard deviation, shape (C, 1, 1), and whether channels come out swapped to RGB."""
     rgb = bool(getattr(preprocessor, 'to_rgb', False) or getattr(preprocessor, '_channel_conversion', False))
     if not getattr(preprocessor, '_enable_normalize', False):

@@ -19,7 +19,7 @@ class ShadowNeck(BaseModule):
     Args:
         in_channels (int): Channels of the map. In a :class:`~shake_mm.proxies.ShadowHead` the distiller fills them in.
         num_convs (int): 3x3 convolutions, which keep the channels. Defaults to 2.
-        init_cfg (dict, optional): Initialisation. Defaults to Kaiming's for convolutions.
+        init_cfg (dict, optional): Initialization. Defaults to Kaiming's for convolutions.
 
     Shape:
         - Input: :math:`(N, C, H, W)`, the last of a tuple of maps

@@ -22,7 +22,7 @@ class ShadowHead(BaseModule):
         neck (dict, optional): Config of layers before the head, for a stronger shadow (main paper, Table 5 c), such as
             ``dict(type='ShadowNeck')``.
         source (str, optional): The tap that the shadow reads. The task's default is the input of the student's head.
-        init_cfg (dict, optional): Initialisation, see :class:`mmengine.model.BaseModule`.
+        init_cfg (dict, optional): Initialization, see :class:`mmengine.model.BaseModule`.
     """
 
     def __init__(

@@ -14,13 +14,13 @@ from ..registry import MODELS
 class ShadowNetwork(BaseModule):
     """A second network of the student's architecture, with weights of its own (supplement, Table 1, `S + T'`).
 
-    Nothing is shared but the pictures: a step costs a second student, and the proxy's gradients do not reach the
+    Nothing is shared but the images: a step costs a second student, and the proxy's gradients do not reach the
     student's body.
 
     Args:
         network (dict): Config of the classifier. The distiller fills in the student's if it is left out.
-        source (str): The tap that holds the pictures.
-        init_cfg (dict, optional): Initialisation, see :class:`mmengine.model.BaseModule`.
+        source (str): The tap that holds the images.
+        init_cfg (dict, optional): Initialization, see :class:`mmengine.model.BaseModule`.
     """
 
     reads = 'student.inputs'
@@ -31,7 +31,7 @@ class ShadowNetwork(BaseModule):
         self.network = MODELS.build(ConfigDict(copy.deepcopy(network)))
 
     def forward(self, inputs: Tensor) -> Any:
-        """Classify pictures.
+        """Classify images.
 
         Args:
             inputs (Tensor): The student's batch, shape (N, 3, H, W).

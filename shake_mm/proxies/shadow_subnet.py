@@ -7,25 +7,25 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..registry import MODELS, build_part
-from .narrowing import narrowed
+from .slimming import narrowed
 
 
 @MODELS.register_module()
 class ShadowSubnet(BaseModule):
     """The student's convolutions on their first channels, with BatchNorm and a head of its own (supplement, Table 3).
 
-    At full ``width`` this is the paper's S-BN, read as a second pass: the pictures run through the student's own
-    weights once more, normalised by the proxy's affine parameters and statistics. (The paper's times, 7,186 s beside
+    At full ``width`` this is the paper's S-BN, read as a second pass: the images run through the student's own
+    weights once more, normalized by the proxy's affine parameters and statistics. (The paper's times, 7,186 s beside
     7,122 s for the head alone, do not fit a second pass; it does not say how it was done.)
 
     Args:
         student (nn.Module): The student; the distiller fills it in. It is not a part of this.
         head (dict): Config of the head, whose ``in_channels`` is replaced by the narrower body's. The distiller fills
             in the student's own head if it is left out.
-        input_size (tuple[int, int]): Height and width of the pictures; the distiller fills it in.
+        input_size (tuple[int, int]): Height and width of the images; the distiller fills it in.
         width (float): Share of the channels, in (0, 1]. Defaults to 1.
-        source (str): The tap that holds the pictures.
-        init_cfg (dict, optional): Initialisation, see :class:`mmengine.model.BaseModule`.
+        source (str): The tap that holds the images.
+        init_cfg (dict, optional): Initialization, see :class:`mmengine.model.BaseModule`.
 
     Raises:
         UsageError: If the student has layers that cannot be shared.
@@ -53,11 +53,11 @@ class ShadowSubnet(BaseModule):
         self.head = build_part({**head, 'in_channels': channels} if 'in_channels' in head else head)
 
     def init_weights(self) -> None:
-        """Initialise the head; BatchNorm is new, and the rest is the student's."""
+        """Initialize the head; BatchNorm is new, and the rest is the student's."""
         self.head.init_weights()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Classify pictures.
+        """Classify images.
 
         Args:
             inputs (Tensor): The student's batch, shape (N, 3, H, W).

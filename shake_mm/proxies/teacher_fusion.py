@@ -26,7 +26,7 @@ class TeacherFusion(BaseModule):
             not a part of this.
         in_shape (list[tuple[int, int, int]]): Shapes (C, H, W) of the stages; the distiller fills them in.
         source (str | list[str]): The taps of the stages.
-        init_cfg (dict, optional): Initialisation, see :class:`mmengine.model.BaseModule`.
+        init_cfg (dict, optional): Initialization, see :class:`mmengine.model.BaseModule`.
 
     Raises:
         UsageError: If there are less than two stages.

@@ -21,7 +21,7 @@ class Task:
     """
 
     model_types: ClassVar[tuple[type, ...]] = ()
-    """Base classes by which a student is recognised."""
+    """Base classes by which a student is recognized."""
 
     shadow_source: ClassVar[str] = 'student.feats'
     """Tap that a shadow branch of the student reads by default."""
@@ -36,10 +36,10 @@ class Task:
     """Taps of the student that :meth:`follow` reads."""
 
     input_size: ClassVar[int] = 32
-    """Height and width of the pictures of a dry run where nothing else tells."""
+    """Height and width of the images of a dry run where nothing else tells."""
 
     pads: ClassVar[bool] = False
-    """Whether pictures of several sizes are padded to one, so that a view must keep the padding apart."""
+    """Whether images of several sizes are padded to one, so that a view must keep the padding apart."""
 
     compares_members: ClassVar[bool] = False
     """Whether :meth:`attach` and the member metric know these networks' logits."""
@@ -92,7 +92,7 @@ class Task:
         return nullcontext()
 
     def branch(self, network: nn.Module, config: dict | None) -> dict | nn.Module:
-        """A classification branch of the architecture of the student's own, newly initialised, or its config."""
+        """A classification branch of the architecture of the student's own, newly initialized, or its config."""
         raise NotImplementedError
 
     def divergence(self, network: nn.Module, config: dict) -> dict:

@@ -20,7 +20,7 @@ class Nothing(nn.Module):
 
 
 class ClassificationBranch(BaseModule):
-    """What of a detection head its class scores depend on, with weights of its own, initialised as the head itself.
+    """What of a detection head its class scores depend on, with weights of its own, initialized as the head itself.
 
     Args:
         head (nn.Module): The head whose architecture is copied; its ``forward`` returns the scores first.
@@ -30,12 +30,12 @@ class ClassificationBranch(BaseModule):
     def __init__(self, head: nn.Module, features: Any) -> None:
         super().__init__()
         wanted = reached(probe_of(head), features, 0)
-        whole = _initialised(copy.deepcopy(head))  # before layers go: some heads initialise those that it will lack
+        whole = _initialized(copy.deepcopy(head))  # before layers go: some heads initialize those that it will lack
         parameters = dict(whole.named_parameters())
         self.head = _without(whole, {id(parameters[name]) for name in wanted})
 
     def init_weights(self) -> None:
-        """Nothing: the branch was initialised when it was built."""
+        """Nothing: the branch was initialized when it was built."""
 
     def forward(self, features: Any) -> Any:
         """The scores: (R, K) for RoI features, a list of (N, A * C, H, W) for a pyramid."""
@@ -81,13 +81,13 @@ def reached(head: nn.Module, features: Any, output: int) -> set[str]:
 
 
 def pyramid(channels: Sequence[int], device: torch.device) -> tuple[Tensor, ...]:
-    """Features of a picture, as small as a pyramid can be; any will do to find a branch."""
+    """Features of an image, as small as a pyramid can be; any will do to find a branch."""
     generator = torch.Generator().manual_seed(0)
     sizes = [max(2, 2 ** (len(channels) - 1 - i)) for i in range(len(channels))]
     return tuple(torch.randn(1, c, s, s, generator=generator).to(device) for c, s in zip(channels, sizes))
 
 
-def check_separable(head: nn.Module, features: tuple[Tensor, ...], owner: str) -> None:
+def check_separable(head: nn.Module, features: tuple[Tensor, ...], where: str) -> None:
     """Refuse a dense head whose first output are not logits of classes with layers of their own.
 
     Raises:
@@ -97,21 +97,21 @@ def check_separable(head: nn.Module, features: tuple[Tensor, ...], owner: str) -
     with torch.no_grad():
         outputs = head(features)
         if not isinstance(outputs, tuple) or len(outputs) < 2:
-            raise UsageError(f'{owner}: {name} gives classes and boxes in one output, so they cannot be told apart.')
+            raise UsageError(f'{where}: {name} gives classes and boxes in one output, so they cannot be told apart.')
         large = head(tuple(1e3 * level for level in features))[0]
     shared = reached(head, features, 0) & reached(head, features, 1)
     if shared:
         layers = ', '.join(sorted({parameter.partition('.')[0] for parameter in shared}))
         raise UsageError(
-            f'{owner}: the classification branch of {name} cannot be separated, its classes and boxes share {layers}: '
+            f'{where}: the classification branch of {name} cannot be separated, its classes and boxes share {layers}: '
             'distil features (f1, f2, …).'
         )
     if all(bool(((level >= 0) & (level <= 1)).all()) for level in large):
-        raise UsageError(f'{owner}: {name} gives probabilities instead of logits: distil features (f1, f2, …).')
+        raise UsageError(f'{where}: {name} gives probabilities instead of logits: distil features (f1, f2, …).')
 
 
-def _initialised(head: nn.Module) -> nn.Module:
-    """As it was when it was built, and then initialised: what it has learnt since is not for a shadow."""
+def _initialized(head: nn.Module) -> nn.Module:
+    """As it was when it was built, and then initialized: what it has learnt since is not for a shadow."""
     for layer in head.modules():
         if hasattr(layer, 'reset_parameters'):
             layer.reset_parameters()

@@ -44,7 +44,7 @@ class DetectionTask(Task):
                 f'{spec.name} is a {type(teacher).__name__}, but the student detects: give an mmdet detector.'
             )
         if spec.resize is not None:
-            raise UsageError(f'{spec.name}: a detector sees the picture as the student does: remove `resize`.')
+            raise UsageError(f'{spec.name}: a detector sees the image as the student does: remove `resize`.')
 
     def check_logits(self, student: nn.Module, others: dict[str, nn.Module]) -> None:
         """Nothing is known of these detectors' classes."""
@@ -223,7 +223,7 @@ class RoIDetectionTask(DetectionTask):
         return {'type': 'StagewiseLoss', 'loss': {**kind, **config}, 'weights': weights}
 
     def answers(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """The RPN's outputs, and the box heads' for one box per picture."""
+        """The RPN's outputs, and the box heads' for one box per image."""
         features = network.extract_feat(inputs)
         height, width = inputs.shape[2:]
         box = inputs.new_tensor([0, 0, width / 2, height / 2]).expand(len(inputs), -1)

@@ -5,7 +5,7 @@ from shake_mm.analysis.curves import draw_comparison
 
 
 @pytest.mark.parametrize('seeds', [1, 2])
-def test_draws_a_picture(tmp_path, seeds):
+def test_draws_a_image(tmp_path, seeds):
     def run(shift):
         return Scalars([], [{'step': e, 'accuracy/top1': 10.0 * e + shift, 'gap/teacher': 1.0 + shift} for e in (1, 2)])
 

@@ -74,7 +74,7 @@ def test_a_detector_that_the_paper_has_not(log_run, tmp_path):
     assert '## fcos-big → fcos-small' in page and 'paper' not in page
 
 
-def test_the_picture(log_run, tmp_path):
+def test_the_image(log_run, tmp_path):
     """A panel for each pair and metric; the methods need not be the same everywhere."""
     log_pair(log_run, 'retinanet')
     log_pair(log_run, 'faster-rcnn')

@@ -37,7 +37,7 @@ def test_the_surest_class_of_a_place():
     assert kept.places.tolist() == boxes[[1, 2]].tolist()
 
 
-def test_the_picture(tmp_path):
+def test_the_image(tmp_path):
     """Also where nothing was found."""
     truth, nothing = annotated(INFO), Boxes(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))
     scene = Scene(np.zeros((48, 64, 3), np.uint8), truth, {'student': truth, 'proxy0': nothing})

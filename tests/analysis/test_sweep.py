@@ -1,4 +1,4 @@
-"""The sweep's points, configs, tables and picture."""
+"""The sweep's points, configs, tables and image."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_table_and_sentence():
     assert summary(line, 'tau', {point: values[:1] for point, values in VALUES.items()}).endswith('5.00 points.')
 
 
-def test_the_picture_holds_every_seed(tmp_path, monkeypatch):
+def test_the_image_holds_every_seed(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
     seen = []

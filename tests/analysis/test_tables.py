@@ -98,7 +98,7 @@ def test_what_cannot_be_arranged(records, beside, message):
 
 
 @pytest.mark.parametrize('pairs', [[PAIR], [PAIR, 'vgg13_vgg8', 'a_b', 'c_d']])
-def test_draws_a_picture(tmp_path, pairs):
+def test_draws_a_image(tmp_path, pairs):
     records = [
         record(method, 70.0 + i, pair=pair) for pair in pairs for i, method in enumerate(('baseline', 'kd', 'at'))
     ]

@@ -34,7 +34,7 @@ def _file(text: str) -> Callable[[Site], list[str]]:
     return lambda site: site.scenes(break_it=lambda content: text)
 
 
-def _same_picture(content: dict) -> None:
+def _same_image(content: dict) -> None:
     content['images'][1]['id'] = 0
 
 
@@ -43,7 +43,7 @@ def _no_boxes(content: dict) -> None:
 
 
 def _listing(*lines: str) -> Callable[[Site], list[str]]:
-    """Pictures of a classifier, listed with their labels."""
+    """Images of a classifier, listed with their labels."""
 
     def prepare(site: Site) -> list[str]:
         listing = site.write('list.txt', ''.join(f'{line}\n' for line in lines))
@@ -78,17 +78,17 @@ CASES = [
     Case('annotation', 'no images', _without('images'), "'images'", 'add'),
     Case('annotation', 'no annotations', _without('annotations'), 'is empty', 'correct'),
     Case('annotation', 'no categories', _without('categories'), "'categories'", 'add'),
-    Case('annotation', 'a picture without a name', _without('images', 'file_name'), "'file_name'", 'add'),
-    Case('annotation', 'a picture without a height', _without('images', 'height'), "'height'", 'add'),
-    Case('annotation', 'a box without a picture', _without('annotations', 'image_id'), "'image_id'", 'add'),
+    Case('annotation', 'an image without a name', _without('images', 'file_name'), "'file_name'", 'add'),
+    Case('annotation', 'an image without a height', _without('images', 'height'), "'height'", 'add'),
+    Case('annotation', 'a box without an image', _without('annotations', 'image_id'), "'image_id'", 'add'),
     Case('annotation', 'a box that is NaN', _box(bbox=[8, 6, float('nan'), 24]), 'annotation 1', 'mend'),
     Case('annotation', 'a box of negative width', _box(bbox=[26, 6, -18, 24]), 'annotation 1', 'x, y, width, height'),
     Case('annotation', 'a box of three numbers', _box(bbox=[8, 6, 18]), 'annotation 1', 'x, y, width, height'),
     Case('annotation', 'a box of words', _box(bbox=['8', '6', '18', '24']), 'annotation 1', 'x, y, width, height'),
     Case('annotation', 'unknown category', _box(category_id=17), 'category_id 17', 'mend'),
-    Case('annotation', 'unknown picture', _box(image_id=9), 'image_id 9', 'mend'),
+    Case('annotation', 'unknown image', _box(image_id=9), 'image_id 9', 'mend'),
     Case('annotation', 'two boxes of one id', _box(id=2), 'annotation', 'id'),
-    Case('annotation', 'two pictures of one id', lambda s: s.scenes(break_it=_same_picture), 'images', 'id'),
+    Case('annotation', 'two images of one id', lambda s: s.scenes(break_it=_same_image), 'images', 'id'),
     Case('annotation', 'no boxes at all', lambda s: s.scenes(break_it=_no_boxes), 'is empty', 'correct'),
     Case(
         'annotation',

@@ -30,7 +30,7 @@ def _only_files(data) -> None:
         (data / folder).rmdir()
 
 
-def _no_pictures(data) -> None:
+def _no_images(data) -> None:
     for path in data.rglob('*.png'):
         path.rename(path.with_suffix('.npy'))
 
@@ -55,8 +55,8 @@ def _contrast(site: Site) -> list[str]:
 
 CASES = [
     Case('dataset', 'the folder does not exist', lambda s: s.folder(break_it=shutil.rmtree), 'data', 'correct'),
-    Case('dataset', 'pictures outside of class folders', lambda s: s.folder(break_it=_only_files), 'data', 'folder'),
-    Case('dataset', 'no file of a known kind', lambda s: s.folder(break_it=_no_pictures), 'data', 'correct'),
+    Case('dataset', 'images outside of class folders', lambda s: s.folder(break_it=_only_files), 'data', 'folder'),
+    Case('dataset', 'no file of a known kind', lambda s: s.folder(break_it=_no_images), 'data', 'correct'),
     Case('dataset', 'CIFAR is not there', _cifar(False), 'cifar', 'download'),
     Case('dataset', 'CIFAR is damaged', _cifar(True), 'cifar', 'download'),
     Case('dataset', 'unknown split', lambda s: s.plain({f'{DATA}.split': 'trian'}), 'trian', "use 'train' or 'val'"),
@@ -68,7 +68,7 @@ CASES = [
         'num_samples=2000',
         'use fewer',
     ),
-    Case('dataset', 'pictures too small to draw', lambda s: s.plain({f'{DATA}.image_size': 4}), 'image_size', 'use 16'),
+    Case('dataset', 'images too small to draw', lambda s: s.plain({f'{DATA}.image_size': 4}), 'image_size', 'use 16'),
     Case(
         'dataset',
         'more classes than the head',

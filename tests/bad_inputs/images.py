@@ -1,4 +1,4 @@
-"""Bad inputs: pictures."""
+"""Bad inputs: images."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ PIPELINE = 'train_dataloader.dataset.pipeline'
 
 
 def _one(break_it: Callable[[Site], None], changes: dict | None = None):
-    """Train on a folder whose pictures ``break_it`` changes."""
+    """Train on a folder whose images ``break_it`` changes."""
 
     def prepare(site: Site) -> list[str]:
         return site.folder(changes, lambda data: break_it(site))
@@ -30,7 +30,7 @@ def _each(change: Callable[[bytes], bytes]) -> Callable[[Site], None]:
 def _drawn(*shape: int, dtype: type = np.uint8) -> Callable[[Site], None]:
     def break_it(site: Site) -> None:
         for i in range(4):
-            site.picture(f'data/class{i % 2}/{i}.png', pixels=np.full(shape, 7, dtype))
+            site.image(f'data/class{i % 2}/{i}.png', pixels=np.full(shape, 7, dtype))
 
     return break_it
 
@@ -39,7 +39,7 @@ def _load(**options: object) -> list[dict]:
     return [dict(type='LoadImageFromFile', **options), dict(type='PackInputs')]
 
 
-def _folder_for_a_picture(site: Site) -> None:
+def _folder_for_a_image(site: Site) -> None:
     for i in range(4):
         path = site.path / f'data/class{i % 2}/{i}.png'
         path.unlink()
@@ -58,12 +58,12 @@ def _listed_folders(site: Site) -> list[str]:
 
 def _sizes(site: Site) -> None:
     for i in range(4):
-        site.picture(f'data/class{i % 2}/{i}.png', 16 + 4 * i)
+        site.image(f'data/class{i % 2}/{i}.png', 16 + 4 * i)
 
 
 def _jpeg(site: Site) -> None:
     for i in range(4):
-        whole = site.picture(f'data/class{i % 2}/{i}.png')
+        whole = site.image(f'data/class{i % 2}/{i}.png')
         del whole
         import cv2
 
@@ -73,7 +73,7 @@ def _jpeg(site: Site) -> None:
 
 
 CASES = [
-    Case('image', 'text named as a picture', _one(_each(lambda content: b'hello')), '.png', 'mend'),
+    Case('image', 'text named as an image', _one(_each(lambda content: b'hello')), '.png', 'mend'),
     Case('image', 'empty', _one(_each(lambda content: b'')), '.png', 'mend'),
     Case('image', 'cut off in its header', _one(_each(lambda content: content[:20])), '.png', 'mend'),
     Case('image', 'PNG cut off in its pixels', _one(_each(lambda c: c[:-200])), '.png', 'mend'),
@@ -96,7 +96,7 @@ CASES = [
     ),
     Case(
         'image',
-        'grey where three channels are convolved',
+        'gray where three channels are convolved',
         _one(_drawn(16, 16), {PIPELINE: _load(color_type='unchanged')}),
         'channels',
         'color_type',

@@ -139,7 +139,7 @@ CASES = [
     ),
     Case(
         'mismatch',
-        'pictures of another size than connectors were made for',
+        'images of another size than connectors were made for',
         _term(
             of='student.backbone.conv1',
             to='teacher0.f3',

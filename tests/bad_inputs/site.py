@@ -14,8 +14,8 @@ import torch
 
 from shake_mm.registry import MODELS
 from tests.conftest import classifier
-from tests.detectors import detector
-from tests.runs import run_config
+from tests.support.detectors import detector
+from tests.support.runs import run_config
 
 GONE = object()
 """Stands for a key that is taken out of the config."""
@@ -70,7 +70,7 @@ class Site:
         return [self.config(base, changes), '--work-dir', str(self.work), *options]
 
     def plain(self, changes: dict[str, Any] | None = None, *options: str) -> list[str]:
-        """Train a small classifier of two-digit pictures."""
+        """Train a small classifier of two-digit images."""
         return self.argv(_run(classifier_of(), self.path), changes, *options)
 
     def kd(self, changes: dict[str, Any] | None = None, *options: str) -> list[str]:
@@ -80,10 +80,10 @@ class Site:
         return self.argv(_run(model, self.path), changes, *options)
 
     def folder(self, changes: dict[str, Any] | None = None, break_it: Any = None, *options: str) -> list[str]:
-        """Train on a folder ``data`` of four pictures in two classes; ``break_it`` is called with it."""
+        """Train on a folder ``data`` of four images in two classes; ``break_it`` is called with it."""
         data = self.path / 'data'
         for i in range(4):
-            self.picture(f'data/class{i % 2}/{i}.png')
+            self.image(f'data/class{i % 2}/{i}.png')
         if break_it is not None:
             break_it(data)
         base = _run(classifier_of(classes=2), self.path)
@@ -105,7 +105,7 @@ class Site:
         text = content if isinstance(content, (str, bytes)) else json.dumps(content)
         self.write('data/coco.json', text)
         for i in range(2):
-            self.picture(f'data/{i}.png', 64)
+            self.image(f'data/{i}.png', 64)
         return self.argv(_detection(self.path, model), changes)
 
     def detection_kd(self, teacher: dict, changes: dict[str, Any] | None = None, **spec: Any) -> list[str]:
@@ -115,8 +115,8 @@ class Site:
         model = dict(type='shake_mm.KD', student=retinanet(), teachers=[spec])
         return self.scenes(changes, model=model)
 
-    def picture(self, name: str, size: int = SIZE, pixels: np.ndarray | None = None) -> str:
-        """Put a picture into the folder."""
+    def image(self, name: str, size: int = SIZE, pixels: np.ndarray | None = None) -> str:
+        """Put an image into the folder."""
         if pixels is None:
             pixels = np.random.default_rng(0).integers(256, size=(size, size, 3), dtype=np.uint8)
         return self.write(name, cv2.imencode(Path(name).suffix, pixels)[1].tobytes())
@@ -127,7 +127,7 @@ class Site:
 
 
 def coco() -> dict:
-    """Two pictures, two boxes each, five categories."""
+    """Two images, two boxes each, five categories."""
     boxes = ([8, 6, 18, 24], [30, 10, 30, 36])
     return dict(
         images=[dict(id=i, file_name=f'{i}.png', height=64, width=64) for i in range(2)],

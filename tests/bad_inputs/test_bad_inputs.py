@@ -40,7 +40,7 @@ def test_bad_inputs_in_processes_of_their_own(tmp_path: Path):
 
 
 def test_debug_shows_the_traceback(tmp_path: Path):
-    case = next(case for case in CASES if case.name == 'text named as a picture')
+    case = next(case for case in CASES if case.name == 'text named as an image')
     with pytest.raises(UsageError, match='failed to load image') as info:
         try_in_process(case._replace(prepare=lambda site: [*case.prepare(site), '--debug']), tmp_path)
     assert 'failed to load' in str(info.value.__cause__)

@@ -9,7 +9,7 @@ from shake_mm.checks import build_runner
 from shake_mm.checks.data import check_data
 from shake_mm.errors import UsageError
 from tests.conftest import classifier
-from tests.runs import run_config
+from tests.support.runs import run_config
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def swap_base(path, folder):
 
 
 def shortened(cfg, folder, epochs, samples=32):
-    """The same run on few pictures, with random weights for teachers that a checkpoint would hold."""
+    """The same run on few images, with random weights for teachers that a checkpoint would hold."""
     for i, teacher in enumerate(cfg.model.teachers):
         if 'checkpoint' in teacher:
             teacher.checkpoint = str(folder / f'teacher{i}.pth')

@@ -92,7 +92,7 @@ def distiller(cfg):
 
 
 def batch(size=64, masks=False):
-    """Two pictures, one smaller, with two objects each, and their masks where asked for."""
+    """Two images, one smaller, with two objects each, and their masks where asked for."""
     numbers = torch.Generator().manual_seed(0)
     data = {'inputs': [], 'data_samples': []}
     for height in (size, size - 16):

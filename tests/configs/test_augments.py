@@ -68,21 +68,21 @@ def test_the_policy_is_the_papers():
 
 @pytest.mark.parametrize(('file', 'mean', 'size'), [('cifar', (129, 124, 112), 32), ('digits', (60, 60, 60), 16)])
 def test_every_operation_of_the_policy_runs(file, mean, size):
-    """On uint8 pictures, and what moves in is the mean; level 5 sharpens by the factor 1."""
-    picture = np.random.default_rng(0).integers(20, 230, (size, size, 3), dtype=np.uint8)
+    """On uint8 images, and what moves in is the mean; level 5 sharpens by the factor 1."""
+    image = np.random.default_rng(0).integers(20, 230, (size, size, 3), dtype=np.uint8)
     for step in (step for pair in augment(f'autoaugment_{file}').policies for step in pair):
         transform = TRANSFORMS.build(dict(step, type=f'mmpretrain.{step.type}', prob=1.0))
-        out = transform(dict(img=picture.copy()))['img']
-        assert out.dtype == np.uint8 and out.shape == picture.shape, step
+        out = transform(dict(img=image.copy()))['img']
+        assert out.dtype == np.uint8 and out.shape == image.shape, step
         if (step.type, size) != ('Equalize', 16):
-            assert (out == picture).all() == (step.get('magnitude') == 0), step
+            assert (out == image).all() == (step.get('magnitude') == 0), step
         if step.type == 'Translate':
             filled = (out == mean).all(axis=(2, 0 if step.direction == 'horizontal' else 1))
             assert filled.sum() in (int(step.magnitude * size), round(step.magnitude * size + 0.1)), step
 
 
 @pytest.mark.parametrize(('file', 'size', 'hole'), [('cutout', 32, 8), ('cutout_digits', 16, 4)])
-def test_cutout_is_zero_once_normalised(file, size, hole):
+def test_cutout_is_zero_once_normalized(file, size, hole):
     """One hole, of the whole size where it lies inside."""
     data = cell('shake-cutout', *([] if file.endswith('digits') else ['wrn-40-2_wrn-16-2_cifar100'])).data_preprocessor
     transform = TRANSFORMS.build(dict(augment(file), type='mmpretrain.Cutout'))
@@ -145,7 +145,7 @@ def test_a_cell_trains_and_all_members_see_one_view(name, tmp_path):
 
 @pytest.mark.parametrize(('name', 'pair'), LARGE)
 def test_cells_on_cifar_differ_in_the_pair_alone(name, pair):
-    """From those above, but for the settings of larger pictures."""
+    """From those above, but for the settings of larger images."""
     folder = CONFIGS / 'shake'
     text, small = ((folder / f'{name}_{place}.py').read_text() for place in (pair, PAIR))
     large = small.replace('_digits.py', '.py').replace('autoaugment.py', 'autoaugment_cifar.py')
@@ -196,8 +196,8 @@ def test_mixed_losses_equal_the_formula(name, tmp_path):
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
     batch = next(iter(loader))
-    pictures = batch['inputs'].double()
-    pictures = (pictures - 60.0) / 77.6
+    images = batch['inputs'].double()
+    images = (images - 60.0) / 77.6
     labels = [sample.gt_label.item() for sample in batch['data_samples']]
 
     def seed():
@@ -205,7 +205,7 @@ def test_mixed_losses_equal_the_formula(name, tmp_path):
         torch.manual_seed(5)
 
     seed()
-    view, scores = mixed(name, pictures, labels)
+    view, scores = mixed(name, images, labels)
     seed()
     data = model.data_preprocessor(batch, training=True)
     torch.testing.assert_close(data['inputs'].double(), view, rtol=1e-5, atol=1e-5)

@@ -34,7 +34,7 @@ def test_datasets(path):
 
 
 @pytest.mark.parametrize('name', ['digits', 'digits100', 'digits100_32px'])
-def test_normalisation_of_the_digits(name):
+def test_normalization_of_the_digits(name):
     cfg = Config.fromfile(CONFIGS / f'_base_/datasets/{name}_bs64.py')
     dataset = DATASETS.build(dict(cfg.val_dataloader.dataset, num_samples=200))
     pixels = torch.stack([dataset[i]['inputs'] for i in range(200)]).float()
@@ -43,7 +43,7 @@ def test_normalisation_of_the_digits(name):
     assert pixels.std().item() == pytest.approx(cfg.data_preprocessor.std[0], abs=3)
 
 
-# Where the CRD benchmark does not leave the classifier as torch initialises it.
+# Where the CRD benchmark does not leave the classifier as torch initializes it.
 NORMAL_CLASSIFIERS = ('vgg', 'MobileNet')
 ZERO_BIASES = (*NORMAL_CLASSIFIERS, 'wrn_16', 'wrn_40')
 

@@ -65,7 +65,7 @@ def test_a_cell_trains_resumes_and_exports_on_digits(method, pair, tmp_path):
 
 @pytest.mark.parametrize('method', TWO_STAGES)
 def test_two_stages_follow_the_schedule(method):
-    """30 epochs of initialisation, then the benchmark's 240 with their milestones."""
+    """30 epochs of initialization, then the benchmark's 240 with their milestones."""
     cfg = Config.fromfile(cell_path(method, 'resnet110_resnet20'))
     assert cfg.train_cfg.max_epochs == 270 and cfg.model.stages[0].until == 30
     lrs = rates(cfg, 270)

@@ -110,7 +110,7 @@ def test_detectors_that_the_configs_are_of():
 
 @pytest.mark.parametrize('name', CELLS)
 def test_a_run_is_as_the_paper_trains(name):
-    """24 epochs at 8x2 pictures, flips only, a backbone from ImageNet; the rate can follow the number of pictures."""
+    """24 epochs at 8x2 images, flips only, a backbone from ImageNet; the rate can follow the number of images."""
     cfg = load(name)
     assert cfg.train_cfg.max_epochs == 24 and cfg.auto_scale_lr.base_batch_size == 16
     assert cfg.train_dataloader.batch_size == 2

@@ -1,4 +1,4 @@
-"""Layer-normalised logits."""
+"""Layer-normalized logits."""
 
 import torch
 

@@ -93,7 +93,7 @@ def test_a_level_sees_itself_and_the_deeper_ones():
         assert [g is not None and bool(g.abs().max() > 0) for g in gradients] == [j >= i for j in range(5)]
 
 
-def test_layers_and_their_initialisation():
+def test_layers_and_their_initialization():
     fusion = ReviewFusion([(64, 8, 8), (128, 4, 4), (200,)], [(32, 8, 8), (96, 4, 4), (96,)])
     for level, c_in, c_out in zip(fusion.levels, (64, 128, 200), (32, 96, 96)):
         assert level.conv1.weight.shape == (200, c_in, 1, 1) and level.conv2.weight.shape == (c_out, 200, 3, 3)
@@ -133,7 +133,7 @@ PYRAMIDS = {
 @pytest.mark.parametrize('built', PYRAMIDS)
 @pytest.mark.parametrize('given', PYRAMIDS)
 def test_levels_of_a_pyramid(built, given):
-    """A detector's pictures have any size, a batch has another one each time."""
+    """A detector's images have any size, a batch has another one each time."""
     fusion, _ = build(PYRAMIDS[built], PYRAMIDS[built], 1, True)
     features = [torch.randn(2, *shape, dtype=torch.float64) for shape in PYRAMIDS[given]]
     results = fusion(features)
@@ -145,8 +145,8 @@ def test_levels_of_a_pyramid(built, given):
     assert loss > 0 and all(p.grad.isfinite().all() and p.grad.abs().max() > 0 for p in fusion.parameters())
 
 
-def test_equal_sizes_at_build_keep_the_size_of_every_picture():
-    """Exactly, however a level is rounded: no picture resizes a level of a teacher with the student's strides."""
+def test_equal_sizes_at_build_keep_the_size_of_every_image():
+    """Exactly, however a level is rounded: no image resizes a level of a teacher with the student's strides."""
     built = [(1, 25, 42), (1, 13, 21), (1, 7, 11)]
     fusion = ReviewFusion(built, built, mid_channels=1).to('meta').eval()
     for height in range(1, 140):

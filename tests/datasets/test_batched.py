@@ -1,4 +1,4 @@
-"""Batches cut at once, against pictures cut one by one."""
+"""Batches cut at once, against images cut one by one."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def sources():
 @pytest.mark.parametrize(
     'settings', [CIFAR, dict(crop_size=(20, 31), padding=(3, 0, 2, 1), pad_val=9, flip_prob=1), dict(crop_size=30), {}]
 )
-def test_every_view_of_every_picture(sources, settings):
+def test_every_view_of_every_image(sources, settings):
     dataset, views = BatchedViews(sources, **settings), ViewSet((32, 32), **settings)
     assert len(dataset) == 12 and len(dataset.views) == len(views)
     for view in range(len(views)):
@@ -127,7 +127,7 @@ def test_single_items_for_wrappers(sources):
     assert item['inputs'].shape == (3, 32, 32) and item['data_samples'].sample_idx == 11
 
 
-def test_pictures_of_several_sizes_are_refused():
+def test_images_of_several_sizes_are_refused():
     items = [dict(img=np.zeros((size, 8, 3), np.uint8), gt_label=0) for size in (8, 9)]
     with pytest.raises(UsageError, match='one size, and these have 2'):
         BatchedViews(items)

@@ -12,14 +12,14 @@ from shake_mm.datasets import ContrastDataset, DigitPairs
 from shake_mm.errors import UsageError
 from shake_mm.registry import DATASETS
 
-from ..runs import train
+from ..support.runs import train
 
 LABELS = [7, 2, 2, 7, 0, 7, 2, 0, 7, 7, 2, 2]  # classes of unequal size, mixed, one number left out
 PACK = [dict(type='PackInputs')]
 
 
 class Plain(BaseDataset):
-    """A picture that shows its number, for every label given."""
+    """An image that shows its number, for every label given."""
 
     METAINFO = {'classes': tuple('abcdefgh')}
 
@@ -134,7 +134,7 @@ def test_a_loader_brings_it_to_the_device(workers):
 
 
 def test_a_runner_trains_on_it(make_classifier, tmp_path):
-    from ..runs import run_config
+    from ..support.runs import run_config
 
     loader = run_config(None, tmp_path).train_dataloader
     loader.dataset = dict(type='shake_mm.ContrastDataset', dataset=loader.dataset, negatives=7)

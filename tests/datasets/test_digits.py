@@ -12,7 +12,7 @@ BOTH = pytest.mark.parametrize('dataset_type', [Digits, DigitPairs])
 
 
 def images(dataset):
-    """Stack the pictures of a data set."""
+    """Stack the images of a data set."""
     return np.stack([dataset.get_data_info(i)['img'] for i in range(len(dataset))])
 
 
@@ -35,7 +35,7 @@ def test_sample(dataset_type, split, serialize_data):
     assert info['sample_idx'] == 3
     assert 0 <= info['gt_label'] < len(dataset.metainfo['classes'])
     assert split in repr(dataset)
-    # A transform that works in place must not reach the stored picture.
+    # A transform that works in place must not reach the stored image.
     info['img'][:] = 7
     assert not (dataset.get_data_info(3)['img'] == 7).all()
 

@@ -52,7 +52,7 @@ def test_contents(size, split):
 
 
 class Noiseless:
-    """A generator whose normal draws are zero: no grain on the picture, and the same on the background."""
+    """A generator whose normal draws are zero: no grain on the image, and the same on the background."""
 
     def __init__(self, seed):
         self._rng = RANDOM(seed)
@@ -70,9 +70,9 @@ RANDOM = np.random.default_rng
 def test_boxes_are_tight_on_the_ink(monkeypatch):
     """On a flat canvas, every pixel that differs from it lies in a box, and every side of a box touches some."""
     monkeypatch.setattr(np.random, 'default_rng', Noiseless)
-    grey = np.full((96, 96, 3), 0.5, np.float32)
-    monkeypatch.setattr(scene_drawing, 'draw_background', lambda rng, size: grey.copy())
-    paper = np.rint(255 * grey).astype(np.uint8)
+    gray = np.full((96, 96, 3), 0.5, np.float32)
+    monkeypatch.setattr(scene_drawing, 'draw_background', lambda rng, size: gray.copy())
+    paper = np.rint(255 * gray).astype(np.uint8)
     sides = 0
     for index in range(30):
         scene = draw_scene('train', index, (96, 96))

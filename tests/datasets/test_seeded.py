@@ -103,7 +103,7 @@ def test_ranks_share_the_draws(monkeypatch):
 
 
 def test_batches_of_another_sampler():
-    """mmdet's, which reads the pictures' sizes; positions reach it as plain numbers, and no sample is lost."""
+    """mmdet's, which reads the images' sizes; positions reach it as plain numbers, and no sample is lost."""
     sizes = [(2, 1) if i % 3 else (1, 2) for i in range(11)]
     dataset = SeededDataset(Three())
     dataset.dataset.get_data_info = lambda i: dict(width=sizes[i][0], height=sizes[i][1])

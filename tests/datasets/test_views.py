@@ -14,7 +14,7 @@ ODD = dict(crop_size=(5, 4), padding=(2, 1, 0, 3), pad_val=7, flip_prob=0.3)
 
 
 def all_views(image, crop_size, padding, flip_prob, pad_val=0):
-    """The views of a picture in their order, by mmcv's padding."""
+    """The views of an image in their order, by mmcv's padding."""
     height, width = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
     padded = mmcv.impad(image, padding=padding, pad_val=pad_val)
     for top in range(padded.shape[0] - height + 1):
@@ -35,11 +35,11 @@ def image():
     [((32, 32), CIFAR, 162), ((6, 7), ODD, 72), ((6, 7), {**ODD, 'flip_prob': 0}, 36)],
 )
 def test_every_view(image, size, settings, number):
-    views, picture = ViewSet(size, **settings), image(*size)
-    wanted = list(all_views(picture, **settings))
+    views, image = ViewSet(size, **settings), image(*size)
+    wanted = list(all_views(image, **settings))
     assert len(views) == len(wanted) == number
     for view, crop in enumerate(wanted):
-        np.testing.assert_array_equal(views.show(picture, view), crop)
+        np.testing.assert_array_equal(views.show(image, view), crop)
 
 
 def test_draws_reach_every_view_as_often_as_they_should():
@@ -58,20 +58,20 @@ def test_the_ends_of_the_draws():
 
 def test_random_view_draws_as_mmpretrain_does(image):
     """Same marginal distributions as RandomCrop and RandomFlip have, and the view that it names."""
-    picture = image(6, 7)
+    image = image(6, 7)
     transform = TRANSFORMS.build(dict(type='shake_mm.RandomView', **ODD))
     upstream = [
         TRANSFORMS.build(dict(type='mmpretrain.RandomCrop', crop_size=(5, 4), padding=(2, 1, 0, 3), pad_val=7)),
         TRANSFORMS.build(dict(type='mmpretrain.RandomFlip', prob=0.3)),
     ]
-    wanted = [crop.tobytes() for crop in all_views(picture, **ODD)]
+    wanted = [crop.tobytes() for crop in all_views(image, **ODD)]
     np.random.seed(0)
     ours, theirs = np.zeros(72), np.zeros(72)
     for _ in range(4000):
-        shown = transform(dict(img=picture))
+        shown = transform(dict(img=image))
         assert shown['img'].tobytes() == wanted[shown['view_idx']] and shown['img_shape'] == (5, 4)
         ours[shown['view_idx']] += 1
-        results = dict(img=picture)
+        results = dict(img=image)
         for step in upstream:
             results = step(results)
         theirs[wanted.index(results['img'].tobytes())] += 1

@@ -189,7 +189,7 @@ def test_mixed_precision(make_classifier, trained, batch):
 
 
 def test_teachers_of_other_architectures_and_preprocessors(make_classifier, trained, batch):
-    """Each teacher sees the raw pictures through its own mean, standard deviation and order of channels."""
+    """Each teacher sees the raw images through its own mean, standard deviation and order of channels."""
     mean, std = [120.0, 110.0, 100.0], [60.0, 50.0, 70.0]
     vgg = dict(
         type='ImageClassifier',

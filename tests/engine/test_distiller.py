@@ -87,7 +87,7 @@ def test_the_teacher_stays_in_evaluation_mode_without_gradients(make_classifier,
     assert all(torch.equal(v, stats[k]) for k, v in network.named_buffers())
 
 
-def test_the_teacher_follows_dtype_and_is_not_initialised_again(model):
+def test_the_teacher_follows_dtype_and_is_not_initialized_again(model):
     before = teacher_of(model).network.head.fc.weight.clone()
     model.init_weights()
     torch.testing.assert_close(teacher_of(model).network.head.fc.weight, before, rtol=0, atol=0)

@@ -63,7 +63,7 @@ def test_two_processes_give_the_gradients_of_the_joined_batch(teachers, tmp_path
 
 def test_dist_train_switches_stages_on_the_cpu(shake, tmp_path):
     """tools/dist_train.sh CONFIG 2: gloo, three epochs, a switch of trained members, no find_unused_parameters."""
-    from ..runs import run_config
+    from ..support.runs import run_config
 
     stages = [
         dict(until=1, terms=['proxy_from_teacher'], train=['proxies']),
@@ -100,7 +100,7 @@ def test_the_wrapper_is_gone_before_the_process_group(monkeypatch):
 
 
 def test_a_failing_rank_ends_the_job(make_classifier, tmp_path):
-    from ..runs import run_config
+    from ..support.runs import run_config
 
     model = dict(
         type='shake_mm.KD',
@@ -114,7 +114,7 @@ def test_a_failing_rank_ends_the_job(make_classifier, tmp_path):
 
 def test_dist_train_of_stages_memories_and_teachers_that_train(make_classifier, trained, tmp_path):
     """AB's stages, CRD's memories and a peer: two processes that wait for the gradient of every trained parameter."""
-    from ..runs import run_config
+    from ..support.runs import run_config
 
     teacher = make_classifier(8, classes=100)
     embedding = dict(type='Embedding', out_channels=16, normalize=True)

@@ -7,7 +7,7 @@ import torch
 from mmengine.optim import OptimWrapper
 
 from shake_mm.registry import MODELS
-from tests.runs import train
+from tests.support.runs import train
 
 
 @pytest.fixture

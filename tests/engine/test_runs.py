@@ -8,7 +8,7 @@ from mmengine.optim import OptimWrapper
 from shake_mm.registry import MODELS
 from tools.train import main as train_main
 
-from ..runs import run_config, train
+from ..support.runs import run_config, train
 from .gloo_gradients import network
 
 

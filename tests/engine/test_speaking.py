@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 
-from ..runs import run_config, train
+from ..support.runs import run_config, train
 
 
 def test_each_member_is_measured_as_the_member_metric_measures_it(shake, tmp_path):

@@ -14,7 +14,7 @@ from shake_mm.hooks import DropBlockHook
 from shake_mm.models import crd_config
 from shake_mm.registry import MODELS
 
-from ..runs import run_config
+from ..support.runs import run_config
 
 TAPS = ('student.f2', 'student.f3', 'student.feats', 'proxy0.logits', 'teacher0.logits', 'student.f3.preact')
 

@@ -16,7 +16,7 @@ from shake_mm.registry import TRANSFORMS
 from tools.train import main
 
 from ..engine.test_distributed import free_port
-from ..runs import run_config
+from ..support.runs import run_config
 
 
 def poison(runner, at):
@@ -35,7 +35,7 @@ def poison(runner, at):
 
 @TRANSFORMS.register_module()
 class NaNPicture:
-    """Makes one sample's picture NaN."""
+    """Makes one sample's image NaN."""
 
     def __init__(self, sample):
         self.sample = sample
@@ -148,7 +148,7 @@ def test_clean_runs_are_unchanged(shake, tmp_path):
 
 
 def test_a_skipped_step_changes_nothing(shake, tmp_path):
-    """Neither weights, BatchNorm's statistics, momentum nor the average, in the step of the NaN picture alone."""
+    """Neither weights, BatchNorm's statistics, momentum nor the average, in the step of the NaN image alone."""
     cfg = nan_config(shake, tmp_path)
     cfg.log_level = 'INFO'
     runner = Runner.from_cfg(cfg)

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from ..runs import run_config, train
+from ..support.runs import run_config, train
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from shake_mm.switches import make_exact
 from tools.train import main as train_main
 
 from ..engine.test_distributed import free_port
-from ..kills import Kill, assert_same, final
-from ..runs import run_config
+from ..support.kills import Kill, assert_same, final
+from ..support.runs import run_config
 
 
 @pytest.fixture

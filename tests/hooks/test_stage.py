@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 
 from shake_mm.analysis import read_run
 
-from ..runs import run_config
+from ..support.runs import run_config
 
 TERMS = ['student_from_proxy', 'proxy_from_student']
 STAGES = [

@@ -6,12 +6,12 @@ from mmengine.runner import Runner
 
 from shake_mm import switches
 from shake_mm.errors import UsageError
-from tests.runs import run_config
+from tests.support.runs import run_config
 
 
 @pytest.fixture
 def run(shake, tmp_path):
-    """Train on pictures in 18 views; return the runner, and the sizes of the batches that the teacher computed."""
+    """Train on images in 18 views; return the runner, and the sizes of the batches that the teacher computed."""
 
     def run(name, *rewrites, cache='cache', **changes):
         (tmp_path / name).mkdir(exist_ok=True)
@@ -42,7 +42,7 @@ def weights(runner):
 def test_a_second_run_computes_nothing_and_ends_the_same(run):
     first, computed = run('first', *CACHED, epochs=3)
     second, again = run('second', *CACHED, epochs=3)
-    # 64 pictures a time; some views come twice
+    # 64 images a time; some views come twice
     assert 64 < sum(computed) < 3 * 64 + 32 and again == [16]  # the check
     assert torch.equal(weights(first), weights(second))
     live, all_of_them = run('live', *LIVE, epochs=3)
@@ -51,7 +51,7 @@ def test_a_second_run_computes_nothing_and_ends_the_same(run):
     assert 0 < moved < 1e-3
 
 
-def test_pictures_one_by_one_share_the_cache_with_batches(run):
+def test_images_one_by_one_share_the_cache_with_batches(run):
     _, computed = run('batched', *CACHED, epochs=20)
     runner, again = run('single', switches.make_cached, epochs=3)
     missing = runner.model.cached_members[0].cache.missing(slice(0, 64))
@@ -68,7 +68,7 @@ def test_exact_runs_resume_with_a_cache(run):
 
 def test_another_set_is_refused_before_the_training(run):
     run('first', *CACHED)
-    with pytest.raises(UsageError, match='the pictures and its shape|the pictures'):
+    with pytest.raises(UsageError, match='the images and its shape|the images'):
         run('second', *CACHED, samples=32)
 
 

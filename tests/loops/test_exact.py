@@ -8,8 +8,8 @@ from mmengine.runner import Runner
 from shake_mm.errors import UsageError
 from shake_mm.switches import make_exact
 
-from ..kills import assert_same
-from ..runs import run_config
+from ..support.kills import assert_same
+from ..support.runs import run_config
 
 
 class Watch(Hook):
@@ -21,8 +21,8 @@ class Watch(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == self.stop:
             raise KeyboardInterrupt
-        pictures = tuple(data_batch['inputs'].flatten(1).sum(1).tolist())
-        self.seen.append((runner.epoch, batch_idx, runner.iter, pictures, torch.rand(()).item()))
+        images = tuple(data_batch['inputs'].flatten(1).sum(1).tolist())
+        self.seen.append((runner.epoch, batch_idx, runner.iter, images, torch.rand(()).item()))
 
 
 def start(model, folder, stop=None, interval=1, **changes):

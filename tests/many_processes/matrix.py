@@ -24,7 +24,7 @@ class DoubleRunner(Runner):
 
 
 def _in_double(module, args, kwargs):
-    """Preprocessors make float32 pictures."""
+    """Preprocessors make float32 images."""
     if 'inputs' in kwargs:
         return args, {**kwargs, 'inputs': kwargs['inputs'].double()}
     return (args[0].double(), *args[1:]), kwargs

@@ -12,8 +12,8 @@ from shake_mm.registry import MODELS
 from shake_mm.switches import make_batched, make_cached, make_exact
 
 from ..conftest import classifier
-from ..detectors import lively
-from ..runs import run_config
+from ..support.detectors import lively
+from ..support.runs import run_config
 from . import deaths, matrix
 
 MODULES = [__name__, deaths.__name__, matrix.__name__]
@@ -147,7 +147,7 @@ def _detector(name, folder):
 
 
 def _weights(config, folder, seed):
-    """Of a teacher: other for every seed, far from the initial ones, with statistics that normalise."""
+    """Of a teacher: other for every seed, far from the initial ones, with statistics that normalize."""
     path = folder / f'{config["backbone"]["type"]}_{seed}.pth'
     if not path.exists():
         torch.manual_seed(seed)

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 
-from ..kills import assert_same, final
+from ..support.kills import assert_same, final
 from .emulation import Emulation
 from .jobs import start
 from .methods import BATCH, prepare

@@ -14,7 +14,7 @@ import torch
 from shake_mm.errors import UsageError
 from shake_mm.members.cache import LogitsCache, digest, weights_key
 
-KEY = dict(weights='a', preprocessing=dict(mean=[1.5], rgb=False), pictures='b', views=dict(size=(4, 4), flip=True))
+KEY = dict(weights='a', preprocessing=dict(mean=[1.5], rgb=False), images='b', views=dict(size=(4, 4), flip=True))
 SHAPE = (7, 6, 5)
 
 
@@ -33,8 +33,8 @@ def logits():
 def test_what_was_written_is_read_in_any_order_and_by_others(open_cache, logits):
     cache = open_cache()
     assert cache.shape == SHAPE and cache.missing(slice(0, 7)).all()
-    pictures, views = np.array([6, 0, 3, 3]), np.array([5, 0, 1, 4])
-    cache.write(pictures, views, logits[pictures, views])
+    images, views = np.array([6, 0, 3, 3]), np.array([5, 0, 1, 4])
+    cache.write(images, views, logits[images, views])
     cache.flush()
     there = open_cache()
     got, missing = there.read(np.array([3, 6, 1]), np.array([4, 5, 0]))
@@ -68,7 +68,7 @@ def test_a_row_that_a_kill_cut_short_is_missing(open_cache, logits, tmp_path):
     [
         ('weights', 'c', 'its weights'),
         ('preprocessing', dict(mean=[1.25], rgb=False), 'its preprocessing'),
-        ('pictures', 'c', 'the pictures'),
+        ('images', 'c', 'the images'),
         ('views', dict(size=(4, 4), flip=False), 'the crops and flips'),
         ('shape', (7, 6, 4), 'its shape'),
     ],

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from shake_mm.datasets import BatchedViews
-from shake_mm.datasets.pictures import Pictures
+from shake_mm.datasets.images import Images
 from shake_mm.errors import UsageError
 from shake_mm.registry import DATASETS, MODELS
 
@@ -24,7 +24,7 @@ def dataset():
 
 @pytest.fixture
 def build(make_classifier, trained, tmp_path):
-    """A distiller of teachers that normalise in another way than the student, with caches or without."""
+    """A distiller of teachers that normalize in another way than the student, with caches or without."""
 
     def build(cached=True, teachers=1, kind='shake_mm.SHAKE', **changes):
         student = make_classifier(6, 100, mean=[60.0] * 3, std=[75.0] * 3)
@@ -47,7 +47,7 @@ def build(make_classifier, trained, tmp_path):
 
 def opened(model, dataset):
     for member in model.cached_members:
-        member.open(Pictures(dataset))
+        member.open(Images(dataset))
     return model
 
 
@@ -129,19 +129,19 @@ def test_evaluation_runs_the_network(build, dataset):
     assert seen == [2, 2]
 
 
-def test_what_is_not_of_these_pictures_is_found(build, dataset):
+def test_what_is_not_of_these_images_is_found(build, dataset):
     model = opened(build(), dataset)
     member = model.cached_members[0]
     batch = model.data_preprocessor(dataset.batch([0, 1], [5, 6]), True)
     member.cache.write(np.array([1]), np.array([6]), np.ones((1, 100), np.float16))
-    with pytest.raises(UsageError, match='not of these pictures.*Mixup'):
+    with pytest.raises(UsageError, match='not of these images.*Mixup'):
         member(batch['inputs'], batch['data_samples'])
 
 
-def test_a_cache_of_other_weights_or_pictures_is_refused(build, dataset, trained, make_classifier, tmp_path):
+def test_a_cache_of_other_weights_or_images_is_refused(build, dataset, trained, make_classifier, tmp_path):
     opened(build(), dataset)
     other = DATASETS.build(dict(type='shake_mm.DigitPairs', num_samples=6, image_size=32, seed=1, pipeline=[]))
-    with pytest.raises(UsageError, match='the pictures changed'):
+    with pytest.raises(UsageError, match='the images changed'):
         opened(build(), BatchedViews(other, **CIFAR))
     with pytest.raises(UsageError, match='the crops and flips changed'):
         opened(build(), BatchedViews(dataset.dataset, **{**CIFAR, 'flip_prob': 0.0}))
@@ -183,24 +183,24 @@ def test_features_are_no_logits(build, changes, words):
         build(**changes)
 
 
-def test_mixed_pictures_have_no_cache(build, make_classifier):
+def test_mixed_images_have_no_cache(build, make_classifier):
     student = make_classifier(6, 100)
     student['data_preprocessor']['batch_augments'] = dict(augments=[dict(type='mmpretrain.Mixup', alpha=1.0)])
     spec = build().specs['teacher0']
     teacher = dict(config=spec.config, checkpoint=spec.checkpoint, cache='x')
-    with pytest.raises(UsageError, match='mixed pictures'):
+    with pytest.raises(UsageError, match='mixed images'):
         MODELS.build(dict(type='shake_mm.KD', student=student, teachers=[teacher]))
 
 
-def test_pictures_behind_a_pipeline(dataset):
+def test_images_behind_a_pipeline(dataset):
     settings = dict(type='shake_mm.DigitPairs', num_samples=6, image_size=32)
     view, pack = dict(type='shake_mm.RandomView', **CIFAR), dict(type='PackInputs')
     wrapped = DATASETS.build(
         dict(type='shake_mm.SeededDataset', dataset=dict(settings, pipeline=[view, pack], _scope_='mmpretrain'))
     )
-    pictures = Pictures(wrapped)
-    assert len(pictures) == 6 and len(pictures.views) == 162
-    for one, other in zip(pictures, Pictures(dataset), strict=True):
+    images = Images(wrapped)
+    assert len(images) == 6 and len(images.views) == 162
+    for one, other in zip(images, Images(dataset), strict=True):
         np.testing.assert_array_equal(one, other)
     for pipeline, words in (
         ([pack], 'needs to know the views'),
@@ -208,7 +208,7 @@ def test_pictures_behind_a_pipeline(dataset):
         ([dict(type='mmpretrain.RandomFlip', prob=0.5), view, pack], 'a RandomFlip too'),
     ):
         with pytest.raises(UsageError, match=words):
-            Pictures(DATASETS.build(dict(settings, pipeline=pipeline)))
+            Images(DATASETS.build(dict(settings, pipeline=pipeline)))
 
 
 @pytest.mark.parametrize(

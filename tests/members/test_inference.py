@@ -8,7 +8,7 @@ import torch
 from shake_mm.errors import UsageError
 from shake_mm.members import Inference
 from shake_mm.registry import MODELS
-from tests.detectors import detector, lively, scenes
+from tests.support.detectors import detector, lively, scenes
 
 SWITCHES = [
     (dict(dtype='bfloat16'), 3e-2),

@@ -134,7 +134,7 @@ class TestView:
             view(ours({'inputs': images})['inputs']), theirs({'inputs': images})['inputs'], rtol=1e-4, atol=1e-3
         )
 
-    def test_equal_normalisation_passes_the_same_tensor(self):
+    def test_equal_normalization_passes_the_same_tensor(self):
         same = dict(mean=[1.0, 2, 3], std=[4.0, 5, 6], to_rgb=True)
         inputs = torch.randn(2, 3, 4, 4)
         assert TeacherView(*self.preprocessors(same, same))(inputs) is inputs

@@ -52,7 +52,7 @@ def test_a_neck_before_the_shadow(make_classifier, trained, batch):
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_initialised_by_the_runner_with_everything_else(make_classifier, trained):
+def test_initialized_by_the_runner_with_everything_else(make_classifier, trained):
     model = build(make_classifier, trained, None)
     before = model.proxies['proxy0'].head.fc.weight.clone()
     model.init_weights()

@@ -12,7 +12,7 @@ SMOOTHED = dict(type='mmpretrain.LabelSmoothLoss', label_smooth_val=SMOOTH, mode
 
 
 def deit():
-    """A DeiT of two layers for pictures of 8x8."""
+    """A DeiT of two layers for images of 8x8."""
     return dict(
         type='ImageClassifier',
         _scope_='mmpretrain',

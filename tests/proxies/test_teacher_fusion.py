@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 
-from ..runs import train
+from ..support.runs import train
 
 RELEASE = Config.fromfile('configs/_base_/methods/shake_release.py').terms
 

@@ -7,7 +7,7 @@ from mmengine.model import bias_init_with_prob
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 from shake_mm.tasks.branch import ClassificationBranch, Nothing, check_separable, pyramid
-from tests.detectors import CLASSES, HEADS, LEVELS, detector, lively
+from tests.support.detectors import CLASSES, HEADS, LEVELS, detector, lively
 
 
 def features(channels=8):
@@ -34,7 +34,7 @@ def test_every_parameter_of_the_branch_is_trained_by_its_scores(kind):
     assert all(p.grad is not None for p in branch.parameters() if p.requires_grad)
 
 
-def test_the_branch_is_initialised_as_the_head_with_weights_of_its_own():
+def test_the_branch_is_initialized_as_the_head_with_weights_of_its_own():
     head = MODELS.build(detector('retinanet')).bbox_head
     head.init_weights()
     branch = ClassificationBranch(head, features())

@@ -5,7 +5,7 @@ import torch
 
 from shake_mm.registry import MODELS
 
-from ..libraries import stand_in_for_timm, stand_in_for_transformers
+from ..support.libraries import stand_in_for_timm, stand_in_for_transformers
 
 WRAPPED = {
     'timm': (stand_in_for_timm, dict(type='TimmClassifier', model_name='any', num_classes=5)),
@@ -29,7 +29,7 @@ def test_a_teacher_of_another_library(library, make_classifier, trained, batch, 
     losses = model(inputs, samples, mode='loss')
     network = model._frozen['teacher0'].network
     raw = inputs * torch.tensor([70.0, 80.0, 90.0])[:, None, None] + torch.tensor([60.0, 50.0, 40.0])[:, None, None]
-    with torch.no_grad():  # its preprocessor does not normalise
+    with torch.no_grad():  # its preprocessor does not normalize
         log_p = (network(raw, mode='tensor') / 2).log_softmax(1)
         log_q = (model.student(inputs, mode='tensor') / 2).log_softmax(1)
     expected = 4 * (log_p.exp() * (log_p - log_q)).sum() / 4

@@ -8,7 +8,7 @@ import torch
 
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
-from tests.detectors import CLASSES, HEADS, LEVELS, detector, lively, scenes
+from tests.support.detectors import CLASSES, HEADS, LEVELS, detector, lively, scenes
 
 TWO_STAGE = ('faster_rcnn', 'cascade_rcnn')
 TAU, LAM = 2.0, 0.3
@@ -189,7 +189,7 @@ def test_shake_beside_a_feature_distiller_on_all_levels():
     assert [level.conv1.in_channels for level in model.terms['review'].connector.levels] == [8] * LEVELS
 
 
-def test_a_teacher_that_normalises_otherwise_sees_the_padding_as_its_own_preprocessor_would_make_it():
+def test_a_teacher_that_normalizes_otherwise_sees_the_padding_as_its_own_preprocessor_would_make_it():
     teacher = lively(detector('retinanet', 6, 12), 2)
     teacher.data_preprocessor.mean.add_(11)
     teacher.data_preprocessor.std.mul_(1.5)
@@ -272,7 +272,7 @@ def test_what_cannot_be_a_detector_s_teacher():
     with pytest.raises(UsageError, match='teacher0: a trained two-stage detector samples boxes of its own'):
         MODELS.build(dict(type='shake_mm.DML', student=config, teachers=copy.deepcopy(config)))
     resized = dict(config=lively(detector('retinanet')), resize=32)
-    with pytest.raises(UsageError, match='teacher0: a detector sees the picture as the student does: remove `resize`'):
+    with pytest.raises(UsageError, match='teacher0: a detector sees the image as the student does: remove `resize`'):
         MODELS.build(dict(type='shake_mm.KD', student=detector('retinanet'), teachers=resized))
 
 

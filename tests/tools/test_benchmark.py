@@ -34,8 +34,8 @@ def test_two_rounds(load_tool, tmp_path, capsys, clock):
     assert 'SHAKE step' in shown and 'MiB' in shown
 
 
-def test_rivals_caches_and_a_picture(load_tool, tmp_path, monkeypatch):
-    monkeypatch.setattr(rivals, 'PICTURES', 2000)
+def test_rivals_caches_and_a_image(load_tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(rivals, 'IMAGES', 2000)
     monkeypatch.setattr(rivals, 'VIEWS', 3)
     out, plot = tmp_path / 'times.json', tmp_path / 'times.png'
     options = ['--rounds', '1', '--steps', '1', '--warmup', '0', '--batch-size', '4', '--methods', 'kd', '--mmrazor']
@@ -49,7 +49,7 @@ def test_rivals_caches_and_a_picture(load_tool, tmp_path, monkeypatch):
 
 
 def test_cached_steps_read_and_never_run_the_teacher(tmp_path, monkeypatch):
-    monkeypatch.setattr(rivals, 'PICTURES', 1000)
+    monkeypatch.setattr(rivals, 'IMAGES', 1000)
     monkeypatch.setattr(rivals, 'VIEWS', 2)
     specs = [
         MemberSpec.parse('x', f'{compat.configs_dir()}/baseline/{n}_digits100.py') for n in ('resnet8', 'resnet14')
@@ -72,7 +72,7 @@ def test_cached_steps_read_and_never_run_the_teacher(tmp_path, monkeypatch):
 
 def test_mmrazor_computes_what_the_plain_loop_does():
     student, teacher = (
-        contestants.initialised(MemberSpec.parse('x', f'{compat.configs_dir()}/baseline/{name}_digits100.py').build())
+        contestants.initialized(MemberSpec.parse('x', f'{compat.configs_dir()}/baseline/{name}_digits100.py').build())
         for name in ('resnet8', 'resnet14')
     )
     data = contestants.ClassificationLoops.batch(student, 6, (16, 16))
@@ -115,7 +115,7 @@ def test_sizes(load_tool, monkeypatch, options, batch_size, image_size):
     assert (given['batch_size'], given['image_size']) == (batch_size, image_size)
 
 
-def test_a_picture_has_two_sides(load_tool, capsys):
+def test_a_image_has_two_sides(load_tool, capsys):
     with pytest.raises(SystemExit):
         load_tool('analysis_tools/benchmark').main(['--image-size', '1', '2', '3'])
     assert 'height and width' in capsys.readouterr().err
@@ -139,7 +139,7 @@ def test_steps_do_what_they_say():
 
 @pytest.fixture
 def detectors(request):
-    """Steps of a pair of detectors, for pictures of 64 x 48."""
+    """Steps of a pair of detectors, for images of 64 x 48."""
     pair = [f'{compat.configs_dir()}/baseline/{request.param}_r18-{width}_digit-scenes.py' for width in ('w8', 'w32')]
     return contestants.build_steps(*pair, methods=('shake',), batch_size=2, image_size=(64, 48), device='cpu')
 
@@ -191,7 +191,7 @@ def test_students_start_alike_and_learn(detectors):
 
 
 @pytest.mark.parametrize('size', [(40, 64), (200, 100)])
-def test_boxes_lie_in_the_picture(size):
+def test_boxes_lie_in_the_image(size):
     network = MemberSpec.parse('student', f'{compat.configs_dir()}/baseline/retinanet_r18-w8_digit-scenes.py').build()
     data = contestants.DetectionLoops.batch(network, 40, size)
     numbers = [len(sample.gt_instances) for sample in data['data_samples']]

@@ -1,10 +1,10 @@
-"""Pictures a second of pipelines, runs and teachers: that the figures are there and say what they should."""
+"""Images a second of pipelines, runs and teachers: that the figures are there and say what they should."""
 
 import json
 
 import pytest
 
-from tests.runs import run_config
+from tests.support.runs import run_config
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_runs(load_tool, config, tmp_path, capsys):
     for table in ('pipelines', 'run'):
         assert all(0 < row['low'] <= row['median'] <= row['high'] for row in figures[table].values())
     assert figures['pipelines']['batched/images']['low'] > 1
-    assert 'pictures a second' in capsys.readouterr().out
+    assert 'images a second' in capsys.readouterr().out
 
 
 def test_teachers(load_tool, config, tmp_path, capsys):

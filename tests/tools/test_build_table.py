@@ -11,16 +11,16 @@ def test_to_the_console(load_tool, root, capsys):
 
 
 def test_to_files(load_tool, root, tmp_path, capsys):
-    page, picture = tmp_path / 'docs' / 'a.md', tmp_path / 'docs' / 'img' / 'a.png'
+    page, image = tmp_path / 'docs' / 'a.md', tmp_path / 'docs' / 'img' / 'a.png'
     notes = tmp_path / 'notes.md'
     notes.write_text('What it means.\n')
-    args = ['--beside', 'resnet14_resnet8=resnet110_resnet20', '--out', str(page), '--plot', str(picture)]
+    args = ['--beside', 'resnet14_resnet8=resnet110_resnet20', '--out', str(page), '--plot', str(image)]
     args += ['--notes', str(notes)]
     assert load_tool('analysis_tools/build_table').main([str(root), *args]) == 0
     text = page.read_text()
     assert capsys.readouterr().out == ''
     assert text.index('# Comparison') < text.index('\n\nWhat it means.\n\n') < text.index('| method')
-    assert '![Comparison of distillers](img/a.png)' in text and picture.read_bytes().startswith(b'\x89PNG')
+    assert '![Comparison of distillers](img/a.png)' in text and image.read_bytes().startswith(b'\x89PNG')
     assert '| method   | top-1 % | paper (resnet110 → resnet20) % |  gain | seeds |' in text
     assert '| shake    |   92.00 |                          72.02 | +2.00 |     1 |' in text
 
@@ -55,10 +55,10 @@ def test_detectors(load_tool, tmp_path):
         (tmp_path / 'grid' / name / f'{name}_digit-scenes.py').write_text(
             f'model = {model}\ntrain_cfg = dict(max_epochs=1)\nrandomness = dict(seed=0)\n'
         )
-    page, picture = tmp_path / 'a.md', tmp_path / 'a.png'
-    args = [str(tmp_path / 'grid'), '--detectors', '--out', str(page), '--plot', str(picture)]
+    page, image = tmp_path / 'a.md', tmp_path / 'a.png'
+    args = [str(tmp_path / 'grid'), '--detectors', '--out', str(page), '--plot', str(image)]
     assert load_tool('analysis_tools/build_table').main(args) == 0
     text = page.read_text()
     assert '| kd       | 40.0 | 60.0 |       +0.0 |     36.76 |       +0.61 |     1 |' in text
     assert 'AP: kd − baseline = +0.00 points, measured with a single seed' in text
-    assert '![Comparison of distillers](a.png)' in text and picture.read_bytes().startswith(b'\x89PNG')
+    assert '![Comparison of distillers](a.png)' in text and image.read_bytes().startswith(b'\x89PNG')

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.runs import run_config
+from tests.support.runs import run_config
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'cache_teacher.py'
 ROWS = 64 * 18
@@ -39,7 +39,7 @@ def logits(tmp_path):
 def test_all_of_it(load_tool, config, tmp_path, logits, capsys):
     tool = load_tool('cache_teacher')
     assert tool.main([config, '--folder', str(tmp_path / 'kept'), '--batch-size', '200', '--device', 'cpu']) == 0
-    assert 'teacher0: 64 pictures in 18 views, 0.00 GB in' in ' '.join(capsys.readouterr().out.split())
+    assert 'teacher0: 64 images in 18 views, 0.00 GB in' in ' '.join(capsys.readouterr().out.split())
     rows, number = logits('kept')
     assert number == ROWS and len(np.unique(rows, axis=0)) > ROWS / 2
     # again: nothing to do, nothing changed; another data set is refused
@@ -47,7 +47,7 @@ def test_all_of_it(load_tool, config, tmp_path, logits, capsys):
     np.testing.assert_array_equal(logits('kept')[0], rows)
     changes = ['--cfg-options', 'train_dataloader.dataset.noise=0.1']
     assert tool.main([config, '--folder', str(tmp_path / 'kept'), *changes]) == 1
-    assert 'the pictures changed): delete it, or name another folder' in ' '.join(capsys.readouterr().err.split())
+    assert 'the images changed): delete it, or name another folder' in ' '.join(capsys.readouterr().err.split())
 
 
 def test_killed_and_shared(load_tool, config, tmp_path, logits):

@@ -9,7 +9,7 @@ PROXY = "SHAKE's proxy"
 
 @pytest.fixture
 def tiny(tmp_path):
-    """One epoch on eight pictures."""
+    """One epoch on eight images."""
     options = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1']
     for loader in LOADERS:
         options += [f'{loader}.dataset.num_images=8', f'{loader}.dataset.data_root={tmp_path / "data"}']
@@ -70,7 +70,7 @@ def test_results(load_tool):
         for name, ap in {'baseline': 10, 'KD': 20, 'SHAKE': 21, PROXY: 30}.items()
     }
     args = demo.parse_args(['--seeds', '0', '1'])
-    results = demo.summarise(args, 12, {'teacher': [{'AP': 60, 'AP50': 80}], **found}, [[{}, rows]])
+    results = demo.summarize(args, 12, {'teacher': [{'AP': 60, 'AP50': 80}], **found}, [[{}, rows]])
     assert results['methods']['KD']['AP']['mean'] == 21 and results['methods']['teacher']['AP']['n'] == 1
     assert results['differences'][0].startswith('AP: KD − baseline = +10.00 points, which exceeds')
     assert results['differences'][2].startswith('AP: SHAKE − KD = +1.00 points, which does not exceed')

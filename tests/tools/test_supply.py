@@ -1,4 +1,4 @@
-"""What the environment is made of: hashes, licences, and what the audit makes of the answers it gets."""
+"""What the environment is made of: hashes, licenses, and what the audit makes of the answers it gets."""
 
 import json
 import re
@@ -118,9 +118,9 @@ def test_a_changed_file_is_told_from_an_index_out_of_reach(load, monkeypatch, tm
         assert audit.check_hashes(lock)[0] == status
 
 
-def test_licences_are_listed(load):
+def test_licenses_are_listed(load):
     """Every requirement for training, and all that they bring along here."""
-    tool, lock = load('list_licences'), load('make_lock')
+    tool, lock = load('list_licenses'), load('make_lock')
     page = tool.PAGE.read_text()
     rows = re.findall(r'^\| ([\w.-]+) \| (.+?) \| (.+?) \|$', page, re.MULTILINE)
     listed = {tool.canonicalize_name(name) for name, *_ in rows[1:]}
@@ -128,6 +128,6 @@ def test_licences_are_listed(load):
     packages = tool.closure(tool.direct())
     assert packages.keys() >= {tool.canonicalize_name(requirement.name) for requirement in tool.direct()}
     for name in packages.keys() & lock.pinned(lock.CONSTRAINTS).keys():  # others differ by torch's build
-        assert f'| {packages[name][0].name} | {tool.licence(packages[name][0])} |' in page
+        assert f'| {packages[name][0].name} | {tool.license(packages[name][0])} |' in page
     for requirement in tool.direct():
         assert tool.canonicalize_name(packages[requirement.name.lower()][0].name) in listed

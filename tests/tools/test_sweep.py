@@ -53,11 +53,11 @@ def project(load_tool, tmp_path, monkeypatch):
     return tool, config, lambda: log.read_text().splitlines()
 
 
-def test_a_sweep_trains_once_and_writes_table_and_picture(project, tmp_path, capfd):
+def test_a_sweep_trains_once_and_writes_table_and_image(project, tmp_path, capfd):
     tool, config, trained = project
-    page, picture = tmp_path / 'docs' / 'sweep.md', tmp_path / 'docs' / 'img' / 'sweep.png'
+    page, image = tmp_path / 'docs' / 'sweep.md', tmp_path / 'docs' / 'img' / 'sweep.png'
     common = ['--seeds', '0', '1', '--jobs', '8', '--work-dir', str(tmp_path / 'w')]
-    args = ['--tau', '1', '4', '--lam', '0.5', '1', '--out', str(page), '--plot', str(picture)]
+    args = ['--tau', '1', '4', '--lam', '0.5', '1', '--out', str(page), '--plot', str(image)]
     assert tool.main([str(config), *args, *common]) == 0, capfd.readouterr().err
     points = ('tau1-lam1', 'tau4-lam0.5', 'tau4-lam1')
     students = [f'shake-{point}_big_small_digits100/seed{seed}' for seed in (0, 1) for point in points]
@@ -66,7 +66,7 @@ def test_a_sweep_trains_once_and_writes_table_and_picture(project, tmp_path, cap
     assert text.startswith(
         '# Sensitivity to τ and λ\n\nbig → small. Top-1 accuracy in % on digits100, last epoch, 2 ep'
     )
-    assert '![Sensitivity to τ and λ](img/sweep.png)' in text and picture.read_bytes().startswith(b'\x89PNG')
+    assert '![Sensitivity to τ and λ](img/sweep.png)' in text and image.read_bytes().startswith(b'\x89PNG')
     assert '| 1 | 82.05 ± 0.07 |     2 |' in text and '| 0.5 | 84.55 ± 0.07 |     2 |' in text
     assert '- `python tools/analysis_tools/sweep.py' in text and ': 7 runs, ' in text
 

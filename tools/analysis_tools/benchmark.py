@@ -61,7 +61,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--mmrazor', action='store_true', help="also time mmrazor's SingleTeacherDistill")
     parser.add_argument('--lean', action='store_true', help='also time SHAKE with a fused optimizer, and compiled')
     parser.add_argument(
-        '--cached', action='store_true', help='also time KD and SHAKE with a cache of 50,000 pictures in 162 views'
+        '--cached', action='store_true', help='also time KD and SHAKE with a cache of 50,000 images in 162 views'
     )
     parser.add_argument('--batch-size', type=int, help="images a batch (default: the pair's, else 64)")
     parser.add_argument(
@@ -78,7 +78,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--device', default='cpu', help='device of torch (cpu)')
     parser.add_argument('--clock', choices=['wall', 'cpu'], default='wall', help='elapsed time, or processor time')
     parser.add_argument('--out', help='also write the figures to this JSON file')
-    parser.add_argument('--plot', help='also draw them to this picture')
+    parser.add_argument('--plot', help='also draw them to this image')
     cli.add_common_arguments(parser)
     return parser.parse_args(argv)
 
@@ -122,7 +122,7 @@ def report(timing: step_time.Timing, args: argparse.Namespace) -> None:
 
 
 def sizes(args: argparse.Namespace, cfg: dict) -> dict[str, Any]:
-    """Batch and picture size: the command line's, else the config's."""
+    """Batch and image size: the command line's, else the config's."""
     return dict(
         batch_size=args.batch_size or cfg.get('train_dataloader', {}).get('batch_size', 64),
         image_size=args.image_size or image_size_of(cfg),
@@ -140,7 +140,7 @@ class ImageSize(argparse.Action):
 
 
 def image_size_of(cfg: dict) -> int:
-    """The picture size of a config's data set, the task's where it does not say."""
+    """The image size of a config's data set, the task's where it does not say."""
     dataset = cfg.get('train_dataloader', {}).get('dataset', {})
     size = dataset.get('dataset', dataset).get('image_size')
     return size or task_of(MemberSpec.parse('student', dict(config=dict(cfg))).build()).input_size

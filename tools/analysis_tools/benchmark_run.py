@@ -1,4 +1,4 @@
-"""Pictures a second of data pipelines and of whole runs: ``python tools/analysis_tools/benchmark_run.py CONFIG``.
+"""Images a second of data pipelines and of whole runs: ``python tools/analysis_tools/benchmark_run.py CONFIG``.
 
 The first table sets the config's own pipeline beside ``--batched``, in one process. The second sets a run, with data,
 hooks and logging, beside the bare training step, for the switches of ``tools/train.py`` that are given::
@@ -23,7 +23,7 @@ from shake_mm.analysis.step_time import Spread, hardware
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = cli.ArgumentParser(description='Measure pictures a second')
+    parser = cli.ArgumentParser(description='Measure images a second')
     parser.add_argument('config', help='a classification config')
     parser.add_argument('--batched', action='store_true', help='run with --batched')
     parser.add_argument('--cache-teachers', metavar='FOLDER', help='run with --cache-teachers FOLDER')
@@ -49,7 +49,7 @@ def benchmark(args: argparse.Namespace) -> None:
         figures['run'] = throughput.whole_run(cfg, args.rounds, clock)
     console = Console()
     for title, rows in figures.items():
-        show(f'{title}: pictures a second ({args.clock} clock)', rows, console)
+        show(f'{title}: images a second ({args.clock} clock)', rows, console)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     setting = dict(threads=args.threads, clock=args.clock, **hardware(device))
     console.print(', '.join(f'{key} {value}' for key, value in setting.items()), highlight=False)

@@ -1,6 +1,6 @@
 """Time and error of every way to run a frozen teacher: ``python tools/analysis_tools/benchmark_teacher.py CONFIG``.
 
-The teacher is the config's first, the student the checkpoint's if one is given, the pictures those of the validation
+The teacher is the config's first, the student the checkpoint's if one is given, the images those of the validation
 set::
 
     python tools/analysis_tools/benchmark_teacher.py configs/kd/kd_resnet14_resnet8_digits100.py --student epoch_20.pth

@@ -41,9 +41,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="show the paper's pair PAPER beside our pair OURS, e.g. resnet14_resnet8=resnet110_resnet20",
     )
     parser.add_argument('--out', help='write the table to this Markdown file, not to the console')
-    parser.add_argument('--plot', help='draw a picture into this file')
+    parser.add_argument('--plot', help='draw an image into this file')
     parser.add_argument('--notes', help='Markdown file to put under the title, with what the figures mean')
-    parser.add_argument('--title', default='Comparison of distillers', help='title of page and picture')
+    parser.add_argument('--title', default='Comparison of distillers', help='title of page and image')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)
 

@@ -39,8 +39,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--jobs', type=int, default=2, help='trainings at a time (2)')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='key=value pairs, as tools/run_grid.py takes them')
     parser.add_argument('--out', help='write the tables to this Markdown file, not to the console')
-    parser.add_argument('--plot', help='draw a picture into this file')
-    parser.add_argument('--title', default='Sensitivity to τ and λ', help='title of page and picture')
+    parser.add_argument('--plot', help='draw an image into this file')
+    parser.add_argument('--title', default='Sensitivity to τ and λ', help='title of page and image')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)
 

@@ -16,7 +16,7 @@ import venv
 from importlib.metadata import distributions
 from pathlib import Path
 
-from make_lock import LOCK, normalised, pinned
+from make_lock import LOCK, normalized, pinned
 from packaging.version import Version
 
 OK, WRONG, UNKNOWN = 0, 1, 75  # EX_TEMPFAIL of sysexits.h
@@ -25,10 +25,10 @@ MISMATCH = 'DO NOT MATCH THE HASHES'
 
 
 def installed() -> dict[str, str]:
-    """Versions by normalised name, as the index knows them: without the mark of a local build."""
+    """Versions by normalized name, as the index knows them: without the mark of a local build."""
     found: dict[str, str] = {}
     for item in distributions():  # in the order of sys.path: what setuptools carries inside comes last
-        found.setdefault(normalised(item.name), Version(item.version).public)
+        found.setdefault(normalized(item.name), Version(item.version).public)
     return {name: version for name, version in found.items() if name not in OURS}
 
 

@@ -12,7 +12,7 @@ class Network(NamedTuple):
     Args:
         model (str): Its file below ``_base_/models``.
         light (bool): Whether the benchmark trains it at a learning rate of 0.01.
-        body (tuple[str, ...]): What AB initialises of it: all that its stages' features depend on.
+        body (tuple[str, ...]): What AB initializes of it: all that its stages' features depend on.
     """
 
     model: str
@@ -240,7 +240,7 @@ FORMS = {
     ),
     # The authors' release
     'shake-fusion': Method(
-        "The variant that the authors released: the proxy fuses the teacher's features, all logits are normalised.",
+        "The variant that the authors released: the proxy fuses the teacher's features, all logits are normalized.",
         'Distiller',
         'shake_release',
         extra=("proxies=dict(type='TeacherFusion')",),
@@ -261,7 +261,7 @@ ALPHA = Method(
 
 
 class Augment(NamedTuple):
-    """What is done to the pictures, or to the student, beside a method.
+    """What is done to the images, or to the student, beside a method.
 
     Args:
         says (str): First line of its configs, a comment.
@@ -288,7 +288,7 @@ MIXED_PAIRS = {
 }
 IN_BATCH = ('model = dict(student=_base_.student)', ('kd', 'shake'), MIXED_PAIRS, False)
 AUGMENTS = {
-    'cutout': Augment('Cutout: a hole in every picture.', IN_PIPELINE),
+    'cutout': Augment('Cutout: a hole in every image.', IN_PIPELINE),
     'autoaugment': Augment("AutoAugment's policy for CIFAR.", IN_PIPELINE, cifar='_cifar'),
     'dropblock': Augment(
         "DropBlock in the student's last two stages.", 'custom_hooks = [*_base_.custom_hooks, _base_.drop_block]'

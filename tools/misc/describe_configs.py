@@ -21,7 +21,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = cli.ArgumentParser(description='State what distillation configs come to')
     parser.add_argument('configs', nargs='+', help='distillation configs')
-    parser.add_argument('--image-size', type=int, default=32, help='height and width of the pictures (32)')
+    parser.add_argument('--image-size', type=int, default=32, help='height and width of the images (32)')
     parser.add_argument('--title', default='What the configs come to', help='heading of the page')
     parser.add_argument('--out', help='write the page to this file')
     cli.add_common_arguments(parser)
@@ -39,7 +39,7 @@ def write(args: argparse.Namespace) -> None:
     command = 'python tools/misc/describe_configs.py'
     intro = (
         f'Written by `{command}`: each config built with the networks it names, one optimizer step in each stage on a '
-        f"batch of two random {args.image_size}×{args.image_size} pictures. A layer stands with its tensor's shape "
+        f"batch of two random {args.image_size}×{args.image_size} images. A layer stands with its tensor's shape "
         '(channels × height × width); a member alone means its own loss on the labels. `moved` are the parameters that '
         'the step changed, by common prefixes; a teacher named there trains along.'
     )

@@ -119,7 +119,7 @@ _base_ = ['./{method}_{pair[0]}_{pair[1]}_{key}.py', '../_base_/augments/{file}.
 
 
 def _stages(init: str, network: Network) -> list[str]:
-    """The two stages of AB and FT: an initialisation, then the student's training with a new optimizer."""
+    """The two stages of AB and FT: an initialization, then the student's training with a new optimizer."""
     first, then = {
         'ab': ((['ab'], [*network.body, 'terms']), (['task'], ['student'])),
         'ft': ((['paraphrase'], ['connectors', 'terms.paraphrase']), (['task', 'ft'], ['student', 'terms.ft'])),

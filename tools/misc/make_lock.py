@@ -23,12 +23,12 @@ HEAD = """\
 
 
 def pinned(path: Path) -> dict[str, str]:
-    """Versions by normalised name, from a file of constraints or a lock."""
+    """Versions by normalized name, from a file of constraints or a lock."""
     found = re.findall(r'^([\w.-]+)==(\S+)', path.read_text(), re.MULTILINE)
-    return {normalised(name): version for name, version in found}
+    return {normalized(name): version for name, version in found}
 
 
-def normalised(name: str) -> str:
+def normalized(name: str) -> str:
     """A package's name as indices compare it."""
     return re.sub(r'[-_.]+', '-', name).lower()
 

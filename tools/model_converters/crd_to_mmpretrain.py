@@ -34,12 +34,12 @@ def convert(args: argparse.Namespace) -> None:
     out = Path(args.out)
     if out.exists():
         raise UsageError(f'{out} exists: remove it, or name another file.')
-    owner = f'--arch {args.arch}'
-    state = crd_to_mmpretrain(read_weights(args.checkpoint, owner), args.arch)
+    where = f'--arch {args.arch}'
+    state = crd_to_mmpretrain(read_weights(args.checkpoint, where), args.arch)
     config = Config.fromfile(crd_config(args.arch)).model
     config.head.num_classes = len(state['head.fc.weight'])
     model = MODELS.build(dict(config, _scope_='mmpretrain'))
-    load_strictly(model, state, owner, args.checkpoint)
+    load_strictly(model, state, where, args.checkpoint)
     meta = dict(arch=args.arch, num_classes=config.head.num_classes, shake_mm_version=__version__)
     _write(dict(meta=meta, state_dict=dict(model.state_dict())), out)
     print(f'checkpoint  {out}\nnetwork     {args.arch}, {config.head.num_classes} classes\nverified    strict load')

@@ -1,9 +1,9 @@
-# AutoAugment's policy for CIFAR (Cubuk et al., 2019, Table 7): of these pairs every picture draws one, and of its two
+# AutoAugment's policy for CIFAR (Cubuk et al., 2019, Table 7): of these pairs every image draws one, and of its two
 # operations applies each with its probability. Levels are tenths of the ranges of the paper's Table 6, read as the
 # authors' code for CIFAR does: shears, translations and rotations take either sign; the enhancements, contrast to
 # sharpness, blend by a factor of 0.1 to 1.9 without one. (That code posterizes to 4 bits and less where the paper says
-# 4 to 8; here the paper holds.) What moves into the picture has the mean of the data. mmcv takes pictures for BGR where
-# CIFAR's are RGB: its grey weighs red and blue the other way round.
+# 4 to 8; here the paper holds.) What moves into the image has the mean of the data. mmcv takes images for BGR where
+# CIFAR's are RGB: its gray weighs red and blue the other way round.
 fill = (129, 124, 112)
 policy = (
     (('Invert', 0.1, 7), ('Contrast', 0.2, 6)),
@@ -36,7 +36,7 @@ policy = (
 
 def operation(name, prob, level):
     # The range of each operation at levels 0 to 10. mmpretrain adds 1 to the magnitude of an enhancement; translations
-    # are shares of the picture, of whose 32 pixels they move up to 10. The other three have no magnitude.
+    # are shares of the image, of whose 32 pixels they move up to 10. The other three have no magnitude.
     x = level / 10
     blend = dict(magnitude=0.1 + 1.8 * x - 1, random_negative_prob=0.0)
     shear = dict(type='Shear', magnitude=0.3 * x, interpolation='nearest', pad_val=fill)

@@ -1,4 +1,4 @@
-# The policy for CIFAR on digits, whose mean fills what moves into the picture. (Of 16x16 pixels mmcv, as Pillow, can
+# The policy for CIFAR on digits, whose mean fills what moves into the image. (Of 16x16 pixels mmcv, as Pillow, can
 # equalize a channel only where a single one is the brightest.)
 _base_ = './autoaugment_cifar.py'
 

@@ -2,7 +2,7 @@
 dataset_type = 'shake_mm.DigitScenes'
 image_size = 96
 
-# No flip: a mirrored digit is not that digit. The pictures have their size already; `Resize` notes the factor of 1.
+# No flip: a mirrored digit is not that digit. The images have their size already; `Resize` notes the factor of 1.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -20,7 +20,7 @@ test_pipeline = [
     ),
 ]
 
-# The pictures are tiny: worker processes would cost more than they save.
+# The images are tiny: worker processes would cost more than they save.
 train_dataloader = dict(
     batch_size=16,
     num_workers=0,

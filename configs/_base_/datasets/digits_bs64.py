@@ -8,7 +8,7 @@ train_pipeline = [
 ]
 test_pipeline = [dict(type='PackInputs')]
 
-# The pictures are tiny and in memory: worker processes would cost more than they save.
+# The images are tiny and in memory: worker processes would cost more than they save.
 train_dataloader = dict(
     batch_size=64,
     num_workers=0,

@@ -1,4 +1,4 @@
-# CRD: of many samples, the student's embedding is to find the teacher's of the same picture, and the other way round.
+# CRD: of many samples, the student's embedding is to find the teacher's of the same image, and the other way round.
 # It needs the data set wrapper ContrastDataset and `num_samples`.
 terms = dict(
     task=dict(of='student'),

@@ -1,4 +1,4 @@
-# The terms of the variant that SHAKE's authors released: every logit vector is normalised first, and the proxy learns
+# The terms of the variant that SHAKE's authors released: every logit vector is normalized first, and the proxy learns
 # from the labels too.
 terms = dict(
     task=dict(

@@ -10,7 +10,7 @@ test_cfg = dict()
 # The learning rate is meant for batches of 64 in total.
 auto_scale_lr = dict(base_batch_size=64)
 
-# Methods that begin with an initialisation (AB, FT) do so for 3 epochs, before the schedule.
+# Methods that begin with an initialization (AB, FT) do so for 3 epochs, before the schedule.
 with_init = dict(
     until=3,
     train_cfg=dict(max_epochs=23, val_interval=5, dynamic_intervals=[(21, 1)]),

@@ -1,4 +1,4 @@
-"""The MobileNetV2 of the CRD benchmark (Sandler et al., 2018), for pictures of about 32x32."""
+"""The MobileNetV2 of the CRD benchmark (Sandler et al., 2018), for images of about 32x32."""
 
 from collections.abc import Sequence
 
@@ -53,7 +53,7 @@ class InvertedResidual(nn.Module):
 class CRDMobileNetV2(StagedBackbone):
     r"""MobileNetV2 as the CRD benchmark defines it: ReLU instead of ReLU6, and fewer strides than on ImageNet.
 
-    Parameters are named and initialised as there. The stages end after the groups 1, 2, 4 and 6 of ``blocks``, whose
+    Parameters are named and initialized as there. The stages end after the groups 1, 2, 4 and 6 of ``blocks``, whose
     outputs are linear, so ``f{i}.preact`` is ``f{i}`` as in the benchmark. The features of the last stage are returned
     after ``conv2``.
 
@@ -62,7 +62,7 @@ class CRDMobileNetV2(StagedBackbone):
         expansion: Factor of the inner channels of a block. Defaults to 6.
         last_channels: Channels of ``conv2``. Defaults to 1280, times the widening factor where that is above 1.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
-        init_cfg: Initialisation. Defaults to the benchmark's.
+        init_cfg: Initialization. Defaults to the benchmark's.
 
     Shape:
         - Input: :math:`(N, 3, H, W)`

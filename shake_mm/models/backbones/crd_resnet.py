@@ -51,9 +51,9 @@ class BasicBlock(nn.Module):
 
 @MODELS.register_module()
 class CRDResNet(StagedBackbone):
-    r"""Three-stage ResNet for pictures of about 32x32, as the CRD benchmark defines it.
+    r"""Three-stage ResNet for images of about 32x32, as the CRD benchmark defines it.
 
-    Parameters are named and initialised as there, so its checkpoints load under the prefix ``backbone.`` (the
+    Parameters are named and initialized as there, so its checkpoints load under the prefix ``backbone.`` (the
     classifier ``fc`` under ``head.``). For the stages :math:`i = 1, 2, 3` two submodules are tap points:
 
     - ``layer{i}.preact``: the stage's features before its last ReLU.
@@ -66,7 +66,7 @@ class CRDResNet(StagedBackbone):
         widths: Channels of the stem and of the three stages. The benchmark's ``x4`` networks use
             ``(32, 64, 128, 256)``. Defaults to ``(16, 16, 32, 64)``.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
-        init_cfg: Initialisation. Defaults to the benchmark's: Kaiming-normal (fan out) convolutions and identity batch
+        init_cfg: Initialization. Defaults to the benchmark's: Kaiming-normal (fan out) convolutions and identity batch
             norms.
 
     Shape:

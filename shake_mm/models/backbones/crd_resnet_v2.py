@@ -1,4 +1,4 @@
-"""The bottleneck ResNets of the CRD benchmark (ResNet-50) and of OKDDip (WRN-20-8), for pictures of about 32x32."""
+"""The bottleneck ResNets of the CRD benchmark (ResNet-50) and of OKDDip (WRN-20-8), for images of about 32x32."""
 
 from collections.abc import Sequence
 
@@ -56,7 +56,7 @@ class Bottleneck(nn.Module):
 class CRDResNetV2(StagedBackbone):
     r"""Bottleneck ResNet with a 3x3 stem of stride 1; the defaults are the CRD benchmark's ``ResNet50``.
 
-    Parameters are named and initialised as there. A stage of width :math:`w` has :math:`4w` output channels and
+    Parameters are named and initialized as there. A stage of width :math:`w` has :math:`4w` output channels and
     :math:`w \cdot \mathrm{widen\_factor}` channels in its 3x3 convolutions. With three stages, widths 16, 32, 64, two
     blocks each and a factor of 8 this is the "WRN-20-8" of OKDDip (Chen et al., AAAI 2020), which is no
     :class:`CRDWideResNet`: that family's depths are :math:`6n + 4`.
@@ -66,7 +66,7 @@ class CRDResNetV2(StagedBackbone):
         widths: Width of the stem and of each stage. Defaults to ``(64, 64, 128, 256, 512)``.
         widen_factor: Factor of the 3x3 convolutions' channels. Defaults to 1.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
-        init_cfg: Initialisation. Defaults to the benchmark's.
+        init_cfg: Initialization. Defaults to the benchmark's.
 
     Shape:
         - Input: :math:`(N, 3, H, W)`

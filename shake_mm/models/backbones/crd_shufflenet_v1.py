@@ -1,4 +1,4 @@
-"""The ShuffleNetV1 of the CRD benchmark (Zhang et al., 2018), for pictures of about 32x32."""
+"""The ShuffleNetV1 of the CRD benchmark (Zhang et al., 2018), for images of about 32x32."""
 
 from collections.abc import Sequence
 
@@ -60,7 +60,7 @@ class ShuffleUnit(nn.Module):
 class CRDShuffleNetV1(StagedBackbone):
     r"""ShuffleNetV1 as the CRD benchmark defines it: a 1x1 stem without stride, and three stages.
 
-    Parameters are named as there and, as there, initialised by torch's defaults. The first convolution of the first
+    Parameters are named as there and, as there, initialized by torch's defaults. The first convolution of the first
     stage is not grouped.
 
     Args:
@@ -69,7 +69,7 @@ class CRDShuffleNetV1(StagedBackbone):
         groups: Groups of the 1x1 convolutions. Defaults to 3.
         stem_channels: Channels of the stem. Defaults to 24.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
-        init_cfg: Initialisation. Defaults to torch's.
+        init_cfg: Initialization. Defaults to torch's.
 
     Shape:
         - Input: :math:`(N, 3, H, W)`

@@ -1,4 +1,4 @@
-"""The ShuffleNetV2 of the CRD benchmark (Ma et al., 2018), for pictures of about 32x32."""
+"""The ShuffleNetV2 of the CRD benchmark (Ma et al., 2018), for images of about 32x32."""
 
 from collections.abc import Sequence
 
@@ -88,7 +88,7 @@ class DownUnit(nn.Module):
 class CRDShuffleNetV2(StagedBackbone):
     r"""ShuffleNetV2 as the CRD benchmark defines it: a 1x1 stem without stride, and three stages.
 
-    Parameters are named as there and, as there, initialised by torch's defaults. A stage's ``preact`` is what it
+    Parameters are named as there and, as there, initialized by torch's defaults. A stage's ``preact`` is what it
     concatenates last, before ReLU and shuffle, so its channels are in another order than those of ``layer{i}``. The
     features of the last stage are returned after the 1x1 convolution ``conv2``, its batch norm and a ReLU.
 
@@ -97,7 +97,7 @@ class CRDShuffleNetV2(StagedBackbone):
         blocks: Units of the three stages that follow the halving one. Defaults to ``(3, 7, 3)``.
         stem_channels: Channels of the stem. Defaults to 24.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
-        init_cfg: Initialisation. Defaults to torch's.
+        init_cfg: Initialization. Defaults to torch's.
 
     Shape:
         - Input: :math:`(N, 3, H, W)`

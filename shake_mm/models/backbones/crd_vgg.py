@@ -22,17 +22,17 @@ CONVOLUTIONS = {
 
 @MODELS.register_module()
 class CRDVGG(StagedBackbone):
-    r"""VGG for pictures of 32x32 or 64x64, as the CRD benchmark defines it.
+    r"""VGG for images of 32x32 or 64x64, as the CRD benchmark defines it.
 
-    Parameters are named and initialised as there. ``block0`` is the stem, ``block1`` to ``block4`` are the stages;
+    Parameters are named and initialized as there. ``block0`` is the stem, ``block1`` to ``block4`` are the stages;
     a block ends before its last ReLU (``f{i}.preact``), ``relu{i}`` follows (``f{i}``), and only then comes the max
-    pool. There is none before ``block4``, unless the picture has 64 pixels: the features have 8 there.
+    pool. There is none before ``block4``, unless the image has 64 pixels: the features have 8 there.
 
     Args:
         depth: 8, 11, 13, 16 or 19.
         widths: Channels of the five blocks. Defaults to ``(64, 128, 256, 512, 512)``.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
-        init_cfg: Initialisation. Defaults to the benchmark's.
+        init_cfg: Initialization. Defaults to the benchmark's.
 
     Shape:
         - Input: :math:`(N, 3, H, W)`

@@ -65,9 +65,9 @@ class WideStage(nn.Module):
 
 @MODELS.register_module()
 class CRDWideResNet(StagedBackbone):
-    r"""Wide ResNet for pictures of about 32x32, as the CRD benchmark defines it, without dropout.
+    r"""Wide ResNet for images of about 32x32, as the CRD benchmark defines it, without dropout.
 
-    Parameters are named and initialised as there. The blocks are pre-activated, so a stage's features (``f{i}``) are
+    Parameters are named and initialized as there. The blocks are pre-activated, so a stage's features (``f{i}``) are
     raw sums, and they meet their batch norm only at the beginning of the next stage: that layer's output is
     ``f{i}.preact``. The features of the last stage are returned after its batch norm and ReLU, the others raw.
 
@@ -77,7 +77,7 @@ class CRDWideResNet(StagedBackbone):
         base_channels: Channels :math:`c` of the stem; the stages have :math:`ck`, :math:`2ck` and :math:`4ck`. Defaults
             to 16.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
-        init_cfg: Initialisation. Defaults to the benchmark's.
+        init_cfg: Initialization. Defaults to the benchmark's.
 
     Shape:
         - Input: :math:`(N, 3, H, W)`
@@ -125,5 +125,5 @@ class CRDWideResNet(StagedBackbone):
         return getattr(self, f'block{index}')(x)
 
     def tail(self, x: Tensor) -> Tensor:
-        """Normalise and activate the last stage's features."""
+        """Normalize and activate the last stage's features."""
         return self.relu(self.bn1(x))

@@ -54,7 +54,7 @@ class MobileNetV1(StagedBackbone):
     Args:
         widen_factor: The paper's width multiplier :math:`\alpha`. Defaults to 1.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
-        init_cfg: Initialisation. Defaults to Kaiming-normal (fan out) convolutions and identity batch norms.
+        init_cfg: Initialization. Defaults to Kaiming-normal (fan out) convolutions and identity batch norms.
 
     Shape:
         - Input: :math:`(N, 3, H, W)`

@@ -35,7 +35,7 @@ class StagedBackbone(BaseModule):
     Args:
         num_stages: :math:`m`.
         out_indices: Stages whose features are returned, counted from 0, or from the end where negative.
-        init_cfg: Initialisation.
+        init_cfg: Initialization.
 
     Raises:
         UsageError: If ``out_indices`` names no stage, or one that does not exist.
@@ -80,7 +80,7 @@ class StagedBackbone(BaseModule):
         """Return the features of the stages in ``out_indices``, those of the last stage as the classifier pools them.
 
         Args:
-            x: Pictures, shape (N, 3, H, W).
+            x: Images, shape (N, 3, H, W).
         """
         x = self.stem(x)
         feats = []

@@ -6,7 +6,7 @@ import torch
 from ..plain_forward import forward
 from ..zoo import LAYOUTS, build, build_with, random_state, record
 
-# Channels and size of f0, f1, ... of a 32x32 picture.
+# Channels and size of f0, f1, ... of a 32x32 image.
 SHAPES = {
     'resnet20': [(16, 32), (16, 32), (32, 16), (64, 8)],
     'resnet8x4': [(32, 32), (64, 32), (128, 16), (256, 8)],

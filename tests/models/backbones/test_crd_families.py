@@ -1,4 +1,4 @@
-"""The families of the benchmark beyond its own sizes: tiny networks, initialisation, arguments that cannot work."""
+"""The families of the benchmark beyond its own sizes: tiny networks, initialization, arguments that cannot work."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from shake_mm.models import (
 
 from ..zoo import record
 
-# A tiny network, the shapes of its stages for a 32x32 picture, and that of its last output.
+# A tiny network, the shapes of its stages for a 32x32 image, and that of its last output.
 TINY = [
     (CRDResNetV2, dict(blocks=(1, 2), widths=(4, 2, 3)), [(8, 32), (12, 16)], (12, 16)),
     (CRDWideResNet, dict(depth=10, widen_factor=2, base_channels=3), [(6, 32), (12, 16), (24, 8)], (24, 8)),
@@ -55,7 +55,7 @@ def test_tiny_networks(family, kwargs, stages, last):
 @pytest.mark.parametrize(
     'net', [CRDWideResNet(16, 2), CRDVGG(8), CRDMobileNetV2(), CRDResNetV2((1, 1), (64, 64, 128)), MobileNetV1()]
 )
-def test_initialisation(net):
+def test_initialization(net):
     """Normal with variance 2 / (k k channels out) and identity batch norms; biases zero."""
     for parameter in net.parameters():
         nn.init.constant_(parameter, 3.0)
@@ -74,7 +74,7 @@ def test_initialisation(net):
 
 
 @pytest.mark.parametrize('family', [CRDShuffleNetV1, CRDShuffleNetV2])
-def test_shuffle_nets_keep_the_initialisation_of_torch(family):
+def test_shuffle_nets_keep_the_initialization_of_torch(family):
     torch.manual_seed(3)
     net = family()
     before = [parameter.clone() for parameter in net.parameters()]

@@ -41,7 +41,7 @@ def test_taps_before_and_after_the_activation(depth):
         preact.sum().backward(retain_graph=True)
 
 
-def test_initialisation():
+def test_initialization():
     torch.manual_seed(0)
     net = CRDResNet(8)
     net.init_weights()

@@ -1,4 +1,4 @@
-# OKDDip's VGG-16: a max pool after every block, down to one pixel of a picture of 32x32, and three linear layers. The
+# OKDDip's VGG-16: a max pool after every block, down to one pixel of an image of 32x32, and three linear layers. The
 # CRD benchmark's has four pools and one linear layer.
 model = dict(
     type='ImageClassifier',

@@ -13,7 +13,7 @@ from .errors import UsageError
 PACKAGE = __package__
 
 
-def check_arguments(cls: Callable, config: Mapping[str, Any], owner: str) -> None:
+def check_arguments(cls: Callable, config: Mapping[str, Any], where: str) -> None:
     """Refuse arguments of another type than the constructor's annotation says, and numbers that are not finite.
 
     Only ``bool``, ``int``, ``float`` and ``str``, also with ``| None``, are looked at, and only of the package's own
@@ -22,7 +22,7 @@ def check_arguments(cls: Callable, config: Mapping[str, Any], owner: str) -> Non
     Args:
         cls (type): The part's class.
         config (dict): Its config.
-        owner (str): Where the part stands in the config, named in errors.
+        where (str): Where the part stands in the config, named in errors.
 
     Raises:
         UsageError: Naming the argument.
@@ -33,38 +33,38 @@ def check_arguments(cls: Callable, config: Mapping[str, Any], owner: str) -> Non
         kinds = _kinds(parameter.annotation)
         if name in config and kinds and not any(_is(config[name], kind) for kind in kinds):
             wanted = ' or '.join(_WORDS[kind] for kind in kinds)
-            raise UsageError(f'{owner or cls.__name__}: {name}={config[name]!r} of {cls.__name__} must be {wanted}.')
+            raise UsageError(f'{where or cls.__name__}: {name}={config[name]!r} of {cls.__name__} must be {wanted}.')
 
 
-def check_number(owner: str, value: Any, least: float = 0) -> None:
+def check_number(where: str, value: Any, least: float = 0) -> None:
     """Refuse what is no finite number, or less than it may be.
 
     Raises:
-        UsageError: Naming ``owner``.
+        UsageError: Naming ``where``.
     """
     if not _is(value, float) or value < least:
-        raise UsageError(f'{owner} is {value!r}, but it must be a finite number >= {least}.')
+        raise UsageError(f'{where} is {value!r}, but it must be a finite number >= {least}.')
 
 
-def check_mapping(owner: str, value: Any, example: str) -> None:
+def check_mapping(where: str, value: Any, example: str) -> None:
     """Refuse what is no dict of names.
 
     Raises:
-        UsageError: Naming ``owner``.
+        UsageError: Naming ``where``.
     """
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise UsageError(f'{owner} is {value!r}, but it must be a dict: write {example}.')
+        raise UsageError(f'{where} is {value!r}, but it must be a dict: write {example}.')
 
 
-def check_tap(owner: str, value: Any) -> None:
+def check_tap(where: str, value: Any) -> None:
     """Refuse what is neither the name of a tap nor several of them.
 
     Raises:
-        UsageError: Naming ``owner``.
+        UsageError: Naming ``where``.
     """
     names = [value] if isinstance(value, str) else value if isinstance(value, Sequence) else ()
     if not names or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"{owner} is {value!r}, but it must name a tap, e.g. 'student.logits', or several in a list.")
+        raise UsageError(f"{where} is {value!r}, but it must name a tap, e.g. 'student.logits', or several in a list.")
 
 
 def check_sizes(num_samples: Any, input_size: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a data set shows: its pictures and their views, whatever wraps it."""
+"""What a data set shows: its images and their views, whatever wraps it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +10,8 @@ from .batched import BatchedViews
 from .views import RandomView, ViewSet
 
 
-class Pictures:
-    """The pictures behind a training set, and the views that it draws of them.
+class Images:
+    """The images behind a training set, and the views that it draws of them.
 
     Args:
         dataset (Dataset): A :class:`BatchedViews`, or mmpretrain's with a :class:`RandomView` in its pipeline; wrappers
@@ -46,15 +46,15 @@ class Pictures:
         self.views = transforms[places[0]].views(next(iter(self)).shape[:2])
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.dataset)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield every picture (H, W, C) as it is before a view is drawn."""
+        """Yield every image (H, W, C) as it is before a view is drawn."""
         for position in range(len(self)):
-            yield self._picture(position)
+            yield self._image(position)
 
-    def _picture(self, position: int) -> np.ndarray:
+    def _image(self, position: int) -> np.ndarray:
         if isinstance(self.dataset, BatchedViews):
             return self.dataset.dataset[position]['img']
         info = self.dataset.get_data_info(position)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from shake_mm.arguments import check_arguments, check_number, check_sizes, check_tap
+from shake_mm.validation import check_arguments, check_number, check_sizes, check_tap
 from shake_mm.errors import UsageError
 from shake_mm.losses import DenseKLLoss, KLDivLoss
 

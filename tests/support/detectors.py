@@ -201,7 +201,7 @@ def lively(config: dict, seed: int = 1) -> torch.nn.Module:
 
 
 def scenes(n: int = 2, size: int = 64) -> dict:
-    """What a data loader gives: pictures of two sizes, (3, size, size) and three quarters as high, with two boxes."""
+    """What a data loader gives: images of two sizes, (3, size, size) and three quarters as high, with two boxes."""
     generator = torch.Generator().manual_seed(5)
     inputs, samples = [], []
     for i in range(n):

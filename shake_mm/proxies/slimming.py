@@ -60,7 +60,7 @@ def narrowed(network: nn.Module, width: float, input_size: Sequence[int]) -> tup
     Args:
         network (nn.Module): The classifier, whose head is left out.
         width (float): Share of the channels, in (0, 1].
-        input_size (tuple[int, int]): Height and width of its pictures.
+        input_size (tuple[int, int]): Height and width of its images.
 
     Returns:
         tuple[nn.Module, int]: The narrower body, which ``extract_feat`` runs, and the channels of its features.

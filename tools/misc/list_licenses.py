@@ -1,4 +1,4 @@
-"""Write docs/licences.md: ``python tools/misc/list_licences.py``.
+"""Write docs/licenses.md: ``python tools/misc/list_licenses.py``.
 
 It lists what the environment that runs this has installed of the requirements for training, and of theirs in turn.
 """
@@ -13,18 +13,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / 'docs/licences.md'
+PAGE = ROOT / 'docs/licenses.md'
 DIRECT = ('runtime', 'mminstall')
 PLATFORM = re.compile(r'nvidia-|cuda-|triton')
 HEAD = """\
-# Licences of the dependencies
+# Licenses of the dependencies
 
 shake_mm is under the Apache License 2.0. It contains none of these packages, and asks for them by name. The list is
-written by `tools/misc/list_licences.py` from what the packages say of themselves, in the tested environment (Python
-3.11, Linux, CPU); torch for CUDA brings NVIDIA's libraries with it, under licences of their own. Versions are in
+written by `tools/misc/list_licenses.py` from what the packages say of themselves, in the tested environment (Python
+3.11, Linux, CPU); torch for CUDA brings NVIDIA's libraries with it, under licenses of their own. Versions are in
 `requirements/constraints.txt`.
 
-| package | licence | asked for by |
+| package | license | asked for by |
 |---|---|---|
 """
 
@@ -36,11 +36,11 @@ def direct() -> list[Requirement]:
 
 
 def closure(requirements: Iterable[Requirement]) -> dict[str, tuple[Distribution, set[str]]]:
-    """What is installed of requirements and of theirs, with who asks for it, by normalised name."""
+    """What is installed of requirements and of theirs, with who asks for it, by normalized name."""
     found: dict[str, tuple[Distribution, set[str]]] = {}
     waiting = [(requirement, 'shake_mm') for requirement in requirements]
     while waiting:
-        requirement, owner = waiting.pop()
+        requirement, where = waiting.pop()
         name = canonicalize_name(requirement.name)
         wanted = requirement.marker is None or requirement.marker.evaluate({'extra': ''})
         package = _installed(name) if wanted and not PLATFORM.match(name) else None
@@ -49,12 +49,12 @@ def closure(requirements: Iterable[Requirement]) -> dict[str, tuple[Distribution
         if name not in found:
             found[name] = package, set()
             waiting += [(Requirement(line), package.name) for line in package.requires or ()]
-        found[name][1].add(owner)
+        found[name][1].add(where)
     return found
 
 
-def licence(package: Distribution) -> str:
-    """What a package says of its licence: the expression, the classifiers, or the first line of its field."""
+def license(package: Distribution) -> str:
+    """What a package says of its license: the expression, the classifiers, or the first line of its field."""
     data = package.metadata
     if data.get('License-Expression'):
         return data['License-Expression']
@@ -69,7 +69,7 @@ def licence(package: Distribution) -> str:
 def page() -> str:
     """The whole page."""
     rows = [
-        f'| {package.name} | {licence(package)} | {", ".join(sorted(owners, key=str.lower))} |'
+        f'| {package.name} | {license(package)} | {", ".join(sorted(owners, key=str.lower))} |'
         for _, (package, owners) in sorted(closure(direct()).items())
     ]
     return HEAD + '\n'.join(rows) + '\n'

@@ -23,7 +23,7 @@ def check_reached(model: 'Distiller', stage: Stage, sizes: dict[str, Sequence[in
     Args:
         model (Distiller): With its members and terms.
         stage (Stage): The stage.
-        sizes (dict): Height and width of the pictures of a dry run, by member.
+        sizes (dict): Height and width of the images of a dry run, by member.
 
     Raises:
         UsageError: Naming the stage's terms and what it trains.
