@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import UsageError
+from ..utils import copy_module
 
 SLICED = (nn.Conv2d, nn.Linear)
 
@@ -29,7 +30,7 @@ class SharedLayer(nn.Module):
     def __init__(self, owner: nn.Module, shapes: dict[str, Sequence[int]], settings: dict[str, int]) -> None:
         super().__init__()
         self.__dict__['_owner'] = owner  # not a submodule: it belongs to the other network
-        self.layer = copy.deepcopy(owner)
+        self.layer = copy_module(owner)
         self.layer._parameters.clear()
         for name, value in settings.items():
             setattr(self.layer, name, value)
@@ -136,7 +137,7 @@ def _body(network: nn.Module) -> nn.Module:
     body = copy.copy(network)
     body.__dict__ = {**network.__dict__, '_modules': dict(network._modules)}
     body.head, body.data_preprocessor = None, None
-    return copy.deepcopy(body)
+    return copy_module(body)
 
 
 def _check(body: nn.Module) -> None:
@@ -159,7 +160,7 @@ def _layers(body: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
 
 def _shared(owner: nn.Module, planned: nn.Module) -> nn.Module:
     if isinstance(owner, _BatchNorm):
-        layer = copy.deepcopy(owner)
+        layer = copy_module(owner)
         _resize(layer, planned.num_features)
         layer.reset_parameters()
         return layer

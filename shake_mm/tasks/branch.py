@@ -1,6 +1,5 @@
 """The classification branch of a detector's head: found by its gradients, copied without the rest."""
 
-import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..utils import copy_module
 
 
 class Nothing(nn.Module):
@@ -30,7 +30,7 @@ class ClassificationBranch(BaseModule):
     def __init__(self, head: nn.Module, features: Any) -> None:
         super().__init__()
         wanted = reached(probe_of(head), features, 0)
-        whole = _initialized(copy.deepcopy(head))  # before layers go: some heads initialize those that it will lack
+        whole = _initialized(copy_module(head))  # before layers go: some heads initialize those that it will lack
         parameters = dict(whole.named_parameters())
         self.head = _without(whole, {id(parameters[name]) for name in wanted})
 
@@ -67,7 +67,7 @@ class ScoresAlone:
 
 def probe_of(head: nn.Module) -> nn.Module:
     """A copy to try things on."""
-    return copy.deepcopy(head).eval().requires_grad_(True)
+    return copy_module(head).eval().requires_grad_(True)
 
 
 def reached(head: nn.Module, features: Any, output: int) -> set[str]:

@@ -1,0 +1,49 @@
+"""Helpers for PyTorch modules."""
+
+import copy
+from collections import OrderedDict
+from typing import Any, TypeVar
+
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+M = TypeVar('M', bound=nn.Module)
+
+_HOOKS = (
+    '_forward_hooks',
+    '_forward_hooks_with_kwargs',
+    '_forward_hooks_always_called',
+    '_forward_pre_hooks',
+    '_forward_pre_hooks_with_kwargs',
+    '_backward_hooks',
+    '_backward_pre_hooks',
+)
+
+
+def copy_module(module: M) -> M:
+    """Copy a module and its weights, without the hooks that others have put on its layers.
+
+    A hook belongs to whoever registered it. A plain ``copy.deepcopy`` would hand the copy hooks that nobody knows of,
+    and with a tap's recorder every tensor that it records from then on. Hooks by which ``torch.nn.utils`` computes
+    weights (``weight_norm``, ``spectral_norm``) are part of their layer and are kept.
+
+    Args:
+        module (nn.Module): What is copied; it stays as it is.
+
+    Returns:
+        nn.Module: The copy.
+    """
+    memo: dict[int, Any] = {}
+    for layer in module.modules():
+        for name in _HOOKS:
+            hooks = getattr(layer, name, None)
+            if hooks is not None:
+                kept = {key: hook for key, hook in hooks.items() if type(hook).__module__.startswith('torch.nn.utils')}
+                # A dict that stands in the memo is taken for its own copy.
+                memo[id(hooks)] = OrderedDict((key, copy.deepcopy(hook)) for key, hook in kept.items())
+    return copy.deepcopy(module, memo)
+
+
+def unwrap_model(model: nn.Module) -> nn.Module:
+    """The model inside a distributed wrapper, or the model itself where there is none."""
+    return model.module if is_model_wrapper(model) else model
