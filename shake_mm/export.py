@@ -9,19 +9,16 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmpretrain.models.heads import DeiTClsHead
-from torch import nn
 
 from .engine import Distiller
 from .errors import UsageError
 from .members import MemberSpec, load_strictly, read_checkpoint, weights_in
 from .registry import MODELS
+from .tasks.classification import CLASS_HEAD, class_head_alone
 from .version import __version__
 
 # top-level variables that only distillation configs use
 _OURS = ('teachers', 'student', 'peers', 'terms', 'connectors', 'taps', 'contrast', 'with_init')
-CLASS_HEAD = 'head.layers.head'
-"""The class head in mmpretrain's ``DeiTClsHead``."""
 
 
 def export_student(config: str | Config, checkpoint: str, out: str, class_head_only: bool = False) -> tuple[Path, Path]:
@@ -80,30 +77,6 @@ def export_student(config: str | Config, checkpoint: str, out: str, class_head_o
     return published, config_file
 
 
-def class_head_alone(student: nn.Module) -> dict[str, torch.Tensor]:
-    """Weights with which a DeiT answers by its class head.
-
-    mmpretrain's head returns the mean of its two: the class head's weights are doubled, the distillation head's are
-    zero, and the mean is what the class head said, to the bit.
-
-    Args:
-        student (nn.Module): A classifier with a ``DeiTClsHead``; it stays as it is.
-
-    Returns:
-        dict[str, Tensor]: Its state dict, changed.
-
-    Raises:
-        UsageError: If it has another head.
-    """
-    if not isinstance(getattr(student, 'head', None), DeiTClsHead):
-        raise UsageError(
-            'export: the student has no DeiTClsHead, whose class head could be written alone: leave out '
-            '--class-head-only (`class_head_only`).'
-        )
-    factors = {CLASS_HEAD: 2.0, 'head.layers.head_dist': 0.0}
-    return {key: value * factors.get(key.rpartition('.')[0], 1) for key, value in student.state_dict().items()}
-
-
 def _destination(cfg: Config, out: str) -> tuple[Path, str]:
     path = Path(out)
     if path.suffix == '.pth':
@@ -141,20 +114,13 @@ def _verify(spec: MemberSpec, state: dict, config_file: Path, weights: Path, lay
     distilled.load_state_dict({f'student.{k}': v for k, v in state.items()}, strict=False)
     model = MODELS.build(Config.fromfile(config_file).model)
     load_strictly(model, torch.load(weights, weights_only=True)['state_dict'], 'export', str(weights))
-    inputs = torch.randn(2, *_input_shape(spec.config), generator=torch.Generator().manual_seed(0))
+    inputs = torch.randn(2, *distilled.task.input_shape(spec.config), generator=torch.Generator().manual_seed(0))
     if layer is not None:
         heard: list[torch.Tensor] = []
         distilled.student.get_submodule(layer).register_forward_hook(lambda *call: heard.append(call[-1]))
-    ours, theirs = (distilled.task.answers(network.eval(), inputs) for network in (distilled.student, model))
+    ours, theirs = (distilled.task.outputs(network.eval(), inputs) for network in (distilled.student, model))
     ours = ours if layer is None else heard
     if len(ours) != len(theirs) or not all(map(torch.equal, ours, theirs)):
         raise RuntimeError(
             'export: the written student does not answer as the distilled one does; nothing was published.'
         )
-
-
-def _input_shape(student: dict) -> tuple[int, int, int]:
-    backbone = student.get('backbone', {})
-    size = backbone.get('img_size', 224)
-    height, width = (size, size) if isinstance(size, int) else size
-    return backbone.get('in_channels', 3), height, width

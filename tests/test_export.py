@@ -92,13 +92,13 @@ def test_a_student_that_answers_differently_is_not_published(finished, tmp_path,
     from shake_mm.tasks import ClassificationTask
 
     config, checkpoint, _ = finished
-    original, changes = ClassificationTask.answers, iter([0.0, 1.0])
+    original, changes = ClassificationTask.outputs, iter([0.0, 1.0])
 
     def answers(self, network, inputs):
         change = next(changes)
         return [logits + change for logits in original(self, network, inputs)]
 
-    monkeypatch.setattr(ClassificationTask, 'answers', answers)
+    monkeypatch.setattr(ClassificationTask, 'outputs', answers)
     with pytest.raises(RuntimeError, match='nothing was published'):
         export_student(str(config), str(checkpoint), str(tmp_path / 'out'))
     assert not list((tmp_path / 'out').iterdir())

@@ -45,10 +45,16 @@ def cache_teachers(args: argparse.Namespace) -> None:
     images = Images(dataset)
     columns = (TextColumn('{task.description}'), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as progress:
-        for member in model.cached_members:
+        for member in model.members.cached:
             cache = member.open(images)
             task = progress.add_task(member.name, total=cache.shape[0] * cache.shape[1])
-            fill(model, member, dataset, args.batch_size, lambda rows, task=task: progress.advance(task, rows))
+            fill(
+                member,
+                model.data_preprocessor,
+                dataset,
+                args.batch_size,
+                lambda rows, task=task: progress.advance(task, rows),
+            )
             gigabytes = 2e-9 * cache.shape[0] * cache.shape[1] * cache.shape[2]
             progress.console.print(
                 f'{member.name}: {cache.shape[0]} images in {cache.shape[1]} views, {gigabytes:.2f} GB in '

@@ -8,12 +8,13 @@ import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
-from mmengine.model import is_model_wrapper
 
 from shake_mm import cli
 from shake_mm.checks import build_runner
-from shake_mm.engine import Distiller
+from shake_mm.engine import Distiller, MemberPredictor
 from shake_mm.errors import UsageError
+from shake_mm.hooks import MemberEvalHook
+from shake_mm.utils import unwrap_model
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -83,10 +84,14 @@ def test(args: argparse.Namespace) -> None:
     if dump_predictions:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     if args.member is not None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if not isinstance(model, Distiller):
+        if not isinstance(unwrap_model(runner.model), Distiller):
             raise UsageError(f'--member needs the config of a distiller, but {args.config} has none: leave it out')
-        model.let_speak(args.member)
+        MemberPredictor(runner.model, args.member)  # an unknown one is refused before anything runs
+        hook = next((hook for hook in runner.hooks if isinstance(hook, MemberEvalHook)), None)
+        if hook is None:
+            runner.register_hook(MemberEvalHook(args.member))
+        else:
+            hook.member = args.member
     metrics = runner.test()
     if args.out is not None and args.out_item == 'metrics' and is_main_process():
         mmengine.dump(metrics, args.out)

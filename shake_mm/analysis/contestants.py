@@ -215,7 +215,7 @@ class DetectionLoops:
         student = copy.deepcopy(student).to(device).train()
         self.teacher = copy.deepcopy(teacher).to(device).eval().requires_grad_(False)
         self.task = task_of(student)
-        self.branch = self.task.branch(student, None).to(device).train()
+        self.branch = self.task.build_branch(student, None).to(device).train()
         self.optimizer = make_optimizer(self.branch)
         self.guides = Taps({}, {})
         taps = Taps({'student': student}, {'student': self.task.aliases(student)})
@@ -225,7 +225,7 @@ class DetectionLoops:
         batch = student.data_preprocessor(data, True)
         self.inputs = batch['inputs']
         with taps.recording(), torch.no_grad():
-            self.task.learn(student, batch['inputs'], batch['data_samples'])
+            self.task.loss(student, batch['inputs'], batch['data_samples'])
             for tap in self.task.guides:
                 self.guides.put(tap, taps.value(tap))
             self.features = tree_map(lambda x: x.requires_grad_(), taps.raw(self.task.shadow_source))
@@ -259,7 +259,7 @@ class DetectionLoops:
     @torch.no_grad()
     def teacher_forward(self) -> None:
         """Run the teacher as far as its logits."""
-        self.task.follow(self.teacher, self.task.run(self.teacher, self.inputs), self.guides)
+        self.task.forward_head(self.teacher, self.task.forward_trunk(self.teacher, self.inputs), self.guides)
 
     def branch_step(self) -> None:
         """Train a shadow branch, without a loss: what its layers themselves cost, down to the student's features."""

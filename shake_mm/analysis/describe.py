@@ -17,9 +17,9 @@ from torch import nn
 
 from ..engine import Distiller, Taps, Term
 from ..engine.dry_run import shape_of
-from ..engine.taps import listed
 from ..members import MemberSpec
 from ..registry import MODELS
+from ..taps import listed
 
 
 class Row(NamedTuple):

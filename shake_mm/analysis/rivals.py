@@ -77,7 +77,7 @@ class CachedStep:
         spec = dict(config=copy.deepcopy(teacher), cache=cache.folder)
         model = METHODS[method](student=copy.deepcopy(config), teachers=[spec])
         model.student.load_state_dict(student.state_dict())
-        (member,) = model.cached_members
+        (member,) = model.members.cached
         member.cache, member._verified = cache, True  # of no real images: there is nothing to agree with
         self.cache, self.cold = cache, cold
         self.samples = [copy.copy(sample) for sample in data['data_samples']]

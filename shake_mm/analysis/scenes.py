@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import mmcv
 import numpy as np
-import torch
 from mmcv.ops import nms
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, init_default_scope
 
+from ..engine import MemberPredictor
 from ..members import load_strictly, read_checkpoint
 from ..registry import MODELS
 from .curves import COLOURS
@@ -72,9 +72,8 @@ def detect(cfg: Config, checkpoint: str | Path, members: Sequence[str], number: 
     batch = pseudo_collate([dataset[i] for i in range(number)])
     found = {}
     for member in members:
-        model.let_speak(member)
-        with torch.no_grad():
-            found[member] = [confident(sample.pred_instances) for sample in model.test_step(batch)]
+        samples = MemberPredictor(model, member).test_step(batch)
+        found[member] = [confident(sample.pred_instances) for sample in samples]
     scenes = []
     for i in range(number):
         info = dataset.get_data_info(i)

@@ -70,7 +70,7 @@ def effects(
     labels = torch.cat([sample.gt_label for batch in data for sample in batch['data_samples']]).to(device)
     with torch.no_grad():
         student = torch.cat([model(batch['inputs'], mode='tensor') for batch in data])
-    plain = next(iter(model._frozen.values()))
+    plain = next(iter(model.members.frozen.values()))
     members = {name: _switched(plain, SWITCHES[name], data) for name in dict.fromkeys(['float32', *names])}
     logits = {name: torch.cat([member(batch['inputs']) for batch in data]) for name, member in members.items()}
     turns: dict[str, list[float]] = {name: [] for name in members}

@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..datasets.seeded import generators_kept
 from ..engine import Distiller
-from ..engine.construction import input_sizes
 from ..engine.dry_run import evaluating, on_meta
 from ..errors import UsageError
 from ..explain import explain, one_line
@@ -205,19 +204,19 @@ def _preprocessed(model: nn.Module, batch: Any, name: str) -> tuple[Tensor, list
 def _check_fields(model: nn.Module, task: Task, samples: list) -> None:
     """The facts that the losses ask for must be in the samples."""
     if isinstance(task, ClassificationTask):
-        task.field(samples, 'label')
+        task.batch_field(samples, 'label')
     for term in model.terms.values() if isinstance(model, Distiller) else ():
         for field in term.fields:
-            task.field(samples, field)
+            task.batch_field(samples, field)
 
 
 def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> None:
     """The networks must take images of this shape."""
     distils = isinstance(model, Distiller)
-    for member, network in (model.networks if distils else {'model': model}).items():
+    for member, network in (model.members.networks if distils else {'model': model}).items():
         shape = list(inputs.shape)
-        if distils and model.specs[member].resize is not None:
-            shape[2:] = model.specs[member].resize
+        if distils and model.members.specs[member].resize is not None:
+            shape[2:] = model.members.specs[member].resize
         try:
             on_meta(_Run(network, task), torch.empty(shape, device='meta'))
         except Exception as error:
@@ -231,8 +230,8 @@ def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> 
 
 def _check_size(model: Distiller, inputs: Tensor, samples: list, name: str) -> None:
     """Connectors and proxies that were made for images of another size must take these too."""
-    made_for, size = tuple(input_sizes(model)['student']), tuple(inputs.shape[-2:])
-    if size == made_for or model.cached_members:
+    made_for, size = tuple(model.members.image_sizes(model.input_size)['student']), tuple(inputs.shape[-2:])
+    if size == made_for or model.members.cached:
         return
     try:
         # With gradients, which adaptive weights need; a stage or a warm-up that has not begun is no matter of size.
@@ -255,4 +254,4 @@ class _Run(nn.Module):
         self.network, self._task = network, task
 
     def forward(self, inputs: Tensor) -> Any:
-        return self._task.run(self.network, inputs)
+        return self._task.forward_trunk(self.network, inputs)

@@ -5,13 +5,13 @@ from typing import Any
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..engine import Distiller
 from ..errors import UsageError
 from ..hooks import MemberEvalHook, ReadGuardHook, StageHook
+from ..utils import unwrap_model
 from .annotations import CheckedCOCO
 from .config import check_config
 from .data import building, check_data
@@ -54,7 +54,7 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     runner.register_hook(_DumpConfigHook())
     if not any(isinstance(hook, ReadGuardHook) for hook in runner.hooks):
         runner.register_hook(ReadGuardHook())
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrap_model(runner.model)
     _check_hooks(runner, model)
     if start is not None:
         check_start(model, start)

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..engine import Distiller
 from ..errors import UsageError
-from ..members import read_checkpoint, weights_in
+from ..members import check_fits, read_checkpoint, weights_in
 
 RESUMED = ('meta', 'message_hub', 'optimizer')
 
@@ -70,12 +70,7 @@ def check_start(model: nn.Module, start: Start) -> None:
         network = model.module if isinstance(model, BaseTTAModel) else model
         state = {key.removeprefix('module.'): v for key, v in loaded.get('state_dict', loaded).items()}
     mine = network.state_dict()
-    fitting = [key for key, value in mine.items() if key in state and state[key].shape == value.shape]
-    if 2 * len(fitting) < len(mine):
-        raise UsageError(
-            f"{where}: checkpoint '{source}' has only {len(fitting)} of the {len(mine)} tensors of the network in "
-            'their shape, it is of another network: give the config that it was trained with.'
-        )
+    check_fits(mine, state, f"{where}: checkpoint '{source}' has", 'give the config that it was trained with')
     missing = [key for key in RESUMED if where == 'resume' and key not in loaded]
     if missing:
         raise UsageError(

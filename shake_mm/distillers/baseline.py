@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..engine import Distiller
-from ..engine.terms import merge_terms
+from ..engine.term_config import merge_terms
 from ..registry import MODELS
 
 

@@ -1,8 +1,10 @@
 """The teacher-student engine: it knows members, taps, terms and stages, and no method or task by name."""
 
+from ..taps import Taps
 from .distiller import Distiller
+from .evaluation import MemberEvaluation, MemberPredictor
+from .objective import Objective
 from .stages import Stage
-from .taps import Taps
 from .terms import Term
 
-__all__ = ['Distiller', 'Stage', 'Taps', 'Term']
+__all__ = ['Distiller', 'MemberEvaluation', 'MemberPredictor', 'Objective', 'Stage', 'Taps', 'Term']

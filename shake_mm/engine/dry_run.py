@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..errors import UsageError
-from .taps import NoElementError
+from ..taps import NoElementError
 
 BATCH = 2
 Shape = tuple[int, ...]
@@ -99,6 +99,11 @@ def facts_of(learner: Any, target: Any, num_samples: int | None) -> dict[str, An
         facts[f'{side}_shape'] = shape
         facts[f'{side}_channels'] = facts[f'{side}_features'] = _channels(shape)
     return facts
+
+
+def unknown_field(name: str) -> Tensor | None:
+    """What is known of a fact of the batch before there is one: labels without data, else nothing."""
+    return torch.empty(BATCH, dtype=torch.long, device='meta') if name in ('gt_labels', 'label') else None
 
 
 def try_out(where: str, module: nn.Module, *args: Any) -> Any:

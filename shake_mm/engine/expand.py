@@ -4,12 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..validation import check_number
 from ..errors import UsageError
+from ..validation import check_number
 
 LEVEL = re.compile(r'\.f\*(?=$|[.:\[])')
 """The part of a tap that stands for all stages of a network."""
 SIDES = ('of', 'to', 'reference')
+WRITTEN_OUT = ('weighting', 'level_decay')
+"""Keys of a term's config that say how its copies add up; no copy has them."""
 
 
 class Expanded(NamedTuple):

@@ -3,17 +3,15 @@
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
+from ..members import Members
 from ..registry import MODELS, build_part
+from ..taps import listed
 from .dry_run import facts_of
 from .expand import levels_behind
-from .taps import listed
-
-if TYPE_CHECKING:
-    from .distiller import Distiller
 
 
 class PlannedProxy(NamedTuple):
@@ -33,7 +31,7 @@ class PlannedProxy(NamedTuple):
 
 
 def plan_proxy(
-    model: 'Distiller', number: int, config: dict | nn.Module, levels: Mapping[str, Sequence[str]]
+    members: Members, number: int, config: dict | nn.Module, levels: Mapping[str, Sequence[str]]
 ) -> PlannedProxy:
     """Find out what a proxy reads.
 
@@ -41,7 +39,7 @@ def plan_proxy(
     teacher of the proxy's number, and ``f*`` all stages.
 
     Args:
-        model (Distiller): With its members.
+        members (Members): The networks.
         number (int): Of the proxy.
         config (dict | nn.Module): The proxy's, as in the distiller's.
         levels (dict): Tap names of the stages by member.
@@ -49,27 +47,31 @@ def plan_proxy(
     Raises:
         UsageError: If the stages of a member are not known.
     """
-    name, teacher = f'proxy{number}', model.networks.get(f'teacher{number}')
+    name, teacher = f'proxy{number}', members.networks.get(f'teacher{number}')
     if not isinstance(config, dict):
         return PlannedProxy(name, config, config.source, teacher)
     config = {key: value for key, value in config.items() if value is not None}
-    source = config.get('source') or getattr(_class_of(config), 'reads', None) or model.task.shadow_source
+    source = config.get('source') or getattr(_class_of(config), 'reads', None) or members.task.shadow_source
     own = [re.sub(r'^teacher\*', f'teacher{number}', tap) for tap in listed(source)]
     taps = [tap for entry in own for tap in levels_behind(name, entry, levels)]
     source = taps[0] if isinstance(source, str) and taps == own else taps
     return PlannedProxy(name, {**config, 'source': source}, source, teacher)
 
 
-def build_proxy(model: 'Distiller', plan: PlannedProxy, value: Any, input_size: Sequence[int]) -> nn.Module:
+def build_proxy(
+    members: Members, plan: PlannedProxy, value: Any, num_samples: int | None, input_size: Sequence[int]
+) -> nn.Module:
     """Build a proxy, with what its constructor asks for and its config leaves out.
 
-    That is the ``student`` and the ``teacher`` (the networks themselves), ``network`` (the student's config), ``head``
-    (a branch of the architecture of the student's own), ``input_size``, and the channels of what it reads.
+    That is the ``student`` (the network itself), ``network`` (the student's config), ``head`` (a branch of the
+    architecture of the student's own), ``classifier`` (of the teacher of its number), ``input_size``, and the channels
+    of what it reads.
 
     Args:
-        model (Distiller): With its members.
+        members (Members): The networks.
         plan (PlannedProxy): See :func:`plan_proxy`.
         value (Any): What its source holds in the dry run.
+        num_samples (int, optional): Size of the training set.
         input_size (tuple[int, int]): Height and width of the student's images.
 
     Raises:
@@ -77,21 +79,27 @@ def build_proxy(model: 'Distiller', plan: PlannedProxy, value: Any, input_size: 
     """
     if not isinstance(plan.config, dict):
         return plan.config
-    spec = model.specs['student']
+    student, config = members.student, members.specs['student'].config
     facts = {
-        **facts_of(value, None, model.num_samples),
-        'student': model.student,
-        'teacher': plan.teacher,
-        'network': spec.config,
+        **facts_of(value, None, num_samples),
+        'student': student,
+        'network': config,
         'input_size': tuple(input_size),
     }
-    cls = _class_of(plan.config)
-    if cls is not None and 'head' in inspect.signature(cls).parameters and 'head' not in plan.config:
-        facts['head'] = model.task.branch(model.student, spec.config)
-    config = dict(plan.config)
-    if isinstance(config.get('neck'), dict):
-        config['neck'] = build_part(config['neck'], facts, f'{plan.name}.neck')
-    return build_part(config, facts, plan.name)
+    asked = _parameters_of(plan.config)
+    if 'head' in asked and 'head' not in plan.config:
+        facts['head'] = members.task.build_branch(student, config)
+    if 'classifier' in asked and 'classifier' not in plan.config:
+        facts['classifier'] = None if plan.teacher is None else members.task.classifier(plan.teacher, plan.name)
+    own = dict(plan.config)
+    if isinstance(own.get('neck'), dict):
+        own['neck'] = build_part(own['neck'], facts, f'{plan.name}.neck')
+    return build_part(own, facts, plan.name)
+
+
+def _parameters_of(config: dict) -> Mapping[str, inspect.Parameter]:
+    cls = _class_of(config)
+    return {} if cls is None else inspect.signature(cls).parameters
 
 
 def _class_of(config: dict) -> type | None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from ..validation import check_arguments, check_number
 from ..errors import UsageError
+from ..validation import check_arguments, check_number
 
 PARTS = ('student', 'peers', 'proxies', 'connectors', 'terms')
 """The parts of a distiller that hold parameters."""

@@ -1,4 +1,4 @@
-"""Terms: what a distiller minimizes, each a loss between two taps, logged under its own name."""
+"""Terms: the summands of an objective, each a loss between two taps, logged under its own name."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -7,11 +7,12 @@ from typing import Any
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..validation import check_mapping, check_number
 from ..errors import UsageError
 from ..losses.pair import in_full_precision
 from ..registry import build_part
-from .taps import Taps, listed
+from ..taps import Taps, listed
+from ..validation import check_number
+from .dry_run import facts_of, try_out, unknown_field
 
 Losses = dict[str, Tensor]
 
@@ -104,6 +105,43 @@ class Term(BaseModule):
         return {f'loss_{self.name}': weight * value}
 
 
+def build_term(name: str, config: dict, taps: Taps, num_samples: int | None) -> Term:
+    """Build a term whose connectors and loss fit the shapes of its taps, and try them out.
+
+    Args:
+        name (str): The term's.
+        config (dict): Arguments of :class:`Term`.
+        taps (Taps): Holding what the dry run recorded.
+        num_samples (int, optional): Size of the training set.
+
+    Raises:
+        UsageError: If a part cannot be built, or does not take what it is to read.
+    """
+    if config.get('loss') is None:
+        return Term(name, **config)
+
+    def build(key: str, learner: Any, target: Any) -> nn.Module:
+        return build_part(config[key], facts_of(learner, target, num_samples), f'terms.{name}.{key}')
+
+    learner, target = taps.value(config['of']), taps.value(config.get('to') or [])
+    parts: dict[str, nn.Module] = {}
+    if config.get('to_connector') is not None:
+        parts['to_connector'] = build('to_connector', target, None)
+        target = try_out(f'terms.{name}.to_connector', parts['to_connector'], target)
+    if config.get('connector') is not None:
+        parts['connector'] = build('connector', learner, target)
+        learner = try_out(f'terms.{name}.connector', parts['connector'], learner)
+    parts['loss'] = build('loss', learner, target)
+    term = Term(name, **{**config, **parts})
+    compared = (learner,) if term.to is None else (learner, target)
+    try_out(f'terms.{name}', term.loss, *compared, *map(unknown_field, term.fields))
+    return term
+
+
+TERM_ARGUMENTS = tuple(inspect.signature(Term).parameters)[1:]
+"""The keys of a term's config, without its name."""
+
+
 def fields_of(loss: nn.Module, features: int = 2) -> tuple[str, ...]:
     """Names of the facts of a batch that a loss asks for: what its ``forward`` requires beyond the features."""
     parameters = list(inspect.signature(loss.forward).parameters.values())[features:]
@@ -113,25 +151,6 @@ def fields_of(loss: nn.Module, features: int = 2) -> tuple[str, ...]:
 def takes_reference(loss: nn.Module) -> bool:
     """Whether a loss weighs positions by a third tap."""
     return 'reference' in inspect.signature(loss.forward).parameters
-
-
-def merge_terms(defaults: Mapping[str, dict], changes: Mapping[str, dict | None] | None) -> dict[str, dict | None]:
-    """A method's terms with the config's changes: keys are merged, None drops a term, a new name adds one."""
-    check_mapping('terms', changes or {}, "terms=dict(hint=dict(of='student.f2', ...))")
-    merged: dict[str, dict | None] = dict(defaults)
-    for name, change in (changes or {}).items():
-        if change is not None:
-            check_mapping(f'terms.{name}', change, f'{name}=dict(weight=0.5), or None to drop it')
-        keep = merged.get(name) if change is not None and not change.get('_delete_', False) else None
-        change = None if change is None else {k: v for k, v in change.items() if k != '_delete_'}
-        merged[name] = None if change is None else {**(keep or {}), **change}
-    return merged
-
-
-def divergence_of(tau: float, divergence: Mapping | None) -> dict:
-    """Config of what compares logits, at a temperature unless it gives its own."""
-    check_mapping('divergence', divergence or {}, "divergence=dict(type='AlphaDivLoss')")
-    return {'tau': tau, **(divergence or {})}
 
 
 def _detached(value: Any) -> Any:

@@ -25,7 +25,7 @@ from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from .taps import Taps, listed
+from ..taps import Taps, listed
 
 CAP = 0.6
 MOST = 6

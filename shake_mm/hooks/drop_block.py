@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from ..engine import Distiller
-from ..engine.taps import TapName, levels_of
 from ..errors import UsageError
 from ..registry import HOOKS, MODELS
+from ..taps import TapName, levels_of
+from ..utils import unwrap_model
 
 
 class _Drop:
@@ -80,7 +80,7 @@ class DropBlockHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Put the blocks behind the stages, in front of the hooks by which taps record."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrap_model(runner.model)
         settings = dict(
             drop_prob=self.drop_prob,
             block_size=self.block_size,
@@ -105,7 +105,7 @@ class DropBlockHook(Hook):
 def _student_layers(model: Distiller, taps: Sequence[str] | None) -> dict[str, nn.Module]:
     """The layers behind the student's taps, its last two stages by default."""
     if taps is None:
-        stages = levels_of({**model.task.aliases(model.student), **model.specs['student'].taps})
+        stages = levels_of(model.members.aliases()['student'])
         if len(stages) < 2:
             raise UsageError(
                 "DropBlockHook: the student's stages are not known: name `layers`, e.g. student.backbone.x."

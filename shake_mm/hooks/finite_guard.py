@@ -8,7 +8,6 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import EMAHook, Hook, LoggerHook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
@@ -16,6 +15,7 @@ from torch.optim import Optimizer
 
 from ..errors import NonFiniteError, UsageError
 from ..registry import HOOKS
+from ..utils import unwrap_model
 from .recent_batches import SHOWN, RecentBatches, shortened
 
 POLICIES = ('stop', 'skip')
@@ -71,7 +71,7 @@ class FiniteGuardHook(Hook):
         """Watch the losses and the optimizer steps."""
         if self.interval is None:
             self.interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 1)
-        self._model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._model = unwrap_model(runner.model)
 
         def watch(
             module: nn.Module, args: tuple, output: Any

@@ -1,14 +1,16 @@
-"""Evaluate every member of a distiller in the Runner's own validation pass."""
+"""Evaluate the members of a distiller in the Runner's own validation and test passes."""
 
 from typing import Any
 
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import Tensor
 
-from ..engine.distiller import Distiller, Evaluation
+from ..engine import MemberEvaluation, MemberPredictor
+from ..engine.evaluation import StandIn
 from ..evaluation import MemberMetric
 from ..registry import HOOKS
+from ..utils import unwrap_model
 
 
 @HOOKS.register_module()
@@ -19,51 +21,45 @@ class MemberEvalHook(Hook):
     ones, so that a teacher is evaluated once a run. Validation and test data must therefore not be shuffled or
     augmented at random.
 
-    Detectors are not compared so, and evaluated as always; ``tools/test.py --member`` measures another member.
+    Detectors are not compared so, and are evaluated as always; ``tools/test.py --member`` measures another member.
+
+    Args:
+        member (str): Whose predictions the evaluators get; where it is not the student, no members are compared.
+            Defaults to ``'student'``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, member: str = 'student') -> None:
+        self.member = member
         self._cache: dict[tuple, Tensor] = {}
 
     def before_val_epoch(self, runner: Any) -> None:
-        """Make sure that the members are measured."""
-        self._prepare(runner, runner.val_evaluator)
+        """Let the loop evaluate the members."""
+        self._begin(runner, runner.val_evaluator, 'val')
 
     def before_test_epoch(self, runner: Any) -> None:
-        """Make sure that the members are measured."""
-        self._prepare(runner, runner.test_evaluator)
-
-    def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Ask for the members' logits of this batch."""
-        self._ask(runner, ('val', batch_idx))
-
-    def before_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Ask for the members' logits of this batch."""
-        self._ask(runner, ('test', batch_idx))
+        """Let the loop evaluate the members."""
+        self._begin(runner, runner.test_evaluator, 'test')
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Go back to plain inference."""
-        self._model(runner).evaluation = None
+        """Give the run its model back."""
+        self._end(runner)
 
     def after_test_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Go back to plain inference."""
-        self._model(runner).evaluation = None
+        """Give the run its model back."""
+        self._end(runner)
 
-    def _prepare(self, runner: Any, evaluator: Any) -> None:
-        present = any(isinstance(metric, MemberMetric) for metric in evaluator.metrics)
-        if self._compares(runner) and not present:
-            metric = MemberMetric()
-            metric.dataset_meta = evaluator.dataset_meta
-            evaluator.metrics.append(metric)
-
-    def _ask(self, runner: Any, key: tuple) -> None:
-        if self._compares(runner):
-            self._model(runner).evaluation = Evaluation(key, self._cache)
-
-    def _compares(self, runner: Any) -> bool:
-        model = self._model(runner)
-        return model.task.compares_members and model.speaker == 'student'
+    def _begin(self, runner: Any, evaluator: Evaluator, loop: str) -> None:
+        self._end(runner)  # where an error ended an earlier pass
+        if self.member != 'student':
+            runner.model = MemberPredictor(runner.model, self.member)
+        elif unwrap_model(runner.model).task.compares_members:
+            runner.model = MemberEvaluation(runner.model, self._cache, loop)
+            if not any(isinstance(metric, MemberMetric) for metric in evaluator.metrics):
+                metric = MemberMetric()
+                metric.dataset_meta = evaluator.dataset_meta
+                evaluator.metrics.append(metric)
 
     @staticmethod
-    def _model(runner: Any) -> Distiller:
-        return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    def _end(runner: Any) -> None:
+        if isinstance(runner.model, StandIn):
+            runner.model = runner.model.model

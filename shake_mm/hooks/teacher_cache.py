@@ -4,10 +4,13 @@ import math
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from torch import nn
 
 from ..datasets.images import Images
+from ..engine import Distiller
+from ..members import CachedMember
 from ..registry import HOOKS
+from ..utils import unwrap_model
 
 
 @HOOKS.register_module()
@@ -18,8 +21,7 @@ class TeacherCacheHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Open them."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        members = list(getattr(model, 'cached_members', ()))
+        members = _cached(runner.model)
         if members:
             images = Images(runner.train_dataloader.dataset)
             for member in members:
@@ -31,7 +33,11 @@ class TeacherCacheHook(Hook):
 
     def after_train(self, runner: Any) -> None:
         """Let what was computed reach the disk."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        for member in getattr(model, 'cached_members', ()):
+        for member in _cached(runner.model):
             if member.cache is not None:
                 member.cache.flush()
+
+
+def _cached(model: nn.Module) -> list[CachedMember]:
+    model = unwrap_model(model)
+    return model.members.cached if isinstance(model, Distiller) else []

@@ -2,8 +2,10 @@
 
 from .cached import CachedMember, check_cacheable
 from .checkpoint import load_strictly, read_checkpoint, read_weights, weights_in
+from .fitting import check_fits, fit_student_state
 from .frozen import FrozenMember
 from .inference import Inference
+from .members import Members, build_members
 from .spec import MemberSpec
 from .view import TeacherView
 
@@ -12,8 +14,12 @@ __all__ = [
     'FrozenMember',
     'Inference',
     'MemberSpec',
+    'Members',
     'TeacherView',
+    'build_members',
     'check_cacheable',
+    'check_fits',
+    'fit_student_state',
     'load_strictly',
     'read_checkpoint',
     'read_weights',

@@ -1,20 +1,19 @@
 """A frozen teacher whose logits are looked up."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..datasets.images import Images
 from ..errors import UsageError
+from ..taps import TapName, Taps
 from .cache import LogitsCache, digest, weights_key
 from .frozen import FrozenMember
 from .view import normalization
-
-if TYPE_CHECKING:
-    from ..datasets.images import Images
-    from ..engine import Distiller, Taps
 
 # Float16 keeps 11 bits; the network's own rounding, over other batches, comes on top.
 _TOLERANCE = 2**-9
@@ -43,7 +42,7 @@ class CachedMember(FrozenMember):
         **kwargs (Any): See :class:`FrozenMember`.
     """
 
-    follows = True
+    fills_taps = True
 
     def __init__(self, name: str, folder: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,7 +50,7 @@ class CachedMember(FrozenMember):
         self.cache: LogitsCache | None = None
         self._verified = False
 
-    def open(self, images: 'Images') -> LogitsCache:
+    def open(self, images: Images) -> LogitsCache:
         """Open the cache for a data set.
 
         Raises:
@@ -66,7 +65,7 @@ class CachedMember(FrozenMember):
             pictures=digest(images),
             views=images.views.describe(),
         )
-        classes = self._task.num_classes(self.network)
+        classes = self.task.num_classes(self.network)
         self.cache = LogitsCache(self.folder, key, (len(images), len(images.views), classes), self.name)
         self._verified = False
         return self.cache
@@ -93,12 +92,12 @@ class CachedMember(FrozenMember):
         out = super().forward(inputs)
         return (out[-1] if isinstance(out, (tuple, list)) else out).half().cpu().numpy()
 
-    def follow(self, passed: Any, taps: 'Taps') -> None:
-        """Put what was looked up in the place of what the network's head would have made."""
+    def forward_head(self, passed: Any, taps: Taps) -> None:
+        """Put the logits that were looked up where the network's head would have put them."""
         if isinstance(passed, Looked):
             taps.put(f'{self.name}.logits', passed.logits)
         else:
-            super().follow(passed, taps)
+            super().forward_head(passed, taps)
 
     def _identities(self, samples: list) -> tuple[np.ndarray, np.ndarray]:
         try:
@@ -124,18 +123,22 @@ class CachedMember(FrozenMember):
         print_log(f'{self.name}: the cache agrees with the network within {deviation:.2g}.', 'current')
 
 
-def check_cacheable(name: str, model: 'Distiller') -> None:
+def check_cacheable(member: CachedMember, read: Iterable[str], data_preprocessor: nn.Module) -> None:
     """Refuse a cache for what it cannot hold.
+
+    Args:
+        member (CachedMember): The teacher.
+        read (iterable of str): The taps that the objective reads, of whomever.
+        data_preprocessor (nn.Module): The student's.
 
     Raises:
         UsageError: If a tap other than the logits is read, the network is no classifier, or samples are mixed.
     """
-    if not model.task.compares_members or model.task.num_classes(model.networks[name]) is None:
+    name, task = member.name, member.task
+    if not task.compares_members or task.num_classes(member.network) is None:
         raise UsageError(f'{name}: only the logits of a classifier can be cached: leave out its `cache`.')
-    if getattr(model.data_preprocessor, 'batch_augments', None) is not None:
+    if getattr(data_preprocessor, 'batch_augments', None) is not None:
         raise UsageError(f'{name}: a cache does not know mixed images: leave out its `cache`, or the batch_augments.')
-    sources = [tap for source in model.sources.values() for tap in ([source] if isinstance(source, str) else source)]
-    read = {*sources, *(tap for term in model.terms.values() for tap in term.taps)}
-    others = sorted(tap for tap in read if tap.partition('.')[0] == name and tap != f'{name}.logits')
+    others = sorted(tap for tap in read if TapName.parse(tap).member == name and tap != f'{name}.logits')
     if others:
         raise UsageError(f'{name}: a cache holds logits alone, but {others[0]} is read too: leave out its `cache`.')

@@ -2,22 +2,19 @@
 
 import os
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
+from ..datasets import BatchedViews
 from .cached import CachedMember
-
-if TYPE_CHECKING:
-    from ..datasets import BatchedViews
-    from ..engine import Distiller
 
 
 def fill(
-    model: 'Distiller',
     member: CachedMember,
-    dataset: 'BatchedViews',
+    data_preprocessor: nn.Module,
+    dataset: BatchedViews,
     batch_size: int,
     tell: Callable[[int], None] = lambda rows: None,
 ) -> None:
@@ -27,8 +24,8 @@ def fill(
     begins at another place, and passes over what the others have done.
 
     Args:
-        model (Distiller): The member's, whose preprocessor prepares the images.
         member (CachedMember): Its cache is open.
+        data_preprocessor (nn.Module): The student's, which prepares the images.
         dataset (BatchedViews): The images.
         batch_size (int): Views a pass.
         tell (callable): Is told of every number of rows that are there, found or computed.
@@ -42,7 +39,7 @@ def fill(
             positions = image + rows[part]
             with torch.inference_mode():
                 batch = dataset.batch(positions.tolist(), which[part].tolist())
-                inputs = model.data_preprocessor({'inputs': batch['inputs']})['inputs']
+                inputs = data_preprocessor({'inputs': batch['inputs']})['inputs']
                 member.cache.write(positions, which[part], member.compute(inputs))
             tell(len(positions))
     member.cache.flush()

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from ..engine import Taps
-    from ..tasks import Task
-    from .inference import Inference
+from ..taps import Taps
+from ..tasks import Task
+from .inference import Inference
 
 
 class FrozenMember(nn.Module):
@@ -24,15 +23,15 @@ class FrozenMember(nn.Module):
         task (Task): How such a network runs.
     """
 
-    follows = False
-    """Whether :meth:`follow` has to be called whatever the taps are."""
+    fills_taps = False
+    """Whether :meth:`forward_head` must be called whatever the taps are."""
 
-    def __init__(self, network: nn.Module, view: nn.Module, task: 'Task') -> None:
+    def __init__(self, network: nn.Module, view: nn.Module, task: Task) -> None:
         super().__init__()
         self.network = network.requires_grad_(False)
         self.view = view
-        self._task = task
-        self._scores_alone: AbstractContextManager = nullcontext()
+        self.task = task
+        self._shortened: AbstractContextManager = nullcontext()
         self.eval()
 
     def train(self, mode: bool = True) -> 'FrozenMember':
@@ -42,20 +41,20 @@ class FrozenMember(nn.Module):
     @torch.no_grad()
     def forward(self, inputs: Tensor, data_samples: list | None = None) -> Any:
         """Run the network on the student's batch; its taps record what it computes."""
-        return self._task.run(self.network, self.view(inputs, data_samples if self._task.pads else None))
+        return self.task.forward_trunk(self.network, self.view(inputs, data_samples if self.task.pads else None))
 
-    def ask_for(self, scores_alone: bool) -> None:
-        """Say whether :meth:`follow` needs to go no further than the logits need."""
-        self._scores_alone = self._task.scores_alone(self.network) if scores_alone else nullcontext()
-
-    @torch.no_grad()
-    def follow(self, passed: Any, taps: 'Taps') -> None:
-        """Complete the pass, see :meth:`Task.follow`."""
-        with self._scores_alone:
-            self._task.follow(self.network, passed, taps)
+    def shorten(self, logits_only: bool) -> None:
+        """Say whether :meth:`forward_head` need compute the logits alone."""
+        self._shortened = self.task.logits_only(self.network) if logits_only else nullcontext()
 
     @torch.no_grad()
-    def accelerate(self, name: str, inference: 'Inference', size: Sequence[int]) -> None:
+    def forward_head(self, passed: Any, taps: Taps) -> None:
+        """Complete the pass, see :meth:`Task.forward_head`."""
+        with self._shortened:
+            self.task.forward_head(self.network, passed, taps)
+
+    @torch.no_grad()
+    def accelerate(self, name: str, inference: Inference, size: Sequence[int]) -> None:
         """Let the network compute as ``inference`` says.
 
         Args:
@@ -66,15 +65,15 @@ class FrozenMember(nn.Module):
         Raises:
             UsageError: If BatchNorm cannot be folded.
         """
-        if inference == type(inference)():
+        if inference == Inference():
             return
         device = next(self.network.parameters()).device
         probe = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(device)
-        inference.fold(self.network, lambda: self._task.run(self.network, probe), name)
-        inference.apply(self._task.bulk(self.network))
+        inference.fold(self.network, lambda: self.task.forward_trunk(self.network, probe), name)
+        inference.apply(self.task.heavy_layers(self.network))
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list | None) -> Any:
         """The network's own predictions for the student's batch."""
-        view = self.view(inputs, data_samples if self._task.pads else None)
+        view = self.view(inputs, data_samples if self.task.pads else None)
         return self.network(view, data_samples, mode='predict')

@@ -1,14 +1,11 @@
 """The shadow head: a proxy teacher on the student's own backbone (SHAKE, the `share` variant)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from ..registry import MODELS, build_part
-
-if TYPE_CHECKING:
-    from ..engine import Taps
 
 
 @MODELS.register_module()
@@ -43,16 +40,3 @@ class ShadowHead(BaseModule):
             Tensor: Logits of shape (N, K).
         """
         return self.head(feats if self.neck is None else self.neck(feats))
-
-    def answer(self, stage: int, taps: 'Taps') -> Tensor:
-        """Classify in one stage of a cascade.
-
-        Args:
-            stage (int): Which.
-            taps (Taps): The student's are recorded as far as its pass has come.
-
-        Returns:
-            Tensor: Logits of shape (R, K).
-        """
-        feats = taps.raw(f'{self.source}[{stage}]')
-        return self.head.branches[stage](feats if self.neck is None else self.neck(feats))

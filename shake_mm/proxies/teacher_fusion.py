@@ -22,8 +22,8 @@ class TeacherFusion(BaseModule):
     release has three stages and 100 classes; here both are the teacher's.
 
     Args:
-        teacher (nn.Module): The teacher, of whose head the weights stay as they are; the distiller fills it in. It is
-            not a part of this.
+        classifier (nn.Module): Classifies pooled features (N, C) with the teacher's weights, which stay as they are; it
+            may state its ``in_channels``. The distiller fills it in.
         in_shape (list[tuple[int, int, int]]): Shapes (C, H, W) of the stages; the distiller fills them in.
         source (str | list[str]): The taps of the stages.
         init_cfg (dict, optional): Initialization, see :class:`mmengine.model.BaseModule`.
@@ -36,7 +36,7 @@ class TeacherFusion(BaseModule):
 
     def __init__(
         self,
-        teacher: nn.Module,
+        classifier: nn.Module,
         in_shape: Sequence[Sequence[int]],
         source: str | Sequence[str] = reads,
         init_cfg: dict | None = None,
@@ -45,14 +45,14 @@ class TeacherFusion(BaseModule):
         if not isinstance(in_shape, list) or len(in_shape) < 2 or None in in_shape:
             raise UsageError('TeacherFusion: `source` must name two stages of the teacher or more, in a list.')
         self.source = source
-        self.__dict__['_teacher'] = teacher  # not a submodule: it is frozen and in no checkpoint
+        self.classifier = classifier
         channels = [shape[0] for shape in in_shape]
         strides = [before[-1] // after[-1] for before, after in zip(in_shape, in_shape[1:])]
         steps = list(zip(channels, channels[1:], strides))
         self.down = nn.ModuleList(_block(before, after, 3, stride) for before, after, stride in steps)
         self.lateral = nn.ModuleList(_block(after, after, 1) for after in channels[1:])
         # A network that ends in a wider 1x1 convolution (MobileNetV2) classifies more channels than its stages have.
-        self.out = _block(channels[-1], getattr(teacher.head, 'in_channels', channels[-1]), 3)
+        self.out = _block(channels[-1], getattr(classifier, 'in_channels', None) or channels[-1], 3)
 
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
         """Classify.
@@ -66,8 +66,7 @@ class TeacherFusion(BaseModule):
         fused = stages[0]
         for down, lateral, stage in zip(self.down, self.lateral, stages[1:]):
             fused = down(fused) + lateral(stage)
-        # Not by a call, which the taps of the teacher's logits would record.
-        return self._teacher.head.forward((self.out(fused).mean(dim=(2, 3)),))
+        return self.classifier(self.out(fused).mean(dim=(2, 3)))
 
 
 def _block(before: int, after: int, kernel: int, stride: int = 1) -> nn.Sequential:

@@ -1,55 +1,68 @@
 """What the engine asks of a task."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..registry import TASKS
-
-if TYPE_CHECKING:
-    from ..engine.taps import Alias, Taps
-    from ..members import MemberSpec
+from ..taps import Alias, Taps
 
 
 class Task:
-    """How the engine talks to a family of networks. Stateless: every method gets the network it is about.
+    """How the engine talks to a family of networks. Stateless: every method gets the network that it is about.
 
-    A pass without labels has two parts: :meth:`run`, and :meth:`follow` for what needs the student's pass before it.
+    A pass without labels has two parts: :meth:`forward_trunk`, and :meth:`forward_head` for what must wait for the
+    student's pass, such as a teacher's classification of the student's boxes.
     """
 
     model_types: ClassVar[tuple[type, ...]] = ()
     """Base classes by which a student is recognized."""
 
     shadow_source: ClassVar[str] = 'student.feats'
-    """Tap that a shadow branch of the student reads by default."""
+    """The tap that a shadow branch of the student reads by default."""
 
     trunk: ClassVar[tuple[str, ...]] = ('',)
-    """Prefixes of the layers that :meth:`run` reaches; the others need :meth:`follow`."""
+    """Prefixes of the layers that :meth:`forward_trunk` runs; the others belong to :meth:`forward_head`."""
 
-    scores: ClassVar[tuple[str, ...]] = ()
-    """Prefixes of the taps for which :meth:`follow` need do no more than :meth:`scores_alone` leaves."""
+    logit_outputs: ClassVar[tuple[str, ...]] = ()
+    """Prefixes of the taps for which :meth:`forward_head` suffices as :meth:`logits_only` shortens it."""
 
     guides: ClassVar[tuple[str, ...]] = ()
-    """Taps of the student that :meth:`follow` reads."""
+    """Taps of the student that :meth:`forward_head` reads."""
 
     input_size: ClassVar[int] = 32
     """Height and width of the images of a dry run where nothing else tells."""
 
     pads: ClassVar[bool] = False
-    """Whether images of several sizes are padded to one, so that a view must keep the padding apart."""
+    """Whether images of several sizes are padded to one, so that a view must leave the padding as it is."""
 
     compares_members: ClassVar[bool] = False
-    """Whether :meth:`attach` and the member metric know these networks' logits."""
+    """Whether :meth:`attach_logits` and the member metric know the logits of these networks."""
 
-    def aliases(self, network: nn.Module) -> 'dict[str, Alias]':
+    # ------------------------------------------------------------------------------------------------ what fits
+
+    def aliases(self, network: nn.Module) -> dict[str, Alias]:
         """Short tap names of a network, e.g. ``{'logits': 'head', 'f1': 'backbone.layer1'}``."""
         raise NotImplementedError
 
-    def check(self, student: nn.Module, teacher: nn.Module, spec: 'MemberSpec') -> None:
+    def num_classes(self, network: nn.Module) -> int | None:
+        """Number of classes, or None if the network does not tell."""
+        raise NotImplementedError
+
+    def check_teacher(
+        self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
+    ) -> None:
         """Refuse a teacher that cannot be this student's.
+
+        Args:
+            student (nn.Module): The student.
+            teacher (nn.Module): The teacher.
+            name (str): The teacher's name, for errors.
+            resized (bool): Whether it is to see images of another size.
+            trained (bool): Whether it trains along.
 
         Raises:
             UsageError: Naming what the two disagree about.
@@ -66,57 +79,96 @@ class Task:
             UsageError: With the reason.
         """
 
-    def learn(self, network: nn.Module, inputs: Tensor, data_samples: list | None) -> dict[str, Tensor]:
+    # ------------------------------------------------------------------------------------------------ passes
+
+    def loss(self, network: nn.Module, inputs: Tensor, data_samples: list | None) -> dict[str, Tensor]:
         """One pass with labels; returns the network's own losses."""
         return network(inputs, data_samples, mode='loss')
 
-    def run(self, network: nn.Module, inputs: Tensor) -> Any:
+    def forward_trunk(self, network: nn.Module, inputs: Tensor) -> Any:
         """One pass without labels and losses, as far as it does not depend on the student's."""
         raise NotImplementedError
 
-    def bulk(self, network: nn.Module) -> list[nn.Module]:
-        """The parts where the time of a pass goes, in its order: tensors in, tensors out."""
-        raise NotImplementedError
-
-    def follow(self, network: nn.Module, passed: Any, taps: 'Taps') -> None:
+    def forward_head(self, network: nn.Module, passed: Any, taps: Taps) -> None:
         """The rest of the pass.
 
         Args:
             network (nn.Module): The network.
-            passed (Any): What :meth:`run` returned.
+            passed (Any): What :meth:`forward_trunk` returned.
             taps (Taps): The student's are recorded.
         """
 
-    def scores_alone(self, network: nn.Module) -> AbstractContextManager:
-        """While it is entered, :meth:`follow` computes the logits and nothing else."""
+    def logits_only(self, network: nn.Module) -> AbstractContextManager:
+        """A context in which :meth:`forward_head` computes the logits and nothing else."""
         return nullcontext()
 
-    def branch(self, network: nn.Module, config: dict | None) -> dict | nn.Module:
-        """A classification branch of the architecture of the student's own, newly initialized, or its config."""
-        raise NotImplementedError
-
-    def divergence(self, network: nn.Module, config: dict) -> dict:
-        """Config of the loss that compares logits of such networks.
-
-        Args:
-            network (nn.Module): The student.
-            config (dict): Its arguments, such as ``tau``.
-        """
-        raise NotImplementedError
-
-    def answers(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
+    def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
         """What the network computes for a batch, as plain tensors (to compare an exported network with)."""
         raise NotImplementedError
+
+    def input_shape(self, config: Mapping[str, Any]) -> tuple[int, int, int]:
+        """Channels, height and width of images that a network of this config takes."""
+        backbone = config.get('backbone', {})
+        size = backbone.get('img_size', 224)
+        height, width = (size, size) if isinstance(size, int) else size
+        return backbone.get('in_channels', 3), height, width
+
+    def heavy_layers(self, network: nn.Module) -> list[nn.Module]:
+        """The parts where a pass spends its time, in its order: tensors in, tensors out."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------------ logits
 
     def heads(self, network: nn.Module) -> list[nn.Module]:
         """The layers that make the logits, in the order of a proxy's logits."""
         raise NotImplementedError
 
-    def num_classes(self, network: nn.Module) -> int | None:
-        """Number of classes, or None if the network does not tell."""
+    def build_branch(self, network: nn.Module, config: dict | None) -> dict | nn.Module:
+        """A classification branch of the architecture of the student's own, newly initialized, or its config."""
         raise NotImplementedError
 
-    def field(self, samples: list[Any], name: str) -> Tensor:
+    def classifier(self, network: nn.Module, name: str) -> nn.Module:
+        """What classifies a network's pooled features, (N, C) to (N, K), with its ``in_channels``.
+
+        Raises:
+            UsageError: If there is none.
+        """
+        raise UsageError(f'{name}: a {type(network).__name__} does not classify pooled features: use another proxy.')
+
+    def logits_loss(self, network: nn.Module, config: dict) -> dict:
+        """Config of the loss that compares the logits of such networks.
+
+        Args:
+            network (nn.Module): The student.
+            config (dict): Arguments of the loss, such as ``tau``.
+        """
+        raise NotImplementedError
+
+    def proxy_logits(self, proxy: nn.Module, taps: Taps, stage: int) -> Tensor:
+        """A proxy's logits for one of the :meth:`heads`, whose inputs alone need be recorded yet."""
+        return proxy(taps.read(proxy.source))
+
+    @contextmanager
+    def answering(self, network: nn.Module, proxy: nn.Module, taps: Taps) -> Iterator[None]:
+        """While it is entered, the heads of a network give a proxy's logits; all else stays the network's."""
+
+        def answer(stage: int, output: Any) -> Any:
+            logits = self.proxy_logits(proxy, taps, stage)
+            return (logits, *output[1:]) if isinstance(output, tuple) else logits
+
+        handles = [
+            head.register_forward_hook(lambda module, args, output, stage=stage: answer(stage, output))
+            for stage, head in enumerate(self.heads(network))
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    # ------------------------------------------------------------------------------------------------ batches
+
+    def batch_field(self, samples: Sequence[Any], name: str) -> Tensor:
         """A fact of the batch that a loss asks for, e.g. ``gt_labels`` of shape (N,).
 
         Raises:
@@ -124,13 +176,13 @@ class Task:
         """
         raise NotImplementedError
 
-    def attach(self, samples: list[Any], logits: Mapping[str, Tensor]) -> None:
-        """Put every member's logits, by member and shape (N, K), into the evaluated samples."""
+    def attach_logits(self, samples: Sequence[Any], logits: Mapping[str, Tensor]) -> None:
+        """Put every member's logits, by member and of shape (N, K), into the evaluated samples."""
         raise NotImplementedError
 
 
 def task_of(network: nn.Module) -> Task:
-    """The registered task that ``network`` belongs to: the most special one.
+    """The registered task that ``network`` belongs to: the most specific one.
 
     Raises:
         UsageError: If there is none.

@@ -20,7 +20,7 @@ class Nothing(nn.Module):
 
 
 class ClassificationBranch(BaseModule):
-    """What of a detection head its class scores depend on, with weights of its own, initialized as the head itself.
+    """The part of a detection head that its class scores depend on, with weights of its own, initialized anew.
 
     Args:
         head (nn.Module): The head whose architecture is copied; its ``forward`` returns the scores first.
@@ -35,7 +35,7 @@ class ClassificationBranch(BaseModule):
         self.head = _without(whole, {id(parameters[name]) for name in wanted})
 
     def init_weights(self) -> None:
-        """Nothing: the branch was initialized when it was built."""
+        """Do nothing: the branch was initialized when it was built."""
 
     def forward(self, features: Any) -> Any:
         """The scores: (R, K) for RoI features, a list of (N, A * C, H, W) for a pyramid."""
@@ -43,11 +43,11 @@ class ClassificationBranch(BaseModule):
         return scores if isinstance(scores, Tensor) else list(scores)
 
 
-class ScoresAlone:
+class LogitsOnly:
     """While it is entered, a head runs without the layers that its class scores do not depend on.
 
     Args:
-        head (nn.Module): The head; its other outputs are of no use meanwhile.
+        head (nn.Module): The head; its other outputs mean nothing in the meantime.
         features (tuple[Tensor]): Something that the head takes.
     """
 
@@ -66,8 +66,8 @@ class ScoresAlone:
 
 
 def probe_of(head: nn.Module) -> nn.Module:
-    """A copy to try things on."""
-    return copy_module(head).eval().requires_grad_(True)
+    """A copy of a head to try things on, without hooks, and in full precision whatever the head computes in."""
+    return copy_module(head).eval().float().requires_grad_(True)
 
 
 def reached(head: nn.Module, features: Any, output: int) -> set[str]:
@@ -88,7 +88,7 @@ def pyramid(channels: Sequence[int], device: torch.device) -> tuple[Tensor, ...]
 
 
 def check_separable(head: nn.Module, features: tuple[Tensor, ...], where: str) -> None:
-    """Refuse a dense head whose first output are not logits of classes with layers of their own.
+    """Refuse a dense head whose first output is not made of class logits with layers of their own.
 
     Raises:
         UsageError: With the reason.
@@ -111,7 +111,7 @@ def check_separable(head: nn.Module, features: tuple[Tensor, ...], where: str) -
 
 
 def _initialized(head: nn.Module) -> nn.Module:
-    """As it was when it was built, and then initialized: what it has learnt since is not for a shadow."""
+    """Initialize a head as if it were new: a shadow does not begin with what the head has learned."""
     for layer in head.modules():
         if hasattr(layer, 'reset_parameters'):
             layer.reset_parameters()
@@ -122,7 +122,7 @@ def _initialized(head: nn.Module) -> nn.Module:
 
 
 def _without(module: nn.Module, wanted: set[int]) -> nn.Module:
-    """Replace the layers none of whose parameters is wanted, and let the others' unwanted parameters be."""
+    """Replace the layers without a wanted parameter; freeze the unwanted parameters of the others."""
     for parent, name in list(_unwanted(module, wanted)):
         setattr(parent, name, Nothing())
     for parameter in module.parameters():
@@ -131,7 +131,7 @@ def _without(module: nn.Module, wanted: set[int]) -> nn.Module:
 
 
 def _unwanted(module: nn.Module, wanted: set[int]) -> Iterator[tuple[nn.Module, str]]:
-    """The layers none of whose parameters is wanted; containers stay, for heads that iterate over them."""
+    """The layers without a wanted parameter; containers stay, for heads that iterate over them."""
     for name, child in module.named_children():
         own = {id(parameter) for parameter in child.parameters()}
         if own and wanted.isdisjoint(own) and not isinstance(child, (nn.ModuleList, nn.ModuleDict)):

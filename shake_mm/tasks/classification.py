@@ -1,21 +1,22 @@
 """Image classification with mmpretrain."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmpretrain.models.classifiers import BaseClassifier, HuggingFaceClassifier, TimmClassifier
+from mmpretrain.models.heads import DeiTClsHead
 from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..registry import TASKS
 from .base import Task
 
-if TYPE_CHECKING:
-    from ..members import MemberSpec
-
 WRAPPERS = {TimmClassifier: 'model', HuggingFaceClassifier: 'model[0]'}
 """Networks of other libraries, and the taps of their logits."""
+
+CLASS_HEAD = 'head.layers.head'
+"""The class head in mmpretrain's ``DeiTClsHead``."""
 
 
 @TASKS.register_module()
@@ -30,9 +31,9 @@ class ClassificationTask(Task):
     compares_members = True
 
     def aliases(self, network: nn.Module) -> dict[str, str]:
-        """See :meth:`Task.aliases`.
+        """Logits, features and levels.
 
-        The stages ``f0``, ``f1``, … are what the backbone states as ``tap_points``, or the ``res_layers`` of
+        The levels ``f0``, ``f1``, … are what the backbone states as ``tap_points``, or the ``res_layers`` of
         mmpretrain's ResNets.
         """
         for kind, logits in WRAPPERS.items():
@@ -44,23 +45,25 @@ class ClassificationTask(Task):
         stages = {name: f'backbone.{layer}' for name, layer in points.items()}
         return {'inputs': 'backbone:input', 'logits': 'head', 'feats': 'head:input', 'pool': 'neck', **stages}
 
-    def check(self, student: nn.Module, teacher: nn.Module, spec: 'MemberSpec') -> None:
-        """See :meth:`Task.check`."""
+    def check_teacher(
+        self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
+    ) -> None:
+        """A teacher must be a classifier; it may see images of another size and train along."""
         if not isinstance(teacher, BaseClassifier):
             raise UsageError(
-                f'{spec.name} is a {type(teacher).__name__}, but the student classifies: give an mmpretrain classifier.'
+                f'{name} is a {type(teacher).__name__}, but the student classifies: give an mmpretrain classifier.'
             )
 
-    def run(self, network: nn.Module, inputs: Tensor) -> Any:
-        """See :meth:`Task.run`."""
+    def forward_trunk(self, network: nn.Module, inputs: Tensor) -> Any:
+        """The whole pass: nothing of it depends on the student's."""
         return network(inputs, mode='tensor')
 
-    def bulk(self, network: nn.Module) -> list[nn.Module]:
-        """The backbone."""
+    def heavy_layers(self, network: nn.Module) -> list[nn.Module]:
+        """The backbone, or the whole network of another library."""
         return [getattr(network, 'backbone', None) or network.model]
 
-    def branch(self, network: nn.Module, config: dict | None) -> dict:
-        """A copy of the config of the head."""
+    def build_branch(self, network: nn.Module, config: dict | None) -> dict:
+        """A copy of the config of the student's head."""
         head = (config or {}).get('head')
         if head is None:
             raise UsageError(
@@ -68,25 +71,31 @@ class ClassificationTask(Task):
             )
         return {**({'_scope_': config['_scope_']} if '_scope_' in config else {}), **head}
 
-    def divergence(self, network: nn.Module, config: dict) -> dict:
-        """See :meth:`Task.divergence`."""
+    def classifier(self, network: nn.Module, name: str) -> nn.Module:
+        """The network's own head, with the weights that it has."""
+        if getattr(network, 'head', None) is None:
+            return super().classifier(network, name)
+        return PooledClassifier(network.head)
+
+    def logits_loss(self, network: nn.Module, config: dict) -> dict:
+        """KL divergence of the softened logits, mean over the batch."""
         return {'type': 'KLDivLoss', **config}
 
-    def answers(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """The logits."""
+    def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
+        """The logits, of the last head where there are several."""
         out = network(inputs, mode='tensor')
         return [out[-1] if isinstance(out, (tuple, list)) else out]
 
     def heads(self, network: nn.Module) -> list[nn.Module]:
-        """The head."""
+        """The network's only head."""
         return [network.head]
 
     def num_classes(self, network: nn.Module) -> int | None:
-        """The head's ``num_classes``."""
+        """The ``num_classes`` that the head states."""
         return getattr(getattr(network, 'head', None), 'num_classes', None)
 
-    def field(self, samples: list[Any], name: str) -> Tensor:
-        """See :meth:`Task.field`.
+    def batch_field(self, samples: Sequence[Any], name: str) -> Tensor:
+        """A fact of the batch.
 
         ``gt_labels`` are the classes (N,); ``label`` is what mmpretrain's heads give their losses, which is the classes
         too, or scores (N, K) where samples were mixed; other names are fields of the samples.
@@ -102,7 +111,48 @@ class ClassificationTask(Task):
         values = torch.stack([sample.get(key) for sample in samples])
         return values.reshape(-1) if name == 'gt_labels' else values
 
-    def attach(self, samples: list[Any], logits: Mapping[str, Tensor]) -> None:
-        """Stored as the field ``member_logits``."""
+    def attach_logits(self, samples: Sequence[Any], logits: Mapping[str, Tensor]) -> None:
+        """Store them as the field ``member_logits``."""
         for i, sample in enumerate(samples):
             sample.set_field({name: value[i] for name, value in logits.items()}, 'member_logits')
+
+
+class PooledClassifier(nn.Module):
+    """The head of a classifier, which it does not own, for features that were pooled already.
+
+    Args:
+        head (nn.Module): A head that takes a tuple of levels. It is not a part of this.
+    """
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.__dict__['_head'] = head  # not a submodule: it is in no checkpoint of this
+        self.in_channels: int | None = getattr(head, 'in_channels', None)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Logits (N, K) of features (N, C)."""
+        return self._head.forward((pooled,))  # not by a call, which a tap of the head's output would record
+
+
+def class_head_alone(student: nn.Module) -> dict[str, Tensor]:
+    """Weights with which a DeiT answers by its class head.
+
+    mmpretrain's head returns the mean of its two: the class head's weights are doubled, the distillation head's are
+    zero, and the mean is what the class head said, to the bit.
+
+    Args:
+        student (nn.Module): A classifier with a ``DeiTClsHead``; it stays as it is.
+
+    Returns:
+        dict[str, Tensor]: Its state dict, changed.
+
+    Raises:
+        UsageError: If it has another head.
+    """
+    if not isinstance(getattr(student, 'head', None), DeiTClsHead):
+        raise UsageError(
+            'export: the student has no DeiTClsHead, whose class head could be written alone: leave out '
+            '--class-head-only (`class_head_only`).'
+        )
+    factors = {CLASS_HEAD: 2.0, 'head.layers.head_dist': 0.0}
+    return {key: value * factors.get(key.rpartition('.')[0], 1) for key, value in student.state_dict().items()}

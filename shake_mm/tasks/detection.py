@@ -1,6 +1,6 @@
 """Object detection with mmdet."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
@@ -11,12 +11,9 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..registry import TASKS
+from ..taps import Alias, Taps
 from .base import Task
-from .branch import ClassificationBranch, ScoresAlone, check_separable, pyramid
-
-if TYPE_CHECKING:
-    from ..engine.taps import Alias, Taps
-    from ..members import MemberSpec
+from .branch import ClassificationBranch, LogitsOnly, check_separable, pyramid
 
 
 @TASKS.register_module()
@@ -28,8 +25,8 @@ class DetectionTask(Task):
     input_size = 256
     pads = True
 
-    def aliases(self, network: nn.Module) -> 'dict[str, Alias]':
-        """See :meth:`Task.aliases`."""
+    def aliases(self, network: nn.Module) -> dict[str, Alias]:
+        """The levels of the pyramid, and what the head reads and makes."""
         last = 'neck' if network.with_neck else 'backbone'
         return {f'f{i + 1}': f'{last}[{i}]' for i in range(self.levels(network))}
 
@@ -37,40 +34,40 @@ class DetectionTask(Task):
         """Number of levels of the pyramid, 0 if the network does not tell."""
         return getattr(getattr(network, 'neck', None), 'num_outs', 0)
 
-    def check(self, student: nn.Module, teacher: nn.Module, spec: 'MemberSpec') -> None:
-        """See :meth:`Task.check`."""
+    def check_teacher(
+        self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
+    ) -> None:
+        """A teacher must be a detector that sees images of the same size."""
         if not isinstance(teacher, BaseDetector):
-            raise UsageError(
-                f'{spec.name} is a {type(teacher).__name__}, but the student detects: give an mmdet detector.'
-            )
-        if spec.resize is not None:
-            raise UsageError(f'{spec.name}: a detector sees the image as the student does: remove `resize`.')
+            raise UsageError(f'{name} is a {type(teacher).__name__}, but the student detects: give an mmdet detector.')
+        if resized:
+            raise UsageError(f'{name}: a detector sees the image as the student does: remove `resize`.')
 
     def check_logits(self, student: nn.Module, others: dict[str, nn.Module]) -> None:
-        """Nothing is known of these detectors' classes."""
+        """Refuse: nothing is known of the classes of these detectors."""
         raise UsageError(
             f'student: {type(student).__name__} has no classes that could be distilled: the queries of a DETR, say, '
             'are no places that two networks share: distil features (f1, f2, …).'
         )
 
-    def run(self, network: nn.Module, inputs: Tensor) -> Any:
-        """Backbone and neck."""
+    def forward_trunk(self, network: nn.Module, inputs: Tensor) -> Any:
+        """The pyramid of the backbone and neck."""
         return network.extract_feat(inputs)
 
-    def bulk(self, network: nn.Module) -> list[nn.Module]:
-        """Backbone and neck."""
+    def heavy_layers(self, network: nn.Module) -> list[nn.Module]:
+        """Backbone and neck, which take and give tensors."""
         return [network.backbone, *([network.neck] if network.with_neck else [])]
 
-    def branch(self, network: nn.Module, config: dict | None) -> nn.Module:
-        """There is none."""
+    def build_branch(self, network: nn.Module, config: dict | None) -> nn.Module:
+        """There is none, and the error says so."""
         return self.check_logits(network, {})
 
-    def answers(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """The pyramid."""
+    def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
+        """The levels of the pyramid."""
         return list(network.extract_feat(inputs))
 
     def num_classes(self, network: nn.Module) -> int | None:
-        """Of the network's first head that tells."""
+        """The number that the first head states, if one does."""
         return next((head.num_classes for head in self.heads(network) if hasattr(head, 'num_classes')), None)
 
     def heads(self, network: nn.Module) -> list[nn.Module]:
@@ -88,15 +85,15 @@ class DenseDetectionTask(DetectionTask):
     """
 
     model_types = (SingleStageDetector,)
-    scores = ('bbox_head[0]',)
+    logit_outputs = ('bbox_head[0]',)
 
-    def aliases(self, network: nn.Module) -> 'dict[str, Alias]':
-        """See :meth:`Task.aliases`."""
+    def aliases(self, network: nn.Module) -> dict[str, Alias]:
+        """The levels of the pyramid, and what the head reads and makes."""
         own = {'feats': 'bbox_head:input', 'logits': tuple(f'bbox_head[0][{i}]' for i in range(self.levels(network)))}
         return {**super().aliases(network), **own}
 
     def levels(self, network: nn.Module) -> int:
-        """As many as the head has strides."""
+        """As many as the head has strides, else as the neck gives."""
         return len(_strides(getattr(network, 'bbox_head', None))) or super().levels(network)
 
     def check_logits(self, student: nn.Module, others: dict[str, nn.Module]) -> None:
@@ -120,30 +117,30 @@ class DenseDetectionTask(DetectionTask):
                         'places, give both detectors the same.'
                     )
 
-    def bulk(self, network: nn.Module) -> list[nn.Module]:
+    def heavy_layers(self, network: nn.Module) -> list[nn.Module]:
         """Backbone, neck and the head, also convolutions; a teacher of another kind may have none of that name."""
-        return [*super().bulk(network), *([network.bbox_head] if hasattr(network, 'bbox_head') else [])]
+        return [*super().heavy_layers(network), *([network.bbox_head] if hasattr(network, 'bbox_head') else [])]
 
-    def follow(self, network: nn.Module, passed: Any, taps: 'Taps') -> None:
-        """The head."""
+    def forward_head(self, network: nn.Module, passed: Any, taps: Taps) -> None:
+        """Run the head on the pyramid."""
         network.bbox_head(passed)
 
-    def scores_alone(self, network: nn.Module) -> ScoresAlone:
+    def logits_only(self, network: nn.Module) -> LogitsOnly:
         """The towers of the boxes are left out."""
-        return ScoresAlone(network.bbox_head, self._features(network))
+        return LogitsOnly(network.bbox_head, self._features(network))
 
-    def branch(self, network: nn.Module, config: dict | None) -> nn.Module:
-        """Tower and predictor of the head."""
+    def build_branch(self, network: nn.Module, config: dict | None) -> nn.Module:
+        """The classification tower and predictor of the head."""
         return ClassificationBranch(network.bbox_head, self._features(network))
 
-    def divergence(self, network: nn.Module, config: dict) -> dict:
+    def logits_loss(self, network: nn.Module, config: dict) -> dict:
         """Of Bernoulli or categorical distributions at every place, weighed by the teacher's confidence."""
         head = network.bbox_head
         kind = 'sigmoid' if getattr(head, 'use_sigmoid_cls', True) else 'softmax'
         return {'type': 'DenseKLLoss', 'num_classes': head.cls_out_channels, 'activation': kind, **config}
 
-    def answers(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """All outputs of the head."""
+    def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
+        """All outputs of the head, level by level."""
         return [level for output in network.bbox_head(network.extract_feat(inputs)) for level in output]
 
     def _features(self, network: nn.Module) -> tuple[Tensor, ...]:
@@ -164,8 +161,8 @@ class RoIDetectionTask(DetectionTask):
     model_types = (TwoStageDetector,)
     guides = ('student.rois',)
 
-    def aliases(self, network: nn.Module) -> 'dict[str, Alias]':
-        """See :meth:`Task.aliases`."""
+    def aliases(self, network: nn.Module) -> dict[str, Alias]:
+        """The levels of the pyramid, and what the head reads and makes."""
         own = {'logits': 'bbox_head{}[0]', 'feats': 'bbox_head{}:input', 'rois': 'bbox_roi_extractor{}:inputs[1]'}
         layers = {name: f'roi_head.{layer}' for name, layer in own.items()}
         if isinstance(getattr(network, 'roi_head', None), CascadeRoIHead):
@@ -175,12 +172,14 @@ class RoIDetectionTask(DetectionTask):
             layers = {name: layer.format('') for name, layer in layers.items()}
         return {**super().aliases(network), **layers}
 
-    def check(self, student: nn.Module, teacher: nn.Module, spec: 'MemberSpec') -> None:
-        """See :meth:`Task.check`."""
-        super().check(student, teacher, spec)
-        if spec.trainable:
+    def check_teacher(
+        self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
+    ) -> None:
+        """A teacher must not train along, as it would sample boxes of its own."""
+        super().check_teacher(student, teacher, name, resized=resized, trained=trained)
+        if trained:
             raise UsageError(
-                f"{spec.name}: a trained two-stage detector samples boxes of its own, which are not the student's: "
+                f"{name}: a trained two-stage detector samples boxes of its own, which are not the student's: "
                 'remove `trainable`.'
             )
 
@@ -196,7 +195,7 @@ class RoIDetectionTask(DetectionTask):
             if mine != theirs:
                 raise UsageError(f'{name} has {theirs} stages and the student {mine}: give both the same RoI head.')
 
-    def follow(self, network: nn.Module, passed: Any, taps: 'Taps') -> None:
+    def forward_head(self, network: nn.Module, passed: Any, taps: Taps) -> None:
         """The RoI head on the student's boxes."""
         boxes, head = taps.value('student.rois'), network.roi_head
         if isinstance(boxes, list):
@@ -205,12 +204,20 @@ class RoIDetectionTask(DetectionTask):
         else:
             head._bbox_forward(passed, boxes)
 
-    def branch(self, network: nn.Module, config: dict | None) -> nn.Module:
+    def build_branch(self, network: nn.Module, config: dict | None) -> nn.Module:
         """The layers of the box head, or of each stage's, without those of the boxes."""
         branches = [ClassificationBranch(head, _roi_features(head)) for head in self.heads(network)]
         return StagedBranch(branches) if isinstance(network.roi_head, CascadeRoIHead) else branches[0]
 
-    def divergence(self, network: nn.Module, config: dict) -> dict:
+    def proxy_logits(self, proxy: nn.Module, taps: Taps, stage: int) -> Tensor:
+        """A cascade asks stage by stage, and what the later stages read is not there yet."""
+        branch = getattr(proxy, 'head', None)
+        if not isinstance(branch, StagedBranch):
+            return super().proxy_logits(proxy, taps, stage)
+        feats = taps.raw(f'{proxy.source}[{stage}]')
+        return branch.branches[stage](feats if proxy.neck is None else proxy.neck(feats))
+
+    def logits_loss(self, network: nn.Module, config: dict) -> dict:
         """The mean over boxes; a cascade's stages are weighed as its own losses are."""
         heads = self.heads(network)
         kind = {'type': 'KLDivLoss'}
@@ -222,7 +229,7 @@ class RoIDetectionTask(DetectionTask):
         weights = [float(weight) for weight in network.roi_head.stage_loss_weights]
         return {'type': 'StagewiseLoss', 'loss': {**kind, **config}, 'weights': weights}
 
-    def answers(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
+    def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
         """The RPN's outputs, and the box heads' for one box per image."""
         features = network.extract_feat(inputs)
         height, width = inputs.shape[2:]
@@ -236,7 +243,7 @@ class RoIDetectionTask(DetectionTask):
         return [*proposals, *(result[key] for result in results for key in ('cls_score', 'bbox_pred'))]
 
     def levels(self, network: nn.Module) -> int:
-        """As many as the neck gives."""
+        """As many as the neck gives, else as the RPN reads."""
         return super().levels(network) or (len(_strides(network.rpn_head)) if network.with_rpn else 0)
 
 

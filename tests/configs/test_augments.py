@@ -102,7 +102,7 @@ def test_cutout_is_zero_once_normalized(file, size, hole):
 def watch(model):
     """Record what the student's and the teacher's backbones receive, and what the shadow head gets."""
     seen = {'student': [], 'teacher': []}
-    networks = {'student': model.student, 'teacher': model.networks['teacher0']}
+    networks = {'student': model.student, 'teacher': model.members.networks['teacher0']}
     for name, network in networks.items():
         network.backbone.register_forward_pre_hook(
             lambda module, args, name=name: seen[name].append(args[0].clone()) if model.training else None
@@ -212,7 +212,7 @@ def test_mixed_losses_equal_the_formula(name, tmp_path):
     got = model.double()(view, data['data_samples'], mode='loss')
     logits = model.student(view)
     with torch.no_grad():
-        teacher = model.networks['teacher0'](view)
+        teacher = model.members.networks['teacher0'](view)
     expected = {'student.loss': -(scores * logits.log_softmax(1)).sum(1).mean()}
 
     def kl(learner, target):

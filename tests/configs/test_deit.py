@@ -27,7 +27,7 @@ def test_imagenet_steps_by_deits_recipe(method, monkeypatch):
     cfg = Config.fromfile(CONFIGS / f'{method}_{IN1K}.py')
     cfg.model.student.config.backbone.arch = dict(embed_dims=192, num_layers=1, num_heads=3, feedforward_channels=768)
     model = build(cfg, 32).train()
-    assert model._frozen['teacher0'].view.identity  # both normalize alike
+    assert model.members.frozen['teacher0'].view.identity  # both normalize alike
     wrapper = build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
     decayed = {id(p): group['weight_decay'] for group in wrapper.optimizer.param_groups for p in group['params']}
     names = [name for name, parameter in model.named_parameters() if decayed[id(parameter)] == 0.05]

@@ -55,7 +55,7 @@ def test_makes_a_step(name):
     model = distiller(cfg)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     before = {key: value.detach().clone() for key, value in model.named_parameters()}
-    teachers = {name: network for name, network in model.networks.items() if name != 'student'}
+    teachers = {name: network for name, network in model.members.networks.items() if name != 'student'}
     frozen = {name: {k: v.clone() for k, v in network.state_dict().items()} for name, network in teachers.items()}
 
     logged = model.train_step(batch(masks=model.student.with_mask), wrapper)
@@ -201,9 +201,9 @@ def test_a_random_size_is_drawn_once_for_both():
     (resize,) = cfg.model.student.data_preprocessor.batch_augments
     resize.update(random_size_range=(96, 96), interval=1)
     model = distiller(cfg)
-    assert model.networks['teacher0'].data_preprocessor.batch_augments is not None
+    assert model.members.networks['teacher0'].data_preprocessor.batch_augments is not None
     seen = []
-    for network in model.networks.values():
+    for network in model.members.networks.values():
         network.backbone.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape[2:]))
     for size in (64, 96):
         seen.clear()

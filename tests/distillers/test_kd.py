@@ -21,7 +21,7 @@ def reference(model, inputs, samples, tau):
     log_p = student - student.exp().sum(1, keepdim=True).log()
     ce = -log_p[range(len(labels)), labels].mean()
     kls = []
-    for member in model._frozen.values():
+    for member in model.members.frozen.values():
         t = member.network(inputs, mode='tensor').detach() / tau
         p = t.exp() / t.exp().sum(1, keepdim=True)
         q = (student / tau).exp() / (student / tau).exp().sum(1, keepdim=True)

@@ -58,7 +58,7 @@ def _weights(f_s, targets):
 def _logits(model, inputs):
     feats = model.student.extract_feat(inputs)
     with torch.no_grad():
-        f_t = [member.network(inputs, mode='tensor') for member in model._frozen.values()]
+        f_t = [member.network(inputs, mode='tensor') for member in model.members.frozen.values()]
     return model.student.head(feats), [proxy.head(feats) for proxy in model.proxies.values()], f_t
 
 
@@ -220,7 +220,7 @@ def test_teachers_of_other_architectures_and_preprocessors(make_classifier, trai
         (raw - 90) / torch.tensor([30.0, 40.0, 50.0])[:, None, None],
     ]
     feats = model.student.extract_feat((raw - 127.5) / 127.5)
-    for i, (member, view) in enumerate(zip(model._frozen.values(), views)):
+    for i, (member, view) in enumerate(zip(model.members.frozen.values(), views)):
         with torch.no_grad():
             target = member.network(view, mode='tensor')
         expected = _kl(model.proxies[f'proxy{i}'].head(feats), target)

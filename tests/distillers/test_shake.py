@@ -45,7 +45,7 @@ def _captured(model, inputs):
     f_s = student.head(feats)
     f_p = [proxy.head(feats) for proxy in model.proxies.values()]
     with torch.no_grad():
-        f_t = [member.network(inputs, mode='tensor') for member in model._frozen.values()]
+        f_t = [member.network(inputs, mode='tensor') for member in model.members.frozen.values()]
     return f_s, f_p, f_t
 
 
@@ -94,7 +94,7 @@ def test_who_gets_which_gradient(make_classifier, trained, batch):
         assert reach[f'loss_student_from_proxy{i}'] == {backbone, head}
         assert reach[f'loss_proxy_from_teacher{i}'] == {backbone, f'{shadow}{i}'}
         assert reach[f'loss_proxy_from_student{i}'] == {backbone, f'{shadow}{i}'}
-    for member in model._frozen.values():
+    for member in model.members.frozen.values():
         assert all(p.grad is None and not p.requires_grad for p in member.parameters())
 
 

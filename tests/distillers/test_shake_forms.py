@@ -85,7 +85,7 @@ def test_terms_of_the_config(method, make_classifier, trained, batch):
     got = model(inputs, samples, mode='loss')
     feats = model.student.extract_feat(inputs)
     f_s, f_p = model.student.head(feats), [proxy.head(feats) for proxy in model.proxies.values()]
-    f_t = [member.network(inputs, mode='tensor').detach() for member in model._frozen.values()]
+    f_t = [member.network(inputs, mode='tensor').detach() for member in model.members.frozen.values()]
     expected = expected_terms(method, f_s, f_p, f_t, torch.cat([sample.gt_label for sample in samples]))
     assert got.keys() == expected.keys()
     named = dict(model.named_parameters())

@@ -27,7 +27,7 @@ def model(config):
 
 
 def teacher_of(model):
-    return model._frozen['teacher0']
+    return model.members.frozen['teacher0']
 
 
 def count_calls(module):

@@ -83,7 +83,7 @@ def test_connectors_that_no_term_of_the_stage_reads_do_not_run(build, batch):
     model = build(terms=terms, connectors=connectors, stages=stages)
     calls = []
     model.connectors['narrow'].register_forward_hook(lambda *args: calls.append('connector'))
-    model._frozen['teacher0'].network.register_forward_hook(lambda *args: calls.append('teacher'))
+    model.members.frozen['teacher0'].network.register_forward_hook(lambda *args: calls.append('teacher'))
     model.student.head.register_forward_hook(lambda *args: calls.append('student'))
     model.enter_stage(0)
     model(*batch(), mode='loss')

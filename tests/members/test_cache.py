@@ -14,7 +14,7 @@ import torch
 from shake_mm.errors import UsageError
 from shake_mm.members.cache import LogitsCache, digest, weights_key
 
-KEY = dict(weights='a', preprocessing=dict(mean=[1.5], rgb=False), images='b', views=dict(size=(4, 4), flip=True))
+KEY = dict(weights='a', preprocessing=dict(mean=[1.5], rgb=False), pictures='b', views=dict(size=(4, 4), flip=True))
 SHAPE = (7, 6, 5)
 
 
@@ -68,7 +68,7 @@ def test_a_row_that_a_kill_cut_short_is_missing(open_cache, logits, tmp_path):
     [
         ('weights', 'c', 'its weights'),
         ('preprocessing', dict(mean=[1.25], rgb=False), 'its preprocessing'),
-        ('images', 'c', 'the images'),
+        ('pictures', 'c', 'the images'),
         ('views', dict(size=(4, 4), flip=False), 'the crops and flips'),
         ('shape', (7, 6, 4), 'its shape'),
     ],

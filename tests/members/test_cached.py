@@ -46,7 +46,7 @@ def build(make_classifier, trained, tmp_path):
 
 
 def opened(model, dataset):
-    for member in model.cached_members:
+    for member in model.members.cached:
         member.open(Images(dataset))
     return model
 
@@ -72,7 +72,7 @@ def step(model, batch, lr=0.1):
 
 def test_all_views_equal_the_live_logits(build, dataset):
     model, live = opened(build(), dataset), build(cached=False)
-    member, network = model.cached_members[0], live._frozen['teacher0']
+    member, network = model.members.cached[0], live.members.frozen['teacher0']
     seen = passes(member)
     for view in range(162):
         batch = model.data_preprocessor(dataset.batch([0, 3, 5], [view] * 3), True)
@@ -108,30 +108,29 @@ def test_a_step_equals_the_live_one_from_many_states(build, dataset, kind, teach
 
 def test_the_network_does_not_run_for_what_is_there(build, dataset):
     model = opened(build(), dataset)
-    seen = passes(model.cached_members[0])
+    seen = passes(model.members.cached[0])
     for views in ([1, 2, 3], [1, 2, 9], [1, 2, 3], [9, 2, 3], [9, 2, 9]):
         model(**model.data_preprocessor(dataset.batch([0, 1, 2], views), True), mode='loss')
     assert seen == [3, 1, 2, 1]  # all of the first batch, one more and the check, nothing, one more, nothing
     twin = copy.deepcopy(model)
-    assert twin.cached_members[0].cache is model.cached_members[0].cache
+    assert twin.members.cached[0].cache is model.members.cached[0].cache
 
 
 def test_evaluation_runs_the_network(build, dataset):
-    from shake_mm.engine.distiller import Evaluation
+    from shake_mm.engine import MemberEvaluation
 
     model = build().eval()
-    seen = passes(model.cached_members[0])
+    seen = passes(model.members.cached[0])
     batch = dataset.batch([0, 1], [0, 0])
-    model.evaluation = Evaluation(('val', 0), {})
-    samples = model.val_step(batch)
-    wanted = model._frozen['teacher0'](model.data_preprocessor(dataset.batch([0, 1], [0, 0]))['inputs'])
+    samples = MemberEvaluation(model, {}, 'val').val_step(batch)
+    wanted = model.members.frozen['teacher0'](model.data_preprocessor(dataset.batch([0, 1], [0, 0]))['inputs'])
     torch.testing.assert_close(samples[1].member_logits['teacher0'], wanted[1])
     assert seen == [2, 2]
 
 
 def test_what_is_not_of_these_images_is_found(build, dataset):
     model = opened(build(), dataset)
-    member = model.cached_members[0]
+    member = model.members.cached[0]
     batch = model.data_preprocessor(dataset.batch([0, 1], [5, 6]), True)
     member.cache.write(np.array([1]), np.array([6]), np.ones((1, 100), np.float16))
     with pytest.raises(UsageError, match='not of these images.*Mixup'):
@@ -146,7 +145,7 @@ def test_a_cache_of_other_weights_or_images_is_refused(build, dataset, trained, 
     with pytest.raises(UsageError, match='the crops and flips changed'):
         opened(build(), BatchedViews(dataset.dataset, **{**CIFAR, 'flip_prob': 0.0}))
     model = build()
-    model.cached_members[0].network.head.fc.bias.data[7] += 1e-3
+    model.members.cached[0].network.head.fc.bias.data[7] += 1e-3
     with pytest.raises(UsageError, match='its weights changed'):
         opened(model, dataset)
 
@@ -186,7 +185,7 @@ def test_features_are_no_logits(build, changes, words):
 def test_mixed_images_have_no_cache(build, make_classifier):
     student = make_classifier(6, 100)
     student['data_preprocessor']['batch_augments'] = dict(augments=[dict(type='mmpretrain.Mixup', alpha=1.0)])
-    spec = build().specs['teacher0']
+    spec = build().members.specs['teacher0']
     teacher = dict(config=spec.config, checkpoint=spec.checkpoint, cache='x')
     with pytest.raises(UsageError, match='mixed images'):
         MODELS.build(dict(type='shake_mm.KD', student=student, teachers=[teacher]))

@@ -42,7 +42,7 @@ def off(got, want):
 @pytest.mark.parametrize(('inference', 'share'), SWITCHES)
 def test_logits_within_the_rounding_of_the_switch(build, batch, inference, share):
     inputs, _ = batch()
-    want, got = (build(setting)._frozen['teacher0'](inputs) for setting in (None, inference))
+    want, got = (build(setting).members.frozen['teacher0'](inputs) for setting in (None, inference))
     assert got.dtype == torch.float32 and off(got, want) < share
     assert ('dtype' in inference) == (off(got, want) > 1e-4)
 
@@ -74,7 +74,7 @@ def test_features_are_recorded_as_float32(build, batch):
     seen = []
     for model in (plain, half):
         with model.taps.recording() as taps:
-            model._frozen['teacher0'](batch()[0])
+            model.members.frozen['teacher0'](batch()[0])
             seen.append(taps.tensor('teacher0.f2'))
     assert seen[1].dtype == torch.float32 and off(seen[1], seen[0]) < 0.02
 
@@ -82,7 +82,7 @@ def test_features_are_recorded_as_float32(build, batch):
 def test_compiled_by_torch(build, batch):
     inputs, samples = batch()
     plain, compiled = build(), build(dict(compile=dict(backend='eager')))
-    assert off(compiled._frozen['teacher0'](inputs), plain._frozen['teacher0'](inputs)) < 1e-5
+    assert off(compiled.members.frozen['teacher0'](inputs), plain.members.frozen['teacher0'](inputs)) < 1e-5
     losses = compiled(inputs, samples, mode='loss')
     want = plain(inputs, samples, mode='loss')
     for name, value in want.items():
@@ -93,7 +93,9 @@ def test_norms_before_convolutions_fold_rightly(build, batch, make_classifier):
     teacher = make_classifier(8)
     teacher['backbone'] = dict(type='shake_mm.CRDWideResNet', depth=10, widen_factor=2)
     teacher['head']['in_channels'] = 128
-    want, got = (build(setting, teacher)._frozen['teacher0'](batch()[0]) for setting in (None, dict(fuse_bn=True)))
+    want, got = (
+        build(setting, teacher).members.frozen['teacher0'](batch()[0]) for setting in (None, dict(fuse_bn=True))
+    )
     assert off(got, want) < 1e-5
 
 
@@ -126,12 +128,12 @@ def odd(request, make_classifier):
 
 
 def test_what_cannot_be_folded(build, batch, odd):
-    plain = build(teacher=odd)._frozen['teacher0'](batch()[0])
+    plain = build(teacher=odd).members.frozen['teacher0'](batch()[0])
     if 'Branched' in odd['backbone']['type']:
         with pytest.raises(UsageError, match='something else than BatchNorm reads.*leave out inference.fuse_bn'):
             build(dict(fuse_bn=True), odd)
     else:
-        torch.testing.assert_close(build(dict(fuse_bn=True), odd)._frozen['teacher0'](batch()[0]), plain)
+        torch.testing.assert_close(build(dict(fuse_bn=True), odd).members.frozen['teacher0'](batch()[0]), plain)
 
 
 def test_a_tap_of_a_folded_layer(build, batch):

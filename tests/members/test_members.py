@@ -153,7 +153,7 @@ class TestView:
         )
         seen = {}
         model.student.backbone.register_forward_pre_hook(lambda m, args: seen.update(student=args[0]))
-        model._frozen['teacher0'].network.backbone.register_forward_pre_hook(
+        model.members.frozen['teacher0'].network.backbone.register_forward_pre_hook(
             lambda m, args: seen.update(teacher=args[0])
         )
         from mmpretrain.structures import DataSample
@@ -176,5 +176,5 @@ def test_a_distilled_student_can_teach(make_classifier, trained, tmp_path):
     Config(dict(model=first, default_scope='mmpretrain')).dump(tmp_path / 'first.py')
     teacher = dict(config=str(tmp_path / 'first.py'), checkpoint=str(tmp_path / 'first.pth'))
     second = MODELS.build(dict(type='shake_mm.KD', student=make_classifier(6), teachers=teacher))
-    network = second._frozen['teacher0'].network
+    network = second.members.frozen['teacher0'].network
     assert torch.equal(network.head.fc.weight, model.student.head.fc.weight)

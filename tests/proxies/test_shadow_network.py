@@ -29,7 +29,7 @@ def test_every_term_and_gradient(make_classifier, trained, batch):
 
     proxy = model.proxies['proxy0'].network
     f_s, f_p = model.student(inputs, mode='tensor'), proxy(inputs, mode='tensor')
-    f_t = model._frozen['teacher0'].network(inputs, mode='tensor')
+    f_t = model.members.frozen['teacher0'].network(inputs, mode='tensor')
 
     def kl(a, b):
         p = (b.detach() / TAU).softmax(dim=1)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from shake_mm.engine import MemberPredictor
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 
@@ -51,7 +52,7 @@ def heads(model, inputs):
     tokens, layers = model.student.backbone(inputs)[-1], model.student.head.layers
     f_s, f_p = (F.linear(t, h.weight, h.bias) for t, h in zip(tokens, (layers.head, layers.head_dist)))
     with torch.no_grad():
-        f_t = model._frozen['teacher0'].network(inputs, mode='tensor')
+        f_t = model.members.frozen['teacher0'].network(inputs, mode='tensor')
     return f_s, f_p, f_t
 
 
@@ -116,12 +117,12 @@ def test_each_head_can_speak(model, batch):
     inputs, samples = batch(dtype=torch.float64)
     f_s, f_p, _ = heads(model.eval(), inputs)
 
-    def said():
-        return torch.stack([sample.pred_score for sample in model(inputs, samples, mode='predict')])
+    def said(member):
+        found = MemberPredictor(model, member).evaluate(inputs, samples)
+        return torch.stack([sample.pred_score for sample in found])
 
-    torch.testing.assert_close(said(), ((f_s + f_p) / 2).softmax(1))
-    model.let_speak('proxy0')
-    torch.testing.assert_close(said(), f_p.softmax(1))
+    torch.testing.assert_close(said('student'), ((f_s + f_p) / 2).softmax(1))
+    torch.testing.assert_close(said('proxy0'), f_p.softmax(1))
 
 
 def test_a_student_without_a_token_is_refused(make_classifier, trained):

@@ -5,6 +5,7 @@ import torch
 from mmengine.config import Config
 from torch.nn import functional as F
 
+from shake_mm.engine import MemberPredictor
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 
@@ -62,7 +63,7 @@ def test_the_release_term_by_term(make_classifier, trained, batch):
     model = build(make_classifier, trained)
     inputs, samples = batch(dtype=torch.float64)
     got = model(inputs, samples, mode='loss')
-    teacher = model._frozen['teacher0'].network
+    teacher = model.members.frozen['teacher0'].network
     proxy = model.proxies['proxy0']
     s, p = normal(model.student(inputs)), normal(fused(proxy, teacher, inputs))
     t = normal(teacher(inputs)).detach()
@@ -103,11 +104,12 @@ def test_each_fusion_has_its_own_teacher(make_classifier, trained, batch):
     inputs, samples = batch(dtype=torch.float64)
     with model.taps.recording() as taps:
         for name in ('teacher0', 'teacher1'):
-            model._frozen[name](inputs)
-        model._derive(taps, {'proxy0.logits', 'proxy1.logits'})
+            model.members.frozen[name](inputs)
+        for entry in model.objective.derived.values():
+            entry.compute(taps)
         got = [taps.value(f'proxy{i}.logits') for i in range(2)]
     for i in range(2):
-        expected = fused(model.proxies[f'proxy{i}'], model._frozen[f'teacher{i}'].network, inputs)
+        expected = fused(model.proxies[f'proxy{i}'], model.members.frozen[f'teacher{i}'].network, inputs)
         torch.testing.assert_close(got[i], expected, rtol=1e-9, atol=1e-12)
     assert not torch.allclose(got[0], got[1])
 
@@ -133,11 +135,10 @@ def test_it_is_evaluated_anew_in_every_epoch(make_classifier, trained, tmp_path)
 def test_speaks_for_the_student(make_classifier, trained, batch):
     model = build(make_classifier, trained).eval()
     inputs, samples = batch(dtype=torch.float64)
-    model.let_speak('proxy0')
-    said = model(inputs, samples, mode='predict')
+    said = MemberPredictor(model, 'proxy0').evaluate(inputs, samples)
     with model.taps.recording() as taps:
-        model._frozen['teacher0'](inputs)
-        model._derive(taps, {'proxy0.logits'})
+        model.members.frozen['teacher0'](inputs)
+        model.objective.derived['proxy0.logits'].compute(taps)
         logits = taps.value('proxy0.logits')
     for sample, row in zip(said, logits):
         torch.testing.assert_close(sample.pred_score, row.softmax(dim=0), rtol=1e-6, atol=1e-8)
@@ -154,7 +155,7 @@ def test_one_stage_is_no_fusion(make_classifier, trained):
                 proxies=dict(type='TeacherFusion', source=['teacher*.f3']),
             )
         )
-    with pytest.raises(UsageError, match='proxy0: TeacherFusion needs `teacher`'):
+    with pytest.raises(UsageError, match='proxy0: TeacherFusion needs `classifier`'):
         MODELS.build(
             dict(
                 type='shake_mm.Distiller',

@@ -27,7 +27,7 @@ def test_a_teacher_of_another_library(library, make_classifier, trained, batch, 
     model.init_weights()
     inputs, samples = batch()
     losses = model(inputs, samples, mode='loss')
-    network = model._frozen['teacher0'].network
+    network = model.members.frozen['teacher0'].network
     raw = inputs * torch.tensor([70.0, 80.0, 90.0])[:, None, None] + torch.tensor([60.0, 50.0, 40.0])[:, None, None]
     with torch.no_grad():  # its preprocessor does not normalize
         log_p = (network(raw, mode='tensor') / 2).log_softmax(1)

@@ -1,11 +1,13 @@
 """Distillation of detectors: which logits meet which, who gets which gradient, and what a teacher does not run."""
 
 import copy
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 
+from shake_mm.engine import MemberPredictor
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 from tests.support.detectors import CLASSES, HEADS, LEVELS, detector, lively, scenes
@@ -35,16 +37,13 @@ def step(model, data=None):
     """One training step; the losses, and what the taps named held."""
     data = model.data_preprocessor(copy.deepcopy(data or scenes()), True)
     seen = {}
-    derive = model._derive
 
-    def watching(taps, needed):
-        derive(taps, needed)
-        members = ('student', *model.proxies, *(name for name in model._frozen if name in model._plan.followed))
+    def watching(losses, groups, taps):
+        members = ('student', *model.proxies, *(name for name in model.members.frozen if name in model.plan.headed))
         seen.update({name: taps.value(f'{name}.logits') for name in members})
 
-    model._derive = watching
-    losses = model(**data, mode='loss')
-    del model._derive
+    with mock.patch('shake_mm.engine.distiller.weigh', watching):
+        losses = model(**data, mode='loss')
     return losses, seen
 
 
@@ -126,7 +125,7 @@ def test_who_gets_a_gradient_from_which_term(kind):
     for found in (to_student, to_proxy):  # both sums reach the shared features, none the boxes or the RPN
         assert any('backbone' in name for name in found) and any('neck' in name for name in found)
         assert not any('reg' in name or 'rpn' in name or 'centerness' in name for name in found)
-    teacher = model._frozen['teacher0'].network
+    teacher = model.members.frozen['teacher0'].network
     assert all(p.grad is None and not p.requires_grad for p in teacher.parameters())
 
 
@@ -161,7 +160,7 @@ def test_a_teacher_equal_to_the_student_teaches_nothing(kind):
 @pytest.mark.parametrize('kind', [*TWO_STAGE, 'retinanet'])
 def test_a_teacher_runs_once_and_nothing_that_is_not_needed(kind):
     model = shake(kind)
-    network = model._frozen['teacher0'].network
+    network = model.members.frozen['teacher0'].network
     calls = []
     for name in ('backbone', 'neck', 'rpn_head', 'bbox_head', 'roi_head.bbox_head', 'roi_head.bbox_head.1'):
         layer = dict(network.named_modules()).get(name)
@@ -176,7 +175,7 @@ def test_a_teacher_of_features_alone_runs_no_head():
     terms = dict(hint=dict(of='student.f2', to='teacher0.f2', loss=dict(type='torch.nn.MSELoss')))
     model = distiller('Baseline', 'retinanet', channels=8, terms=terms)
     calls = []
-    model._frozen['teacher0'].network.bbox_head.register_forward_hook(lambda *args: calls.append(1))
+    model.members.frozen['teacher0'].network.bbox_head.register_forward_hook(lambda *args: calls.append(1))
     data = model.data_preprocessor(scenes(), True)
     assert 'loss_hint' in model(**data, mode='loss') and not calls
 
@@ -195,7 +194,7 @@ def test_a_teacher_that_normalizes_otherwise_sees_the_padding_as_its_own_preproc
     teacher.data_preprocessor.std.mul_(1.5)
     model = MODELS.build(dict(type='shake_mm.KD', student=detector('retinanet'), teachers=teacher))
     ours, theirs = model.data_preprocessor(scenes(), True), teacher.data_preprocessor(scenes(), True)
-    found = model._frozen['teacher0'].view(ours['inputs'], ours['data_samples'])
+    found = model.members.frozen['teacher0'].view(ours['inputs'], ours['data_samples'])
     torch.testing.assert_close(found, theirs['inputs'], rtol=1e-5, atol=1e-5)
 
 
@@ -208,10 +207,7 @@ def test_a_proxy_with_the_student_s_weights_predicts_as_the_student(kind):
         branch.head.load_state_dict(head.state_dict(), strict=False)
 
     def predictions(member):
-        model.let_speak(member)
-        with torch.no_grad():
-            data = model.data_preprocessor(scenes(), False)
-            return [sample.pred_instances for sample in model(**data, mode='predict')]
+        return [sample.pred_instances for sample in MemberPredictor(model, member).test_step(scenes())]
 
     student, proxy, teacher = (predictions(name) for name in ('student', 'proxy0', 'teacher0'))
     assert all(len(s) and torch.equal(s.scores, p.scores) for s, p in zip(student, proxy))
@@ -219,12 +215,12 @@ def test_a_proxy_with_the_student_s_weights_predicts_as_the_student(kind):
     branches[0].head.load_state_dict({k: 0 * v for k, v in branches[0].head.state_dict().items()})
     assert not all(torch.equal(s.scores, p.scores) for s, p in zip(student, predictions('proxy0')) if len(s) == len(p))
     with pytest.raises(UsageError, match="member 'proxy1' does not exist: the members are student, teacher0, proxy0"):
-        model.let_speak('proxy1')
+        MemberPredictor(model, 'proxy1')
 
 
 def test_inference_touches_neither_teacher_nor_shadow():
     model = shake('retinanet').eval()
-    for module in (model._frozen['teacher0'], *model.proxies.values()):
+    for module in (model.members.frozen['teacher0'], *model.proxies.values()):
         module.forward = None
     with torch.no_grad():
         model.val_step(scenes())
@@ -279,7 +275,7 @@ def test_what_cannot_be_a_detector_s_teacher():
 @pytest.mark.parametrize('kind', HEADS)
 def test_a_teacher_that_is_asked_for_classes_leaves_out_the_towers_of_the_boxes(kind):
     model = shake(kind)
-    head = model._frozen['teacher0'].network.bbox_head
+    head = model.members.frozen['teacher0'].network.bbox_head
     calls = []
     for name, layer in head.named_modules():
         if name and list(layer.parameters(recurse=False)):
@@ -292,7 +288,7 @@ def test_a_teacher_that_is_asked_for_classes_leaves_out_the_towers_of_the_boxes(
     model = shake(kind, terms=dict(boxes=boxes))
     losses, _ = step(model)
     data = model.data_preprocessor(scenes(), True)
-    teacher = model._frozen['teacher0']
+    teacher = model.members.frozen['teacher0']
     expected = teacher.network.bbox_head(teacher.network.extract_feat(teacher.view(data['inputs'])))[1][0]
     model.student.bbox_head.register_forward_hook(lambda module, args, output: calls.append(output[1][0]))
     losses = model(**data, mode='loss')

@@ -11,68 +11,16 @@ An alias may stand for several taps, as the logits of a detector do: one for eac
 """
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-
-_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?)?(?P<indices>(\[-?\d+\])*)$')
-
-Alias = str | tuple[str, ...]
-
-
-class NoElementError(UsageError):
-    """A tap asks for an element that its layer does not make."""
-
-
-class TapName(NamedTuple):
-    """A parsed tap: which ``member``, which layer, its output (``''``) or ``side`` ``:input(s)``, which elements."""
-
-    member: str
-    path: str
-    side: str
-    indices: tuple[int, ...]
-
-    @classmethod
-    def parse(cls, text: str) -> 'TapName':
-        """Read a tap as it is written in a config."""
-        match = _PATTERN.match(text)
-        if match is None:
-            raise UsageError(
-                f"tap '{text}' is not of the form 'member.layer', 'member.layer:input' or 'member.layer[i]'."
-            )
-        indices = tuple(int(index) for index in re.findall(r'-?\d+', match['indices']))
-        return cls(match['member'], match['path'], match['side'] or '', indices)
-
-    def __str__(self) -> str:
-        return f'{self.member}.{self.path}{self.side}' + ''.join(f'[{index}]' for index in self.indices)
-
-
-class _Recorder:
-    """Forward hook of one layer; keeps copies, because a later in-place layer may overwrite what it saw."""
-
-    def __init__(self, text: str, side: str, indices: Sequence[int], dtype: torch.dtype | None) -> None:
-        self.text, self.side, self.indices, self.dtype = text, side, indices, dtype
-        self.active = False
-        self.values: list[Any] = []
-
-    def __call__(self, module: nn.Module, args: tuple, output: Any) -> None:
-        if self.active:
-            seen = output if not self.side else args if self.side == ':inputs' else args[0]
-            self.values.append(_copy(_element(seen, self.indices, self.text), self.dtype))
-
-    def value(self) -> Any:
-        if len(self.values) != 1:
-            raise UsageError(
-                f"tap '{self.text}' was produced {len(self.values)} times in this step, expected once: "
-                'name a layer that runs once in every forward pass.'
-            )
-        return self.values[0]
+from .names import Alias, TapName, element_of, with_last_level
+from .recorder import Recorder
 
 
 class Taps:
@@ -95,8 +43,8 @@ class Taps:
         halved: Sequence[str] = (),
     ) -> None:
         self._members, self._halved = dict(members), set(halved)
-        self._aliases = {member: _with_last_level(own) for member, own in aliases.items()}
-        self._recorders: dict[TapName, _Recorder] = {}
+        self._aliases = {member: with_last_level(own) for member, own in aliases.items()}
+        self._recorders: dict[TapName, Recorder] = {}
         self._active = False
         self._computed: dict[str, Any] = {}
         self._virtual: set[str] = set()
@@ -130,12 +78,12 @@ class Taps:
         A list of those for an alias that stands for several taps.
         """
         name = TapName.parse(text)
-        if (tap := f'{name.member}.{name.path}') in self._computed or self._is_virtual(name):
+        if (tap := name.root) in self._computed or self._is_virtual(name):
             if tap not in self._computed:
                 raise UsageError(
                     f"tap '{text}' is read before it is made: proxies come first, then the connectors in their order."
                 )
-            return _element(self._computed[tap], name.indices, text)
+            return element_of(self._computed[tap], name.indices, text)
         values = [self._recorded(name, text) for name in self._resolve(text)]
         return values if self._is_several(name) else values[0]
 
@@ -173,7 +121,7 @@ class Taps:
             self._computed = {}
 
     def _is_virtual(self, name: TapName) -> bool:
-        return f'{name.member}.{name.path}' in self._virtual
+        return name.root in self._virtual
 
     def _is_several(self, name: TapName) -> bool:
         return not name.indices and isinstance(self._aliases.get(name.member, {}).get(name.path), tuple)
@@ -189,10 +137,10 @@ class Taps:
         targets = [TapName.parse(f'{name.member}.{path}') for path in ([alias] if isinstance(alias, str) else alias)]
         return [t._replace(side=t.side or name.side, indices=t.indices + indices) for t in targets]
 
-    def _recorder(self, name: TapName, text: str) -> _Recorder:
+    def _recorder(self, name: TapName, text: str) -> Recorder:
         if name not in self._recorders:
             dtype = torch.float32 if name.member in self._halved else None
-            recorder = _Recorder(text, name.side, name.indices, dtype)
+            recorder = Recorder(text, name.side, name.indices, dtype)
             recorder.active = self._active
             self._layer(name, text).register_forward_hook(recorder)
             self._recorders[name] = recorder
@@ -213,43 +161,6 @@ class Taps:
             hint = f'did you mean {" or ".join(near)}?' if near else f'it has {", ".join(list(layers)[1:6])} and more.'
             raise UsageError(f"tap '{text}' names no layer of {name.member}: {hint}")
         return layers[name.path]
-
-
-def listed(taps: str | Sequence[str]) -> list[str]:
-    """One tap or several, as a list."""
-    return [taps] if isinstance(taps, str) else list(taps)
-
-
-def levels_of(aliases: Mapping[str, Alias]) -> list[str]:
-    """Names ``f1`` to ``fm`` of the stages of a member that states them."""
-    return sorted((name for name in aliases if re.fullmatch(r'f[1-9]\d*', name)), key=lambda name: int(name[1:]))
-
-
-def _with_last_level(aliases: Mapping[str, Alias]) -> dict[str, Alias]:
-    """``fm`` names the last stage, whatever its number."""
-    for last in levels_of(aliases)[-1:]:
-        ends = {f'fm{end}': aliases[f'{last}{end}'] for end in ('', '.preact') if f'{last}{end}' in aliases}
-        return {**aliases, **ends}
-    return dict(aliases)
-
-
-def _copy(value: Any, dtype: torch.dtype | None) -> Any:
-    if isinstance(value, Tensor):
-        return value.clone() if dtype is None or not value.is_floating_point() else value.to(dtype, copy=True)
-    if isinstance(value, (tuple, list)):
-        return type(value)(_copy(item, dtype) for item in value)
-    return value
-
-
-def _element(value: Any, indices: Sequence[int], text: str) -> Any:
-    for index in indices:
-        if isinstance(value, Tensor) or (value is not None and not -len(value) <= index < len(value)):
-            held = 'one tensor' if isinstance(value, Tensor) else f'{len(value)} elements'
-            raise NoElementError(
-                f"tap '{text}' asks for element {index}, but the layer makes {held}: correct the index."
-            )
-        value = None if value is None else value[index]
-    return value
 
 
 def _last(value: Any) -> Any:

@@ -3,7 +3,9 @@
 import pytest
 from mmengine.runner import Runner
 
+from shake_mm.engine import Distiller, MemberPredictor
 from shake_mm.errors import UsageError
+from shake_mm.hooks import MemberEvalHook
 from shake_mm.registry import MODELS
 
 from ..support.runs import run_config, train
@@ -14,8 +16,10 @@ def test_each_member_is_measured_as_the_member_metric_measures_it(shake, tmp_pat
     expected = runner.val_loop.run()
     again = Runner.from_cfg(run_config(shake, tmp_path, load_from=str(tmp_path / 'epoch_1.pth')))
     for member, name in (('proxy0', 'proxy'), ('teacher0', 'teacher'), ('student', 'student')):
-        again.model.let_speak(member)
+        hook = next(hook for hook in again.hooks if isinstance(hook, MemberEvalHook))
+        hook.member = member
         found = again.test()
+        assert isinstance(again.model, Distiller)
         assert found['accuracy/top1'] == pytest.approx(expected[f'{name}/top1'], abs=1e-4)
         assert ('gap/teacher' in found) == (member == 'student')
 
@@ -23,12 +27,11 @@ def test_each_member_is_measured_as_the_member_metric_measures_it(shake, tmp_pat
 def test_a_teacher_that_trains_along_speaks_too(make_classifier, batch):
     model = MODELS.build(dict(type='shake_mm.DML', student=make_classifier(6), teachers=make_classifier(8))).eval()
     inputs, samples = batch()
-    model.let_speak('teacher0')
-    found = model(inputs, samples, mode='predict')
+    found = MemberPredictor(model, 'teacher0').evaluate(inputs, samples)
     expected = model.peers['teacher0'](inputs, mode='tensor').softmax(1)
     assert all((sample.pred_score == scores).all() for sample, scores in zip(found, expected))
 
 
 def test_members_are_named_where_one_does_not_exist(shake):
     with pytest.raises(UsageError, match='the members are student, teacher0, proxy0'):
-        MODELS.build(shake).let_speak('teacher1')
+        MemberPredictor(MODELS.build(shake), 'teacher1')

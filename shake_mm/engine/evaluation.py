@@ -1,0 +1,109 @@
+"""Stand-ins for a distiller in the loops of validation and test, where more than the student is to be measured."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..utils import unwrap_model
+from .distiller import Distiller
+
+
+class StandIn:
+    """What a loop calls in a distiller's place; all but the evaluation is the distiller's own.
+
+    Args:
+        model (nn.Module): The run's model, a :class:`Distiller`, perhaps in a distributed wrapper.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.distiller: Distiller = unwrap_model(model)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def test_step(self, data: Any) -> list:
+        """As :meth:`val_step`."""
+        return self.val_step(data)
+
+    def val_step(self, data: Any) -> list:
+        """Samples with predictions for a batch, as :meth:`mmengine.model.BaseModel.val_step` gives them."""
+        batch = self.distiller.data_preprocessor(data, False)
+        return self.evaluate(batch['inputs'], batch['data_samples'])
+
+    def evaluate(self, inputs: Tensor, data_samples: list) -> list:
+        """Samples with predictions for a preprocessed batch (N, C, H, W)."""
+        raise NotImplementedError
+
+
+class MemberEvaluation(StandIn):
+    """The student's predictions, and beside them the logits of every member (classifiers only).
+
+    Args:
+        model (nn.Module): See :class:`StandIn`.
+        cache (dict): Keeps the frozen teachers' logits on the CPU, so that they are computed once a run.
+        loop (str): Which data are evaluated, ``'val'`` or ``'test'``.
+    """
+
+    def __init__(self, model: nn.Module, cache: MutableMapping[tuple, Tensor], loop: str) -> None:
+        super().__init__(model)
+        self.cache, self.loop, self.batch = cache, loop, 0
+
+    def evaluate(self, inputs: Tensor, data_samples: list) -> list:
+        """The samples, with the field that :meth:`Task.attach_logits` fills."""
+        members, objective = self.distiller.members, self.distiller.objective
+        key, read = (self.loop, self.batch), objective.trace_proxies().members
+        self.batch += 1
+        with objective.taps.recording() as taps:
+            samples = self.distiller(inputs, data_samples, mode='predict')
+            logits = {'student': taps.tensor('student.logits')}
+            for name, peer in members.peers.items():
+                members.task.forward_trunk(peer, members.view(name, inputs, data_samples))
+                logits[name] = taps.tensor(f'{name}.logits')
+            for name, teacher in members.frozen.items():
+                if (*key, name) not in self.cache or name in read:
+                    teacher.forward_head(teacher(inputs), taps)
+                    self.cache[(*key, name)] = taps.tensor(f'{name}.logits').cpu()
+                logits[name] = self.cache[(*key, name)]
+            for entry in objective.trace_proxies().derived:
+                entry.compute(taps)
+            logits |= {name: taps.tensor(f'{name}.logits') for name in objective.proxies}
+            members.task.attach_logits(samples, logits)
+        return samples
+
+
+class MemberPredictor(StandIn):
+    """Another member's predictions; a proxy's are the student's with the proxy's logits.
+
+    Args:
+        model (nn.Module): See :class:`StandIn`.
+        member (str): A teacher, a proxy, or ``'student'``.
+
+    Raises:
+        UsageError: If there is no such member.
+    """
+
+    def __init__(self, model: nn.Module, member: str) -> None:
+        super().__init__(model)
+        known = (*self.distiller.members.networks, *self.distiller.objective.proxies)
+        if member not in known:
+            raise UsageError(f"member '{member}' does not exist: the members are {', '.join(known)}.")
+        self.member = member
+
+    @torch.no_grad()
+    def evaluate(self, inputs: Tensor, data_samples: list) -> list:
+        """The samples with the member's predictions."""
+        members, objective = self.distiller.members, self.distiller.objective
+        if self.member in members.frozen:
+            return members.frozen[self.member].predict(inputs, data_samples)
+        if self.member in members.learners:
+            view = members.view(self.member, inputs, data_samples)
+            return members.learners[self.member](view, data_samples, mode='predict')
+        proxy = objective.proxies[self.member]
+        with objective.taps.recording() as taps, members.task.answering(members.student, proxy, taps):
+            for name in objective.trace_proxies([self.member]).members & members.frozen.keys():
+                members.frozen[name](inputs)
+            return members.student(inputs, data_samples, mode='predict')

@@ -1,0 +1,77 @@
+"""Terms as a config writes them: checked, merged with a method's, asked for their taps."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import UsageError
+from ..taps import listed
+from ..validation import check_mapping, check_tap
+from .expand import SIDES, WRITTEN_OUT
+from .terms import TERM_ARGUMENTS
+
+TERM_KEYS = (*TERM_ARGUMENTS, *WRITTEN_OUT)
+
+
+def check_terms(terms: Mapping[str, dict | None]) -> None:
+    """Refuse terms with unknown keys, without a tap that learns, or with something else in a tap's place.
+
+    Args:
+        terms (dict): By name, as in the config; None drops one.
+
+    Raises:
+        UsageError: Naming the term and the key.
+    """
+    check_mapping('terms', terms, "terms=dict(task=dict(of='student'))")
+    for name, config in terms.items():
+        if config is None:
+            continue
+        check_mapping(f'terms.{name}', config, f"{name}=dict(of='student.logits', ...)")
+        for key in config:
+            if key not in TERM_KEYS:
+                raise UsageError(f"terms.{name}: unknown key '{key}', a term has {', '.join(TERM_KEYS)}.")
+        if 'of' not in config:
+            raise UsageError(f"terms.{name}: 'of' is missing: name the tap that learns, e.g. of='student.logits'.")
+        for side in SIDES:
+            if side == 'of' or config.get(side) is not None:
+                check_tap(f'terms.{name}.{side}', config[side])
+
+
+def compares(config: Mapping[str, Any]) -> bool:
+    """Whether a term reads taps, instead of being a member's own loss."""
+    return config.get('loss') is not None
+
+
+def taps_of(config: Mapping[str, Any]) -> list[str]:
+    """All taps that a term's config names."""
+    return [tap for side in SIDES if config.get(side) is not None for tap in listed(config[side])]
+
+
+def popped_source(tap: str, config: dict) -> str | list[str]:
+    """Take the tap that a shared connector reads out of its config.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    if 'source' not in config:
+        raise UsageError(f"{tap}: 'source' is missing: name the tap that it reads, e.g. source='student.f2'.")
+    check_tap(f'{tap}.source', config['source'])
+    return config.pop('source')
+
+
+def merge_terms(defaults: Mapping[str, dict], changes: Mapping[str, dict | None] | None) -> dict[str, dict | None]:
+    """A method's terms with the config's changes: keys are merged, None drops a term, a new name adds one."""
+    check_mapping('terms', changes or {}, "terms=dict(hint=dict(of='student.f2', ...))")
+    merged: dict[str, dict | None] = dict(defaults)
+    for name, change in (changes or {}).items():
+        if change is not None:
+            check_mapping(f'terms.{name}', change, f'{name}=dict(weight=0.5), or None to drop it')
+        keep = merged.get(name) if change is not None and not change.get('_delete_', False) else None
+        change = None if change is None else {k: v for k, v in change.items() if k != '_delete_'}
+        merged[name] = None if change is None else {**(keep or {}), **change}
+    return merged
+
+
+def divergence_of(tau: float, divergence: Mapping | None) -> dict:
+    """Config of what compares logits, at a temperature unless it gives its own."""
+    check_mapping('divergence', divergence or {}, "divergence=dict(type='AlphaDivLoss')")
+    return {'tau': tau, **(divergence or {})}

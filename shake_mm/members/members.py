@@ -1,0 +1,159 @@
+"""The networks of a distiller, as one value."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.model import ModuleDict
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..taps import Alias
+from ..tasks import Task, task_of
+from .cached import CachedMember
+from .checkpoint import load_strictly, read_weights
+from .frozen import FrozenMember
+from .spec import MemberSpec
+from .view import TeacherView
+
+
+@dataclass
+class Members:
+    """The student and its teachers, by name: ``student``, ``teacher0``, ``teacher1`` and so on.
+
+    Args:
+        task (Task): How such networks run.
+        specs (dict[str, MemberSpec]): What the config says of each.
+        student (nn.Module): The network that is trained for use.
+        peers (ModuleDict): The teachers that train along.
+        views (ModuleDict): Of the peers; a frozen teacher keeps its own.
+        frozen (dict[str, FrozenMember]): The teachers that do not: no submodules of a distiller.
+    """
+
+    task: Task
+    specs: dict[str, MemberSpec]
+    student: nn.Module
+    peers: ModuleDict
+    views: ModuleDict
+    frozen: dict[str, FrozenMember]
+
+    @property
+    def learners(self) -> dict[str, nn.Module]:
+        """The student and the peers: the networks that have losses of their own."""
+        return {'student': self.student, **self.peers}
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The student and all teachers."""
+        return {**self.learners, **{name: member.network for name, member in self.frozen.items()}}
+
+    @property
+    def cached(self) -> list[CachedMember]:
+        """The teachers whose logits are looked up."""
+        return [member for member in self.frozen.values() if isinstance(member, CachedMember)]
+
+    @property
+    def number_of_teachers(self) -> int:
+        """Of all kinds."""
+        return len(self.specs) - 1
+
+    def part_of(self, name: str) -> str:
+        """Where a learner stands in a distiller: ``'student'``, ``'peers.teacher0'``."""
+        return name if name == 'student' else f'peers.{name}'
+
+    def aliases(self) -> dict[str, dict[str, Alias]]:
+        """Short tap names by member: those of the task, and those that the config adds."""
+        return {name: {**self.task.aliases(net), **self.specs[name].taps} for name, net in self.networks.items()}
+
+    def image_sizes(self, input_size: int | Sequence[int] | None) -> dict[str, Sequence[int]]:
+        """Height and width of the images of a dry run, by member.
+
+        Args:
+            input_size (int | tuple[int, int], optional): The distiller's. Defaults to the student's ``img_size``, else
+                the task's.
+        """
+        size = input_size or getattr(getattr(self.student, 'backbone', None), 'img_size', None) or self.task.input_size
+        size = (size, size) if isinstance(size, int) else tuple(size)
+        return {name: self.specs[name].resize or size for name in self.networks}
+
+    def view(self, name: str, inputs: Tensor, data_samples: list | None) -> Tensor:
+        """What a learner sees of the student's batch, of shape (N, C, H, W)."""
+        if name not in self.views:
+            return inputs
+        return self.views[name](inputs, data_samples if self.task.pads else None)
+
+    def accelerate(self, sizes: Mapping[str, Sequence[int]], compiled: bool | dict) -> None:
+        """Let frozen teachers compute as their ``inference`` says, and compile the learners if that is asked.
+
+        Args:
+            sizes (dict): Height and width of images to try the teachers out with, by member.
+            compiled (bool | dict): Whether ``torch.compile`` compiles the learners, or with which options.
+        """
+        for name, teacher in self.frozen.items():
+            teacher.accelerate(name, self.specs[name].inference, sizes[name])
+        for network in self.learners.values() if compiled else ():
+            for part in self.task.heavy_layers(network):
+                part.compile(**(compiled if isinstance(compiled, Mapping) else {}))
+
+    def reload_peers(self) -> None:
+        """Give the peers that start from a checkpoint its weights again."""
+        for name, peer in self.peers.items():
+            if self.specs[name].checkpoint is not None:
+                _load(peer, self.specs[name])
+
+
+def build_members(student: Any, teachers: Any, data_preprocessor: Mapping[str, Any] | None = None) -> Members:
+    """Build the networks of a distiller, and load the weights of those that have a checkpoint.
+
+    Args:
+        student (str | dict | nn.Module): See :meth:`MemberSpec.parse`.
+        teachers (list | dict | str | nn.Module): One or several, likewise.
+        data_preprocessor (dict, optional): The student's, where its own config does not hold it.
+
+    Raises:
+        UsageError: If they cannot work together.
+    """
+    spec = MemberSpec.parse('student', student)
+    if spec.checkpoint is not None:
+        raise UsageError("student: start from trained weights with `load_from`, a student takes no 'checkpoint'.")
+    if data_preprocessor is not None and isinstance(spec.model, dict):
+        spec.model.setdefault('data_preprocessor', data_preprocessor)
+    network = spec.build()
+    # mmengine's ModuleDict: torch's would end the recursion of init_weights()
+    members = Members(task_of(network), {'student': spec}, network, ModuleDict(), ModuleDict(), {})
+    for i, teacher in enumerate(_listed(teachers)):
+        _add_teacher(members, MemberSpec.parse(f'teacher{i}', teacher))
+    return members
+
+
+def _listed(teachers: Any) -> Iterable[Any]:
+    if isinstance(teachers, (dict, str, nn.Module)):
+        return [teachers]
+    if not isinstance(teachers, Sequence):
+        raise UsageError(f'teachers is {teachers!r}, but it must be a network or a list of them.')
+    return teachers
+
+
+def _add_teacher(members: Members, spec: MemberSpec) -> None:
+    task, name, network = members.task, spec.name, spec.build()
+    mine, theirs = task.num_classes(members.student), task.num_classes(network)
+    if mine is not None and theirs is not None and mine != theirs:
+        raise UsageError(f'{name} has {theirs} classes and the student has {mine}: set both `num_classes` alike.')
+    if spec.checkpoint is not None:
+        _load(network, spec)
+    task.check_teacher(members.student, network, name, resized=spec.resize is not None, trained=spec.trainable)
+    view = TeacherView(members.student.data_preprocessor, network.data_preprocessor, spec.resize)
+    members.specs[name] = spec
+    if spec.trainable:
+        members.peers[name], members.views[name] = network, view
+        return
+    if spec.checkpoint is None and not isinstance(spec.model, nn.Module):
+        raise UsageError(f'{name}: a frozen teacher needs trained weights: give `checkpoint`, or `trainable=True`.')
+    if spec.cache is None:
+        members.frozen[name] = FrozenMember(network, view, task)
+    else:
+        members.frozen[name] = CachedMember(name, spec.cache, network, view, task)
+
+
+def _load(network: nn.Module, spec: MemberSpec) -> None:
+    load_strictly(network, read_weights(spec.checkpoint, spec.name), spec.name, spec.checkpoint)

@@ -1,0 +1,7 @@
+"""Taps: named tensors of the networks, recorded while a step runs."""
+
+from .derived import Derived, Trace, trace
+from .names import Alias, NoElementError, TapName, levels_of, listed
+from .taps import Taps
+
+__all__ = ['Alias', 'Derived', 'NoElementError', 'TapName', 'Taps', 'Trace', 'levels_of', 'listed', 'trace']

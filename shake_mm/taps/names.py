@@ -1,0 +1,80 @@
+"""Names of taps, as configs write them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from ..errors import UsageError
+
+_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?)?(?P<indices>(\[-?\d+\])*)$')
+
+Alias = str | tuple[str, ...]
+"""What a short name of a network stands for: one tap below the network, or several."""
+
+
+class NoElementError(UsageError):
+    """A tap asks for an element that its layer does not make."""
+
+
+class TapName(NamedTuple):
+    """A parsed tap: which ``member``, which layer, its output (``''``) or ``side`` ``:input(s)``, which elements."""
+
+    member: str
+    path: str
+    side: str
+    indices: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> 'TapName':
+        """Read a tap as it is written in a config."""
+        match = _PATTERN.match(text)
+        if match is None:
+            raise UsageError(
+                f"tap '{text}' is not of the form 'member.layer', 'member.layer:input' or 'member.layer[i]'."
+            )
+        indices = tuple(int(index) for index in re.findall(r'-?\d+', match['indices']))
+        return cls(match['member'], match['path'], match['side'] or '', indices)
+
+    @property
+    def root(self) -> str:
+        """``member.path``, without the side and the elements."""
+        return f'{self.member}.{self.path}'
+
+    def __str__(self) -> str:
+        return f'{self.member}.{self.path}{self.side}' + ''.join(f'[{index}]' for index in self.indices)
+
+
+def listed(taps: str | Sequence[str]) -> list[str]:
+    """One tap or several, as a list."""
+    return [taps] if isinstance(taps, str) else list(taps)
+
+
+def levels_of(aliases: Mapping[str, Alias]) -> list[str]:
+    """Names ``f1``, ``f2``, … of the levels of a network that states them, in their order."""
+    return sorted((name for name in aliases if re.fullmatch(r'f[1-9]\d*', name)), key=lambda name: int(name[1:]))
+
+
+def with_last_level(aliases: Mapping[str, Alias]) -> dict[str, Alias]:
+    """The aliases with ``fm``, the last level, whatever its number."""
+    for last in levels_of(aliases)[-1:]:
+        ends = {f'fm{end}': aliases[f'{last}{end}'] for end in ('', '.preact') if f'{last}{end}' in aliases}
+        return {**aliases, **ends}
+    return dict(aliases)
+
+
+def element_of(value: Any, indices: Sequence[int], text: str) -> Any:
+    """One element of a tuple or list, again and again; nothing of what is not known.
+
+    Raises:
+        NoElementError: If there is no such element.
+    """
+    for index in indices:
+        if isinstance(value, Tensor) or (value is not None and not -len(value) <= index < len(value)):
+            held = 'one tensor' if isinstance(value, Tensor) else f'{len(value)} elements'
+            raise NoElementError(
+                f"tap '{text}' asks for element {index}, but the layer makes {held}: correct the index."
+            )
+        value = None if value is None else value[index]
+    return value
