@@ -42,8 +42,8 @@ COCO = sorted(
 )
 
 
-def family(name):
-    """The distiller of a config on digits, with teachers of random weights, and its training batches."""
+def config_of(name):
+    """A config on digits, tiny, its teachers with random weights."""
     cfg = Config.fromfile(CONFIGS / name)
     teachers = cfg.model.get('teachers', [])
     for teacher in [teachers] if isinstance(teachers, dict) else teachers:
@@ -55,9 +55,15 @@ def family(name):
     loader.update(batch_size=4, num_workers=0, persistent_workers=False)
     if cfg.model.get('num_samples'):
         cfg.model.num_samples = 32
+    return cfg
+
+
+def family(name):
+    """The distiller of a config on digits, and its training batches."""
+    cfg = config_of(name)
     model = MODELS.build(cfg.model)
     model.init_weights()
-    return model, list(Runner.build_dataloader(loader, seed=0))
+    return model, list(Runner.build_dataloader(cfg.train_dataloader, seed=0))
 
 
 def shadowed(kind, method='SHAKE'):
