@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..datasets.seeded import generators_kept
 from ..engine import Distiller
-from ..engine.dry_run import evaluating, on_meta
+from ..engine.dry_run import Pass, evaluating, on_meta
 from ..errors import UsageError
 from ..explain import explain, one_line
 from ..tasks import ClassificationTask, Task, task_of
@@ -218,7 +218,7 @@ def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> 
         if distils and model.members.specs[member].resize is not None:
             shape[2:] = model.members.specs[member].resize
         try:
-            on_meta(_Run(network, task), torch.empty(shape, device='meta'))
+            on_meta(Pass(network, task.forward_trunk), torch.empty(shape, device='meta'))
         except Exception as error:
             if isinstance(error, NotImplementedError) or 'meta' in str(error):
                 continue  # a layer that looks at values: the first step will tell
@@ -244,14 +244,3 @@ def _check_size(model: Distiller, inputs: Tensor, samples: list, name: str) -> N
             f'model.input_size: the parts of the objective were made for images of {made_for}, and those of {name} '
             f'are {size}: set it to {size} ({reason(error)}).'
         ) from error
-
-
-class _Run(nn.Module):
-    """A network's pass without labels, as a module."""
-
-    def __init__(self, network: nn.Module, task: Task) -> None:
-        super().__init__()
-        self.network, self._task = network, task
-
-    def forward(self, inputs: Tensor) -> Any:
-        return self._task.forward_trunk(self.network, inputs)

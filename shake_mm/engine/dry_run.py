@@ -20,14 +20,20 @@ BATCH = 2
 Shape = tuple[int, ...]
 
 
-class _Call(nn.Module):
-    """Makes ``run(network, inputs)`` a module, which is what torch runs with other parameters."""
+class Pass(nn.Module):
+    """Makes ``run(network, inputs)`` a module, which is what torch runs with other parameters.
+
+    Args:
+        network (nn.Module): A member.
+        run (callable): How its pass is run.
+    """
 
     def __init__(self, network: nn.Module, run: Callable[[nn.Module, Tensor], Any]) -> None:
         super().__init__()
         self.network, self._run = network, run
 
     def forward(self, inputs: Tensor) -> Any:
+        """Run the pass on images (N, C, H, W)."""
         return self._run(self.network, inputs)
 
 
@@ -70,7 +76,7 @@ def run_members(
     for name, network in networks.items():
         try:
             asking = [f'network.{parameter}' for parameter in (trained or {}).get(name, ())]
-            on_meta(_Call(network, run), torch.empty(BATCH, 3, *sizes[name], device='meta'), trained=asking)
+            on_meta(Pass(network, run), torch.empty(BATCH, 3, *sizes[name], device='meta'), trained=asking)
         except NoElementError:
             raise
         except Exception:  # whatever a layer does with tensors that have no data
