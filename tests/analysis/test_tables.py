@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from shake_mm.analysis.collect import Record
-from shake_mm.analysis.dots import draw_tables
-from shake_mm.analysis.tables import arrange
+from analysis.collect import Record
+from analysis.plots.tables import draw_tables
+from analysis.tables import arrange
 from shake_mm.errors import UsageError
 
 PAIR = 'resnet110_resnet20'

@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from rich.progress import track
 
 from shake_mm import cli
-from shake_mm.analysis.describe import HEADER, describe
+from analysis.describe import HEADER, describe
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
