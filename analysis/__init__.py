@@ -1,4 +1,4 @@
-"""Tables, plots and the paper's figures, to be run from a checkout: ``python -m analysis.build_table``, and its neighbors.
+"""Tables, plots and the paper's figures, which are run from a checkout: ``python -m analysis.build_table`` and others.
 
 - :mod:`.build_table`: tabulate finished runs beside the paper's figures.
 - :mod:`.build_study`: set one of the paper's studies of SHAKE beside finished runs.

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shake_mm import cli
 from analysis.collect import Collection, collect
 from analysis.markdown import caption, page
-from shake_mm.grid.provenance import describe
 from analysis.studies import missing, render, studies
 from analysis.tables import arrange
+from shake_mm import cli
 from shake_mm.errors import UsageError
+from shake_mm.grid.provenance import describe
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -77,7 +77,9 @@ def read_times(path: str | None) -> tuple[dict[str, float], str]:
         setting, ratios = timing['setting'], timing['ratios']
         times = {name.removesuffix('/kd'): value['median'] for name, value in ratios.items() if name.endswith('/kd')}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f'--times: {path} is not what benchmarks.compare_steps --cells --out writes ({error}).') from None
+        raise UsageError(
+            f'--times: {path} is not what benchmarks.compare_steps --cells --out writes ({error}).'
+        ) from None
     return {**times, 'kd': 1.0}, (
         f'time / KD: a training’s steps in one process, in turns (median of {setting["rounds"]} rounds, batch '
         f'{setting["batch_size"]}, {setting["threads"]} thread, {setting["hardware"]}, torch {setting["torch"]}); the '

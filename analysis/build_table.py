@@ -15,15 +15,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shake_mm import cli
 from analysis import detection
 from analysis.collect import ACCURACY, AP, collect
-from analysis.plots.tables import draw_tables
 from analysis.markdown import caption, report
-from shake_mm.grid.provenance import describe
 from analysis.plots.seeds import draw_seeds
+from analysis.plots.tables import draw_tables
 from analysis.tables import arrange
+from shake_mm import cli
 from shake_mm.errors import UsageError
+from shake_mm.grid.provenance import describe
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

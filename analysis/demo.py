@@ -18,14 +18,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from shake_mm import compat
 from analysis import Stat, demonstration, difference, over_seeds
-from analysis.plots.curves import draw_comparison
 from analysis.demonstration import count_seeds
+from analysis.plots.curves import draw_comparison
 from benchmarks import step_time
+from shake_mm import compat
+from shake_mm.export import export_student
 from shake_mm.grid.runs import Run
 from shake_mm.grid.scalars import Scalars, read_run
-from shake_mm.export import export_student
 
 CONFIGS = Path(compat.configs_dir())
 TEACHER = CONFIGS / 'baseline' / 'resnet14_digits100.py'

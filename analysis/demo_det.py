@@ -17,13 +17,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from shake_mm import compat
 from analysis import Stat, demonstration, difference
 from analysis.demonstration import count_seeds, evaluate_member, quiet
+from analysis.plots.scenes import SCORE, annotated, confident, detect, draw_scenes
+from shake_mm import compat
+from shake_mm.export import export_student
 from shake_mm.grid.runs import Run
 from shake_mm.grid.scalars import Row, read_run
-from analysis.plots.scenes import SCORE, annotated, confident, detect, draw_scenes
-from shake_mm.export import export_student
 
 CONFIGS = Path(compat.configs_dir())
 DETECTORS = {'retinanet': 'RetinaNet', 'faster-rcnn': 'Faster R-CNN'}

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shake_mm.errors import UsageError
-from shake_mm.registry import MODELS
 from analysis.collect import ACCURACY, Record
 from analysis.markdown import markdown_table
 from analysis.summary import Stat
+from shake_mm.errors import UsageError
+from shake_mm.registry import MODELS
 
 
 class Point(NamedTuple):

@@ -17,14 +17,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shake_mm import cli
 from analysis.collect import Collection, collect
 from analysis.markdown import arrow, caption, page
-from shake_mm.grid.provenance import describe
-from shake_mm.grid.runs import sigterm_interrupts
 from analysis.plots.sweep import draw_sweep
 from analysis.sensitivity import accuracies, default_point, lines, summary, table, write_configs
+from shake_mm import cli
 from shake_mm.errors import UsageError
+from shake_mm.grid.provenance import describe
+from shake_mm.grid.runs import sigterm_interrupts
 
 RUN_GRID = (sys.executable, '-m', 'shake_mm.cli.run_grid')
 

@@ -7,11 +7,11 @@ from functools import cached_property
 
 from scipy.stats import spearmanr
 
-from shake_mm.errors import UsageError
 from analysis import paper
 from analysis.collect import ACCURACY, Record
-from shake_mm.grid.scalars import Row as Metrics
 from analysis.summary import Stat, over_seeds
+from shake_mm.errors import UsageError
+from shake_mm.grid.scalars import Row as Metrics
 
 PAPER_DATA = 'cifar100'
 TEACHER, BASELINE = 'teacher', 'baseline'

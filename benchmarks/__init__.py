@@ -1,4 +1,4 @@
-"""Benchmarks of shake_mm, to be run from a checkout: ``python -m benchmarks.compare_steps``, and its neighbors.
+"""Benchmarks of shake_mm, which are run from a checkout: ``python -m benchmarks.compare_steps`` and others.
 
 - :mod:`.compare_steps`: time and memory of a training step, beside plain loops and other libraries.
 - :mod:`.compare_pipelines`: images per second of data pipelines and of whole runs.

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.registry import DefaultScope
 
+from benchmarks.plain_loops import ClassificationLoops, DetectionLoops
+from benchmarks.training import Size, Step, initialized, quiet, train_step
 from shake_mm.engine import Distiller
 from shake_mm.members import MemberSpec
 from shake_mm.registry import MODELS
 from shake_mm.tasks import DetectionTask
-from benchmarks.plain_loops import ClassificationLoops, DetectionLoops
-from benchmarks.training import Size, Step, initialized, quiet, train_step
 
 
 class StageStep(NamedTuple):

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from shake_mm import cli
 from benchmarks import loss_cost
+from shake_mm import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

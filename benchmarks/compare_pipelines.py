@@ -16,9 +16,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from shake_mm import cli, switches
 from benchmarks import throughput
 from benchmarks.step_time import Spread
+from shake_mm import cli, switches
 from shake_mm.grid.provenance import hardware
 
 

@@ -35,11 +35,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from shake_mm import cli, compat
 from benchmarks import step_time
 from benchmarks.plot import draw_times
 from benchmarks.steps import ROWS
 from benchmarks.training import METHODS
+from shake_mm import cli, compat
 from shake_mm.errors import UsageError
 from shake_mm.members import MemberSpec
 from shake_mm.tasks import task_of

@@ -19,11 +19,11 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
-from shake_mm import cli
-from benchmarks.training import quiet
-from shake_mm.grid.provenance import hardware
 from benchmarks.teacher_switches import SWITCHES, Effect, effects
 from benchmarks.throughput import CLOCKS
+from benchmarks.training import quiet
+from shake_mm import cli
+from shake_mm.grid.provenance import hardware
 from shake_mm.members import load_strictly, read_weights
 from shake_mm.registry import MODELS
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from shake_mm.members.cache import LogitsCache
 from benchmarks.training import METHODS, Step, train_step
+from shake_mm.members.cache import LogitsCache
 
 IMAGES, VIEWS = 50_000, 162
 """CIFAR's, padded by 4, cropped and mirrored."""

@@ -1,4 +1,4 @@
-"""Training without shake_mm: the loops that one would write by hand for classifiers, and what a detector's step is made of."""
+"""Training without shake_mm: loops written by hand for classifiers, and the parts of a detector's step."""
 
 import copy
 from typing import Any, ClassVar

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.steps import ROWS
 from benchmarks.step_time import Timing
+from benchmarks.steps import ROWS
 
 
 def draw_times(timing: Timing, path: str | Path) -> None:

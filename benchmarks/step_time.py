@@ -1,4 +1,4 @@
-"""Time and memory of a training step, paired: all steps take turns in one process, so that a busy machine slows all alike.
+"""Time and memory of training steps, paired: all take turns in one process, so that a busy machine slows all alike.
 
 Which steps there are, and what a step includes, is said in :mod:`benchmarks.steps`.
 """
@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.cells import cell_steps
+from benchmarks.memory import peak_bytes
 from benchmarks.steps import RATIOS, build_steps
 from benchmarks.training import Size, Step
-from benchmarks.memory import peak_bytes
 from shake_mm.grid.provenance import hardware
 
 Timer = Callable[[Step], float]

@@ -71,7 +71,7 @@ def build_steps(
     cache: str | None = None,
     lean: bool = False,
 ) -> dict[str, Step]:
-    """Build the steps to compare: each has its own networks and optimizer, and all students start from the same weights.
+    """Build the steps to compare, each with its own networks and optimizer; all students start from the same weights.
 
     Args:
         student (str | dict): The student's config, see :meth:`MemberSpec.parse`.

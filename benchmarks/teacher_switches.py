@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.step_time import Spread
 from shake_mm.engine import Distiller
 from shake_mm.members import FrozenMember, Inference
-from benchmarks.step_time import Spread
 
 SWITCHES: dict[str, dict[str, Any]] = {
     'float32': {},

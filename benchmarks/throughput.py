@@ -12,10 +12,10 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 
+from benchmarks.step_time import Spread
+from benchmarks.training import make_optimizer, quiet
 from shake_mm import switches
 from shake_mm.registry import MODELS
-from benchmarks.training import make_optimizer, quiet
-from benchmarks.step_time import Spread
 
 Clock = Callable[[], float]
 

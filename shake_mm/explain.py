@@ -6,6 +6,7 @@ import pickle
 import re
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 
 from mmengine.registry import Registry, root
 
@@ -143,10 +144,12 @@ def _explain_unknown_type(key: str, scope: str | None, kind: str) -> str:
 
 
 def _registries(kind: str) -> Iterator[Registry]:
-    """Yield the registries of one kind, of all scopes."""
+    """Yield the registries of one kind, of all scopes, with what they register."""
     stack = [registry for registry in vars(root).values() if isinstance(registry, Registry)]
     while stack:
         registry = stack.pop()
         stack.extend(registry.children.values())
         if registry.name == kind:
+            with suppress(ImportError):
+                registry.import_from_location()
             yield registry

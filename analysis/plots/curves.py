@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from shake_mm.grid.scalars import Scalars
 from analysis.plots.colors import COLORS, MARKERS
 from analysis.summary import Stat
+from shake_mm.grid.scalars import Scalars
 
 
 def draw_comparison(

@@ -12,9 +12,9 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, init_default_scope
 
+from analysis.plots.colors import COLORS
 from shake_mm.members import load_strictly, read_checkpoint
 from shake_mm.registry import MODELS
-from analysis.plots.colors import COLORS
 
 SCORE = 0.3
 """Detections of a lower score are not shown."""

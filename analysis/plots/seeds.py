@@ -4,9 +4,9 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.plots.colors import COLORS
 from analysis.detection import METRICS, points
 from analysis.markdown import arrow
+from analysis.plots.colors import COLORS
 from analysis.tables import TEACHER, PairTable
 
 SPREAD = 0.12

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.plots.colors import COLORS
 from analysis.markdown import arrow
+from analysis.plots.colors import COLORS
 from analysis.tables import BASELINE, TEACHER, PairTable
 
 COLUMNS = 3

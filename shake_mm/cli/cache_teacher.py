@@ -17,10 +17,10 @@ from mmengine.registry import init_default_scope
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .. import switches
-from . import common
 from ..datasets.images import Images
 from ..members.filling import fill
 from ..registry import DATASETS, MODELS
+from . import common
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -14,6 +14,7 @@ from mmengine.dist import get_dist_info
 from torch import distributed as torch_dist
 
 from ..checks import check_launch
+from ..compat.preferences import apply_preferences
 from ..errors import UsageError
 from ..explain import explain, one_line
 
@@ -104,7 +105,7 @@ def existing_checkpoint(path: str) -> str:
 
 
 def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
-    """Run a command and turn its outcome into an exit status.
+    """Run a command with our preferences, and turn its outcome into an exit status.
 
     An error that a user can mend is printed as one sentence; ``--debug`` shows the traceback instead. Any other error
     is a defect of the program and passes through.
@@ -117,6 +118,7 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
         int: 0, or 1 after an error, or 130 after an interruption, or what the command exits with by itself (75 where
         ``PreemptionHook`` stopped a run).
     """
+    apply_preferences()
     status = 0
     try:
         command(args)

@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import common
 from ..export import export_student
+from . import common
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -18,12 +18,11 @@ from pathlib import Path
 from mmengine.config import Config
 from rich.console import Console
 
-from . import common
+from ..errors import UsageError
 from ..grid.progress import Display
 from ..grid.provenance import FILE, record_session
 from ..grid.runs import TRAIN, Run, sigterm_interrupts, train_all
-from ..errors import UsageError
-
+from . import common
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

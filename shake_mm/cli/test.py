@@ -10,10 +10,10 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.model import is_model_wrapper
 
-from . import common
 from ..checks import build_runner
 from ..engine import Distiller
 from ..errors import UsageError
+from . import common
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from .. import switches
-from . import common
 from ..checks import build_runner
 from ..errors import UsageError
+from . import common
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 

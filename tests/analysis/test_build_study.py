@@ -1,7 +1,8 @@
-from analysis import build_study
 import json
 
 import pytest
+
+from analysis import build_study
 
 ARGS = ['--study', 'table1', '--pair', 'resnet14_resnet8']
 

@@ -1,7 +1,8 @@
-from analysis import build_table
 import json
 
 import pytest
+
+from analysis import build_table
 
 
 def test_to_the_console(root, capsys):

@@ -1,7 +1,6 @@
-from analysis import demo
 import json
 
-from analysis import demonstration
+from analysis import demo, demonstration
 
 TINY = [
     'train_cfg.max_epochs=1',

@@ -1,8 +1,9 @@
-from analysis import demo_det
 import json
 
 import pytest
 from mmengine.config import Config
+
+from analysis import demo_det
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 PROXY = "SHAKE's proxy"

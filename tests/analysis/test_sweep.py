@@ -1,12 +1,13 @@
 """The sweep as a command: what it asks run_grid to train, and what it writes."""
 
-from analysis import sweep
-from shake_mm.cli import run_grid
 import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+
+from analysis import sweep
+from shake_mm.cli import run_grid
 
 TRAIN = """
 import json, pathlib, re, sys

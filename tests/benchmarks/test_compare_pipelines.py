@@ -1,10 +1,10 @@
 """Images a second of pipelines, runs and teachers: that the figures are there and say what they should."""
 
-from benchmarks import compare_pipelines, compare_teachers
 import json
 
 import pytest
 
+from benchmarks import compare_pipelines, compare_teachers
 from tests.support.runs import run_config
 
 

@@ -5,9 +5,9 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from shake_mm import compat
 from benchmarks import compare_steps, external_baselines, plain_loops, steps, training
 from benchmarks.cells import cell_steps
+from shake_mm import compat
 from shake_mm.members import MemberSpec
 
 PAIRS = {
@@ -39,9 +39,7 @@ def test_external_baselines_caches_and_an_image(tmp_path, monkeypatch):
     monkeypatch.setattr(external_baselines, 'VIEWS', 3)
     out, plot = tmp_path / 'times.json', tmp_path / 'times.png'
     options = ['--rounds', '1', '--steps', '1', '--warmup', '0', '--batch-size', '4', '--methods', 'kd', '--mmrazor']
-    assert (
-        compare_steps.main([*options, '--cached', '--out', str(out), '--plot', str(plot)]) == 0
-    )
+    assert compare_steps.main([*options, '--cached', '--out', str(out), '--plot', str(plot)]) == 0
     figures = json.loads(out.read_text())
     assert {'mmrazor_kd', 'kd_cached', 'shake_cached', 'shake_cold'} <= set(figures['seconds'])
     assert {'shake_cached/plain_student', 'shake_cached/mmrazor_kd'} <= set(figures['ratios'])

@@ -1,6 +1,5 @@
 """Caches built ahead, by one process and by several, killed and started again."""
 
-from shake_mm.cli import cache_teacher
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shake_mm.cli import cache_teacher
 from tests.support.runs import run_config
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'cache_teacher.py'
@@ -38,7 +38,9 @@ def logits(tmp_path):
 
 
 def test_all_of_it(config, tmp_path, logits, capsys):
-    assert cache_teacher.main([config, '--folder', str(tmp_path / 'kept'), '--batch-size', '200', '--device', 'cpu']) == 0
+    assert (
+        cache_teacher.main([config, '--folder', str(tmp_path / 'kept'), '--batch-size', '200', '--device', 'cpu']) == 0
+    )
     assert 'teacher0: 64 images in 18 views, 0.00 GB in' in ' '.join(capsys.readouterr().out.split())
     rows, number = logits('kept')
     assert number == ROWS and len(np.unique(rows, axis=0)) > ROWS / 2

@@ -1,12 +1,12 @@
 """``--exact`` and what the scheduler's script makes of status 75."""
 
-from shake_mm.cli import train
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from shake_mm.cli import train
 from shake_mm.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]

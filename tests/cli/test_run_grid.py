@@ -1,5 +1,3 @@
-from analysis import build_table
-from shake_mm.cli import run_grid
 import json
 import shutil
 import sys
@@ -7,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from analysis import build_table
 from shake_mm import compat
+from shake_mm.cli import run_grid
 
 CONFIGS = Path(compat.configs_dir())
 BASELINE = str(CONFIGS / 'baseline' / 'baseline_resnet14_resnet8_digits100.py')

@@ -1,6 +1,6 @@
-from shake_mm.cli import test
 import pytest
 
+from shake_mm.cli import test
 from shake_mm.errors import UsageError
 
 

@@ -1,4 +1,3 @@
-from shake_mm.cli import train
 import os
 import socket
 import subprocess
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from shake_mm.cli import train
 from shake_mm.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
-from shake_mm.deferred_info import DeferredInfoHook
+from shake_mm.compat.deferred_info import DeferredInfoHook
 from tests.support.runs import run_config
 
 

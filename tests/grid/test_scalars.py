@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from shake_mm.grid import read_run, read_scalars
 from shake_mm.errors import UsageError
+from shake_mm.grid import read_run, read_scalars
 
 TRAIN = [{'loss': 2.0, 'epoch': 1, 'iter': 5, 'step': 5}, {'loss': 1.0, 'epoch': 2, 'iter': 10, 'step': 10}]
 VAL = [{'accuracy/top1': 10.0, 'step': 1}, {'accuracy/top1': 20.0, 'step': 2}]

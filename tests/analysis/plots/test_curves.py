@@ -1,7 +1,7 @@
 import pytest
 
-from shake_mm.grid import Scalars
 from analysis.plots.curves import draw_comparison
+from shake_mm.grid import Scalars
 
 
 @pytest.mark.parametrize('seeds', [1, 2])
