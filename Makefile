@@ -33,4 +33,4 @@ audit: venv  ## Check hashes and known vulnerabilities of what is installed
 
 clean:  ## Remove what builds and tests leave; .venv and runs stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
-	find shake_mm tests tools configs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find analysis benchmarks shake_mm tests tools configs -name __pycache__ -type d -prune -exec rm -rf {} +

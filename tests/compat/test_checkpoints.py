@@ -1,4 +1,4 @@
-"""Checkpoints: ours are written so that torch loads them anywhere; the plain mmengine's are read without unsafe pickle."""
+"""Checkpoints: torch loads ours anywhere, and those of the plain mmengine are read without unsafe pickle."""
 
 import os
 import pickle

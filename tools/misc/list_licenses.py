@@ -1,6 +1,6 @@
 """Write docs/licenses.md: ``python tools/misc/list_licenses.py``.
 
-It lists what the environment that runs this has installed of the requirements for training, and of theirs in turn.
+It lists the packages that the library requires, and what these require in turn, as the environment has them installed.
 """
 
 import re
@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'docs/licenses.md'
-DIRECT = ('runtime', 'mminstall')
+DIRECT = ('runtime', 'mminstall', 'optional')
 PLATFORM = re.compile(r'nvidia-|cuda-|triton')
 HEAD = """\
 # Licenses of the dependencies
@@ -30,7 +30,7 @@ written by `tools/misc/list_licenses.py` from what the packages say of themselve
 
 
 def direct() -> list[Requirement]:
-    """The requirements for training."""
+    """The requirements of the library, with the optional ones."""
     lines = [line for name in DIRECT for line in (ROOT / f'requirements/{name}.txt').read_text().splitlines()]
     return [Requirement(line) for line in lines if line.strip() and not line.startswith('#')]
 
