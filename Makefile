@@ -8,10 +8,10 @@ help:  ## Show the targets
 venv:  ## Build the environment and link it as .venv
 	@bash tools/setup_env.sh
 
-demo: venv  ## Distil a small classifier
+demo: venv  ## Distill a small classifier
 	$(PYTHON) tools/demo.py
 
-demo-det: venv  ## Distil a small detector
+demo-det: venv  ## Distill a small detector
 	$(PYTHON) tools/demo_det.py
 
 test: venv  ## Run the tests

@@ -1,4 +1,4 @@
-"""Distil a small classifier and compare: ``python tools/demo.py`` (or ``make demo``).
+"""Distill a small classifier and compare: ``python tools/demo.py`` (or ``make demo``).
 
 Trains a teacher, then the same student alone, by KD and by SHAKE over several seeds, on pairs of handwritten digits;
 draws and tabulates what came out, exports a SHAKE student and classifies an image with it in plain mmpretrain.
@@ -45,7 +45,7 @@ COLUMNS = {
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Distil a small classifier and compare')
+    parser = argparse.ArgumentParser(description='Distill a small classifier and compare')
     demonstration.add_arguments(parser, osp.join('work_dirs', 'demo'), seeds=(0, 1, 2))
     parser.add_argument('--rounds', type=int, default=20, help='rounds of the comparison of times (20)')
     return parser.parse_args(argv)

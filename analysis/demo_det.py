@@ -1,4 +1,4 @@
-"""Distil a small detector and compare: ``python tools/demo_det.py`` (or ``make demo-det``).
+"""Distill a small detector and compare: ``python tools/demo_det.py`` (or ``make demo-det``).
 
 Trains a teacher, then the same student alone, by KD and by SHAKE, on handwritten digits on textured canvases; tabulates
 AP, draws what teacher, student and proxy find, exports a SHAKE student and detects with it in plain mmdet.
@@ -35,7 +35,7 @@ SCENES = 3
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Distil a small detector and compare')
+    parser = argparse.ArgumentParser(description='Distill a small detector and compare')
     parser.add_argument('--detector', choices=DETECTORS, default='retinanet', help='which detector (retinanet)')
     demonstration.add_arguments(parser, work_dir=None, seeds=(0,))
     args = parser.parse_args(argv)

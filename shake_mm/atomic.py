@@ -34,7 +34,7 @@ def write(path: str | Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             os.remove(draft)
-        reason = f'{error.strerror}; it was not written and earlier checkpoints are whole: mend that, then --resume'
+        reason = f'{error.strerror}; it was not written and earlier checkpoints are whole: fix that, then --resume'
         raise OSError(error.errno, reason, str(path)) from error
     _sync_folder(folder)
 

@@ -52,9 +52,9 @@ UPSTREAM: tuple[tuple[type[Exception], re.Pattern, str], ...] = (
         'the config asks for {0}, which is not installed: run `pip install {0}`',
     ),
 )
-"""Errors of the stack that a user can mend: their class, a pattern of their message, and the sentence."""
+"""Errors of the stack that a user can fix: their class, a pattern of their message, and the sentence."""
 
-MENDS = {
+REMEDIES = {
     errno.ENOENT: 'correct the path',
     errno.EEXIST: 'a file is in the way, choose another folder',
     errno.ENOTDIR: 'a file is in the way, choose another folder',
@@ -110,8 +110,8 @@ def _from_a_worker(error: BaseException) -> bool:
 
 
 def _explain_os_error(error: OSError) -> str:
-    mend = MENDS.get(error.errno)
-    return f'{one_line(error)}: {mend}' if mend else one_line(error)
+    remedy = REMEDIES.get(error.errno)
+    return f'{one_line(error)}: {remedy}' if remedy else one_line(error)
 
 
 def _explain_key_error(error: KeyError) -> str | None:

@@ -1,4 +1,4 @@
-"""Distil a small classifier and compare: ``python tools/demo.py`` (or ``make demo``)."""
+"""Distill a small classifier and compare: ``python tools/demo.py`` (or ``make demo``)."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Distil a small detector and compare: ``python tools/demo_det.py`` (or ``make demo-det``)."""
+"""Distill a small detector and compare: ``python tools/demo_det.py`` (or ``make demo-det``)."""
 
 import sys
 from pathlib import Path

@@ -107,7 +107,7 @@ def existing_checkpoint(path: str) -> str:
 def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
     """Run a command with our preferences, and turn its outcome into an exit status.
 
-    An error that a user can mend is printed as one sentence; ``--debug`` shows the traceback instead. Any other error
+    An error that a user can fix is printed as one sentence; ``--debug`` shows the traceback instead. Any other error
     is a defect of the program and passes through.
 
     Args:

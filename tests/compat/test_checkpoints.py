@@ -40,10 +40,10 @@ def message_hub(name: str = 'test') -> MessageHub:
 
 
 def test_written_message_hub_loads_anywhere(tmp_path):
-    torch.save(message_hub().state_dict(), tmp_path / 'mended.pth')
+    torch.save(message_hub().state_dict(), tmp_path / 'plain.pth')
     torch.save(MessageHub.state_dict.__wrapped__(message_hub()), tmp_path / 'upstream.pth')
     code = 'import sys, torch; torch.load(sys.argv[1])'
-    assert python(code, str(tmp_path / 'mended.pth')).returncode == 0
+    assert python(code, str(tmp_path / 'plain.pth')).returncode == 0
     assert 'Unsupported global' in python(code, str(tmp_path / 'upstream.pth')).stderr
 
 
@@ -89,9 +89,9 @@ def test_resume_from_upstream_and_own_checkpoints(upstream_checkpoint):
     )
     plain = python(f'{TRAIN}\n{resume}', str(upstream_checkpoint.parent))
     assert 'Unsupported global' in plain.stderr
-    mended = python(f'{TRAIN}\nworkarounds.apply_workarounds()\n{resume}', str(upstream_checkpoint.parent))
-    assert mended.returncode == 0, mended.stderr
-    assert mended.stdout.split()[-1] == '6'
+    worked_around = python(f'{TRAIN}\nworkarounds.apply_workarounds()\n{resume}', str(upstream_checkpoint.parent))
+    assert worked_around.returncode == 0, worked_around.stderr
+    assert worked_around.stdout.split()[-1] == '6'
     written = python('import sys, torch; torch.load(sys.argv[1])', str(upstream_checkpoint.with_name('epoch_3.pth')))
     assert written.returncode == 0, written.stderr
 

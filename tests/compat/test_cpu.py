@@ -26,18 +26,18 @@ assert get_backend() == 'gloo'
 """
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='the mend is for machines without a device')
+@pytest.mark.skipif(torch.cuda.is_available(), reason='the workaround is for machines without a device')
 @pytest.mark.parametrize(
-    ('mends', 'problem'),
+    ('applied', 'problem'),
     [
         ('', 'torch.cuda.set_device(local_rank)'),
         ('workarounds.workaround_cpu_launch()', 'device_ids'),
         ('workarounds.workaround_cpu_launch(), workarounds.workaround_cpu_wrapper()', None),
     ],
 )
-def test_two_processes_on_cpu(tmp_path, mends, problem):
+def test_two_processes_on_cpu(tmp_path, applied, problem):
     script = tmp_path / 'script.py'
-    script.write_text(f'{COMPAT}\n{mends}\n{DDP}')
+    script.write_text(f'{COMPAT}\n{applied}\n{DDP}')
     launch = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2', str(script)]
     env = {**os.environ, 'OMP_NUM_THREADS': '1'}
     result = subprocess.run(launch, capture_output=True, text=True, timeout=300, env=env)

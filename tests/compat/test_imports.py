@@ -27,15 +27,15 @@ def test_torchvision_without_operators(tmp_path, declared):
     )
     plain = python('import torchvision', path=tmp_path)
     assert (plain.returncode == 0) == declared, plain.stderr
-    mended = python(f'{COMPAT}\nprint(workarounds.workaround_torchvision())\nimport torchvision', path=tmp_path)
-    assert mended.returncode == 0, mended.stderr
-    assert mended.stdout.split()[-1] == str(not declared)
+    worked_around = python(f'{COMPAT}\nprint(workarounds.workaround_torchvision())\nimport torchvision', path=tmp_path)
+    assert worked_around.returncode == 0, worked_around.stderr
+    assert worked_around.stdout.split()[-1] == str(not declared)
 
 
 def test_mmrazor_imports_beside_torch_2():
     plain = python('import mmrazor.structures')
     assert '`torch>=1.13` is not installed properly' in plain.stderr
-    mended = python(f"""{COMPAT}
+    worked_around = python(f"""{COMPAT}
 assert workarounds.workaround_torchvision() in (True, False) and workarounds.workaround_mmrazor()
 assert 'mmrazor' not in sys.modules
 from mmrazor.utils import register_all_modules
@@ -46,8 +46,8 @@ try:
 except ImportError as error:
     print(error)
 """)
-    assert mended.returncode == 0, mended.stderr
-    assert 'needs torch 1.13' in mended.stdout
+    assert worked_around.returncode == 0, worked_around.stderr
+    assert 'needs torch 1.13' in worked_around.stdout
 
 
 def test_mmrazor_is_left_alone_beside_old_torch(monkeypatch):

@@ -46,5 +46,5 @@ def test_installed_path(tmp_path, editable):
     package = str(ROOT / 'shake_mm')
     plain = python(where, path=tmp_path)
     assert (plain.stdout.strip() == package) == (not editable), plain.stdout + plain.stderr
-    mended = python(f'{COMPAT}\nprint(workarounds.workaround_installed_path())\n{where}', path=tmp_path)
-    assert mended.stdout.split() == [str(editable), package], mended.stderr
+    worked_around = python(f'{COMPAT}\nprint(workarounds.workaround_installed_path())\n{where}', path=tmp_path)
+    assert worked_around.stdout.split() == [str(editable), package], worked_around.stderr
