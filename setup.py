@@ -1,4 +1,4 @@
-"""Build script; what is static stands in pyproject.toml."""
+"""Build script; static settings are in pyproject.toml."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ class BuildWithMim(build_py):
     """
 
     def run(self) -> None:
-        """Build, then add the folder."""
+        """Build the package, then add ``.mim``."""
         super().run()
         package = ROOT / 'shake_mm' if self.editable_mode else Path(self.build_lib) / 'shake_mm'
         (package / '.mim').mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def remove(path: Path) -> None:
 
 
 def requirements(*names: str) -> list[str]:
-    """Read requirement files."""
+    """Read the lines of requirement files."""
     lines = [line for name in names for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()]
     return [line.strip() for line in lines if line.strip() and not line.startswith('#')]
 

@@ -23,7 +23,7 @@ from shake_mm.grid.provenance import describe
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = argparse.ArgumentParser(description='Set a study of the paper beside our runs')
     parser.add_argument('root', help='folder with work directories at any depth')
     parser.add_argument('--study', required=True, choices=list(studies()), help='which table of the paper')
@@ -37,7 +37,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def build(args: argparse.Namespace) -> None:
-    """Collect, render, write."""
+    """Collect the runs, render the study, and write the page."""
     study, found = studies()[args.study], collect(args.root, args.data)
     mine = [run for run in found.records if run.pair in (args.pair, *args.pair.split('_'))]
     collection = Collection([run for run in mine if run.method in study.rows or not run.method], [])

@@ -27,7 +27,7 @@ from shake_mm.grid.provenance import describe
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = argparse.ArgumentParser(description='Tabulate finished runs beside the figures of the paper')
     parser.add_argument('root', help='folder with work directories at any depth')
     parser.add_argument('--data', help='data set, as in the names of configs; needed where ROOT holds several')
@@ -49,7 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def build(args: argparse.Namespace) -> None:
-    """Collect, arrange, write."""
+    """Collect the runs, arrange them in tables, and write the page."""
     collection = collect(args.root, args.data, args.best, AP if args.detectors else ACCURACY)
     if not collection.records:
         reasons = f' ({"; ".join(collection.left_out)})' if collection.left_out else ''

@@ -1,4 +1,4 @@
-"""Find the finished runs below a folder and read what tables need of them.
+"""Find the finished runs below a folder and read the values that tables need.
 
 Configs are named ``METHOD_TEACHER_STUDENT_DATASET.py``, a network trained alone ``NETWORK_DATASET.py``, a detector
 ``DETECTOR_BACKBONE_DATASET.py`` as in mmdet; mmengine puts a copy under the same name into the work directory of a run.

@@ -44,7 +44,7 @@ COLUMNS = {
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = argparse.ArgumentParser(description='Distill a small classifier and compare')
     demonstration.add_arguments(parser, osp.join('work_dirs', 'demo'), seeds=(0, 1, 2))
     parser.add_argument('--rounds', type=int, default=20, help='rounds of the comparison of times (20)')
@@ -145,7 +145,7 @@ def export_and_classify(run: Run, out_dir: Path, console: Console) -> bool:
 
 
 def demonstrate(args: argparse.Namespace, console: Console) -> None:
-    """Do it all."""
+    """Train, measure, show and draw the results, and export a student."""
     start = time.monotonic()
     teacher, students = plan(args)
     out_dir = Path(args.work_dir).resolve()

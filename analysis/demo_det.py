@@ -34,7 +34,7 @@ SCENES = 3
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = argparse.ArgumentParser(description='Distill a small detector and compare')
     parser.add_argument('--detector', choices=DETECTORS, default='retinanet', help='which detector (retinanet)')
     demonstration.add_arguments(parser, work_dir=None, seeds=(0,))
@@ -153,7 +153,7 @@ def export_and_detect(run: Run, out_dir: Path, console: Console) -> None:
 
 
 def demonstrate(args: argparse.Namespace, console: Console) -> None:
-    """Do it all."""
+    """Train, measure, show and draw the results, and export a student."""
     start = time.monotonic()
     teacher, students = plan(args)
     out_dir = Path(args.work_dir).resolve()

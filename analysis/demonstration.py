@@ -1,4 +1,4 @@
-"""What the demonstrations share: options, the runs of teacher and students, training, and errors on the console."""
+"""Code that the demonstrations share: options, planning and training of runs, and error messages."""
 
 import argparse
 import io
@@ -66,7 +66,7 @@ def plan(args: argparse.Namespace, teacher: Path, methods: Mapping[str, Path]) -
 
 
 def train(args: argparse.Namespace, teacher: Run, students: Mapping[str, list[Run]], console: Console) -> None:
-    """Train what is not finished: the teacher with all cores, then the students side by side.
+    """Train all unfinished runs: the teacher on all cores, then the students side by side.
 
     Args:
         args (Namespace): With the options of :func:`add_arguments`.
@@ -85,7 +85,7 @@ def train(args: argparse.Namespace, teacher: Run, students: Mapping[str, list[Ru
 
 
 def evaluate_member(run: Run, member: str, threads: int = 1, command: Sequence[str] = TEST) -> Row:
-    """Measure another member of a finished run's distiller on the test set, once: training anew forgets it.
+    """Evaluate another member of a finished run on the test set; the result is kept until the run is trained again.
 
     Args:
         run (Run): The finished training.
@@ -116,7 +116,7 @@ def evaluate_member(run: Run, member: str, threads: int = 1, command: Sequence[s
 
 
 def run(demonstrate: Callable[[argparse.Namespace, Console], Any], args: argparse.Namespace) -> int:
-    """Demonstrate, and tell what went wrong in one sentence.
+    """Run a demonstration, and report an error in one sentence.
 
     Args:
         demonstrate (callable): Called as ``demonstrate(args, console)``.
@@ -139,7 +139,7 @@ def run(demonstrate: Callable[[argparse.Namespace, Console], Any], args: argpars
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep from the console what mmengine and pycocotools tell of building models and data sets."""
+    """Silence mmengine's and pycocotools' messages on building models and data sets."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')

@@ -1,4 +1,4 @@
-"""What a distillation config comes to: its terms, tapped layers and shapes, and what each stage trains.
+"""Describe what a distillation config builds: its terms, tapped layers and shapes, and what each stage trains.
 
 Found out by building it and taking one optimizer step a stage, on random images and with teachers of random weights.
 """

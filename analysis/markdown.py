@@ -44,7 +44,7 @@ def page(parts: Sequence[str]) -> str:
 
 
 def footer(tables: Sequence[PairTable], collection: Collection, how: Sequence[str]) -> list[str]:
-    """How the runs came about, what a relative time is, and what was left out."""
+    """Notes on the provenance of the runs, on relative times, and on runs that were left out."""
     notes = list(how)
     if any(table.relative_time(method) for table in tables for method in table.rows):
         notes.append(
@@ -56,7 +56,7 @@ def footer(tables: Sequence[PairTable], collection: Collection, how: Sequence[st
 
 
 def caption(collection: Collection, best: bool, what: str) -> str:
-    """What the figures are."""
+    """One sentence on what the figures mean: data set, epochs and seeds."""
     data = collection.records[0].data
     epochs = sorted({run.epochs for run in collection.records if run.method})
     lengths = f'{" or ".join(map(str, epochs))} epoch{"" if epochs == [1] else "s"}'
@@ -81,7 +81,7 @@ def overview(tables: Sequence[PairTable]) -> str:
 
 
 def pair_table(table: PairTable) -> str:
-    """One pair in detail."""
+    """The detailed table of one pair, as Markdown."""
 
     def stat(key: str, spec: str) -> Callable[[str, Row], str | None]:
         return lambda method, row: format(row.stats[key], spec) if key in row.stats and method != TEACHER else None

@@ -17,7 +17,7 @@ from shake_mm.registry import MODELS
 
 
 class Point(NamedTuple):
-    r"""One setting.
+    r"""One point of the sweep.
 
     Args:
         tau (float): :math:`\tau`.

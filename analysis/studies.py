@@ -1,4 +1,4 @@
-"""The paper's studies of SHAKE's forms: their rows, what of ours stands in a column, and the paper's figures beside it.
+"""The paper's studies of SHAKE's variants: rows, columns, and the paper's figures beside ours.
 
 Tables are the supplement's; ``exchange`` is Table 5 of the main paper.
 """
@@ -65,7 +65,7 @@ def studies() -> dict[str, Study]:
 
 
 def render(study: Study, table: PairTable, times: Mapping[str, float]) -> list[str]:
-    """The study's table and what its order says, as paragraphs of Markdown.
+    """Render the study's table and a sentence on the order of its rows, as Markdown.
 
     Args:
         study (Study): From :func:`studies`.

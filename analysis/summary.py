@@ -1,4 +1,4 @@
-"""Means and spreads over seeds, and what may be said from them."""
+"""Means and spreads over seeds, and what may be concluded from them."""
 
 import math
 import statistics
@@ -50,7 +50,7 @@ def pooled_std(a: Stat, b: Stat) -> float:
 
 
 def difference(name_a: str, a: Stat, name_b: str, b: Stat, unit: str = 'points') -> str:
-    """One sentence on the difference of two means, whatever it came out as.
+    """Describe the difference of two means in one sentence, whatever the result.
 
     Args:
         name_a (str): The first group.

@@ -30,7 +30,7 @@ RUN_GRID = (sys.executable, '-m', 'shake_mm.cli.run_grid')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = argparse.ArgumentParser(description='Train a config over temperatures and balances, and draw it')
     parser.add_argument('config', help='config of a distiller with `tau` and `lam`')
     parser.add_argument('--tau', type=float, nargs='+', default=[1, 2, 4, 8], help='temperatures (1 2 4 8)')
@@ -47,7 +47,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def sweep(args: argparse.Namespace, command: str) -> None:
-    """Train, collect, draw, write."""
+    """Train all points, collect the runs, draw the plot, and write the page."""
     default = default_point(cli.load_config(args.config).get('model', {}))
     swept = lines(default, args.tau, args.lam)
     points = list(dict.fromkeys(point for line in swept.values() for point in line))
@@ -75,7 +75,7 @@ def sweep(args: argparse.Namespace, command: str) -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train what is not finished, by ``tools/run_grid.py``.
+    """Train all unfinished points by ``tools/run_grid.py``.
 
     Raises:
         UsageError: If it fails.

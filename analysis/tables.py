@@ -32,12 +32,12 @@ class Row:
 
     @cached_property
     def stats(self) -> dict[str, Stat]:
-        """The metrics over seeds."""
+        """Mean and standard deviation of each metric over the seeds."""
         return over_seeds(self.seeds)
 
     @property
     def accuracy(self) -> Stat:
-        """Top-1 accuracy in %."""
+        """Top-1 accuracy in %, over the seeds."""
         return self.stats[ACCURACY]
 
 

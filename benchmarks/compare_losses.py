@@ -16,7 +16,7 @@ from shake_mm import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = argparse.ArgumentParser(description='Compare NST and RKD with their usual form')
     parser.add_argument('--batch-size', type=int, default=64, help='samples (64)')
     parser.add_argument('--channels', type=int, default=256, help='channels of student and teacher (256)')
@@ -29,7 +29,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def benchmark(args: argparse.Namespace) -> None:
-    """Measure and print."""
+    """Measure all losses and print the table."""
     pooled = (args.batch_size, args.channels)
     maps = (*pooled, args.size, args.size)
     table = Table(title=f'Forward and backward pass, batch {args.batch_size}, {args.device}, {args.threads} thread(s)')

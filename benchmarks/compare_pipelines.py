@@ -23,7 +23,7 @@ from shake_mm.grid.provenance import hardware
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = cli.ArgumentParser(description='Measure images a second')
     parser.add_argument('config', help='a classification config')
     parser.add_argument('--batched', action='store_true', help='run with --batched')
@@ -37,7 +37,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def benchmark(args: argparse.Namespace) -> None:
-    """Measure, print, and write."""
+    """Measure, print the figures, and write them to a file if one is given."""
     torch.set_num_threads(args.threads)
     cfg, clock = cli.load_config(args.config, args.cfg_options), throughput.CLOCKS[args.clock]
     figures = {'pipelines': throughput.pipelines(cfg, args.rounds, clock)}
@@ -61,7 +61,7 @@ def benchmark(args: argparse.Namespace) -> None:
 
 
 def show(title: str, rows: dict[str, Spread], console: Console) -> None:
-    """Print a table."""
+    """Print the figures as a table."""
     table = Table(title=title)
     for name in ('', 'median', 'min', 'max'):
         table.add_column(name, justify='right' if name else 'left')

@@ -48,7 +48,7 @@ PAIR = osp.join('_base_', 'pairs', 'resnet14_resnet8_digits100.py')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = argparse.ArgumentParser(description='Compare the time of training steps')
     parser.add_argument('--pair', help=f'config with `model` and `teachers` (default: {PAIR})')
     parser.add_argument('--student-config', help="config of the student, instead of the pair's")
@@ -86,7 +86,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def benchmark(args: argparse.Namespace) -> None:
-    """Measure, print, and write."""
+    """Measure, print the figures, and write them to a file if one is given."""
     options = {key: getattr(args, key) for key in ('rounds', 'steps', 'warmup', 'threads', 'device', 'clock')}
     if args.cells is not None:
         cells = {Path(path).stem.partition('_')[0]: cli.load_config(path, args.cfg_options) for path in args.cells}
@@ -132,7 +132,7 @@ def sizes(args: argparse.Namespace, cfg: dict) -> dict[str, Any]:
 
 
 class ImageSize(argparse.Action):
-    """One number, or two."""
+    """An option that takes one number or two."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list, *_: Any) -> None:
         """Store a number, or a pair of them."""

@@ -29,7 +29,7 @@ from shake_mm.registry import MODELS
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = cli.ArgumentParser(description='Measure the switches of a frozen teacher')
     parser.add_argument('config', help='a distillation config of classifiers, whose teacher is trained')
     parser.add_argument('--student', help='checkpoint of a trained student (default: random weights)')
@@ -45,7 +45,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def benchmark(args: argparse.Namespace) -> None:
-    """Measure, print, and write."""
+    """Measure, print the figures, and write them to a file if one is given."""
     torch.set_num_threads(args.threads)
     cfg = cli.load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
@@ -71,7 +71,7 @@ def _spreads(effect: Effect) -> dict[str, dict[str, float]]:
 
 
 def show(measured: dict[str, Effect], setting: dict) -> None:
-    """Print a table."""
+    """Print the figures as a table."""
     table = Table(title=f'A pass of the teacher ({setting["clock"]} clock)')
     columns = ('switch', 'ms', '× float32', 'max |Δ logit|', 'same class %', 'accuracy %', 'T–S gap')
     for name in columns:

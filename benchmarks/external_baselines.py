@@ -94,12 +94,12 @@ class CachedStep:
             forget(self.cache)
 
     def __call__(self) -> Any:
-        """Train."""
+        """Take a training step."""
         return self._step()
 
 
 def filled_cache(folder: str, classes: int) -> LogitsCache:
-    """A cache of CIFAR's size, all rows there: noise takes as long to look up as logits do."""
+    """A full cache of CIFAR's size, filled with noise, which takes as long to look up as logits."""
     key = dict(weights='noise', preprocessing='none', images='none', views='162')
     cache = LogitsCache(folder, key, (IMAGES, VIEWS, classes), 'benchmark')
     rng, chunk = np.random.default_rng(0), 1000
@@ -113,7 +113,7 @@ def filled_cache(folder: str, classes: int) -> LogitsCache:
 
 
 def forget(cache: LogitsCache) -> None:
-    """Let the operating system forget the file's pages, so that the next look-up reads the disk."""
+    """Drop the file's pages from the page cache, so that the next look-up reads the disk."""
     cache._rows._mmap.madvise(mmap.MADV_DONTNEED)
     with open(os.path.join(cache.folder, 'logits.f16'), 'rb') as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

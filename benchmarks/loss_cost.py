@@ -58,7 +58,7 @@ LOSSES: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
 
 
 class Cost(NamedTuple):
-    """What one forward and backward pass takes.
+    """The cost of one forward and backward pass.
 
     Args:
         seconds: Median over the rounds.

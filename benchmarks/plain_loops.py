@@ -17,7 +17,7 @@ from shake_mm.tasks import task_of
 
 
 class ClassificationLoops:
-    """The loops that one would write for classifiers without shake_mm.
+    """Training loops for classifiers, as one would write them without shake_mm.
 
     Args:
         student (nn.Module): An mmpretrain classifier; copied.
@@ -46,7 +46,7 @@ class ClassificationLoops:
 
     @classmethod
     def steps(cls, *args: Any) -> dict[str, Step]:
-        """The plain rows; the two that train share nothing."""
+        """The plain rows, by name; the two that train share nothing."""
         plain, kd = cls(*args), cls(*args)
         return {'plain_student': plain.student_step, 'teacher': plain.teacher_forward, 'plain_kd': kd.kd_step}
 
@@ -56,7 +56,7 @@ class ClassificationLoops:
 
     @torch.no_grad()
     def teacher_forward(self) -> Tensor:
-        """Run the teacher."""
+        """Run the teacher on the normalized batch."""
         return self.teacher(self._normalized(), mode='tensor')
 
     def kd_step(self) -> None:
@@ -79,7 +79,7 @@ class ClassificationLoops:
 
 
 class DetectionLoops:
-    """What a detector's step is made of: mmdet's own training, the teacher's pass, the shadow's work.
+    """The parts of a detector's step: mmdet's own training, the teacher's pass, and the shadow branch.
 
     The teacher's pass is its backbone, its neck and the head that makes the logits, on images that are normalized
     already. Where the head classifies boxes it is given those that the student sampled once: it runs neither RPN nor
@@ -131,7 +131,7 @@ class DetectionLoops:
 
     @classmethod
     def steps(cls, student: nn.Module, teacher: nn.Module, data: dict, device: str) -> dict[str, Step]:
-        """The plain rows."""
+        """The rows of a detector's parts, by name."""
         plain, parts = copy.deepcopy(student).to(device).train(), cls(student, teacher, data, device)
         return {
             'plain_student': train_step(plain, data),

@@ -1,4 +1,4 @@
-"""The image of a benchmark: how long a step takes, as bars."""
+"""The plot of a benchmark: the time of each step, as bars."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from benchmarks.steps import ROWS
 
 
 def draw_times(timing: Timing, path: str | Path) -> None:
-    """Draw every row's median time, with its least and most, and how many times the first row's it is.
+    """Draw each row's median time with its range, and its ratio to the first row's.
 
     Args:
         timing (Timing): What was measured.

@@ -29,12 +29,12 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: list[float]) -> 'Spread':
-        """Summarize ``values``."""
+        """Summarize the values of all rounds."""
         return cls(statistics.median(values), min(values), max(values))
 
 
 class Timing(NamedTuple):
-    """What a benchmark measured.
+    """The measurements of a benchmark.
 
     Args:
         seconds (dict[str, Spread]): Seconds a step by row, see ``ROWS``.

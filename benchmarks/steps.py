@@ -1,4 +1,4 @@
-"""What the benchmark of a training step compares: the networks, a batch, plain loops, and our distillers' steps.
+"""The training steps that the benchmark compares: plain loops, our distillers, and external baselines.
 
 Every training step starts from the same batch of raw 8-bit images and ends with updated weights: normalization,
 forward passes, losses, backward pass, SGD with momentum and weight decay, zeroed gradients. Ours is the whole

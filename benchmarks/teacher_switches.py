@@ -1,4 +1,4 @@
-"""What each way of running a frozen teacher costs, and what it does to its logits."""
+"""The cost of each way to run a frozen teacher, and its effect on the logits."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
 
 
 class Effect(NamedTuple):
-    """What a switch does.
+    """The measured effect of a switch.
 
     Args:
         seconds (Spread): Of a pass over a batch.

@@ -74,17 +74,17 @@ class _Beside(Hook):
         self._twin: nn.Module | None = None
 
     def before_train_epoch(self, runner: Any) -> None:
-        """Begin to count."""
+        """Start the clock and the count of images."""
         self._start, self.images = self.clock(), 0
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Count."""
+        """Count the images, and keep the first batch."""
         self.images += len(data_batch['inputs'])
         if self._batch is None:
             self._batch = copy.copy(data_batch)
 
     def after_train_epoch(self, runner: Any) -> None:
-        """Stop the clock, and take the bare steps."""
+        """Stop the clock, then take as many bare steps."""
         self.seconds['run'].append((self.clock() - self._start) / self.images)
         if self._twin is None:
             self._twin = copy.deepcopy(runner.model).train()

@@ -17,7 +17,7 @@ METHODS = {'baseline': Baseline, 'kd': KD, 'shake': SHAKE, 'dml': DML}
 
 
 def train_step(model: nn.Module, data: dict[str, Any], **optimizer: Any) -> Step:
-    """What mmengine's loop calls."""
+    """Return what mmengine's training loop calls for each batch."""
     wrapper = OptimWrapper(make_optimizer(model, **optimizer))
     return lambda: model.train_step(data, wrapper)
 
@@ -29,7 +29,7 @@ def make_optimizer(model: nn.Module, **options: Any) -> torch.optim.SGD:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the initialization of every parameter, which mmengine tells."""
+    """Silence mmengine's log, which lists the initialization of every parameter."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')
@@ -40,7 +40,7 @@ def quiet() -> Iterator[None]:
 
 
 def initialized(network: nn.Module) -> nn.Module:
-    """Random weights as mmengine draws them, without asking for files of trained ones."""
+    """Give a network mmengine's random weights, without loading pretrained ones."""
     for module in network.modules():
         if 'Pretrained' in str(getattr(module, 'init_cfg', None)):
             module.init_cfg = None

@@ -1,4 +1,4 @@
-"""Errors told in one sentence: which of them are a user's, and what the user can do."""
+"""Error messages in one sentence: which errors a user can fix, and how."""
 
 import difflib
 import errno
@@ -67,7 +67,7 @@ REMEDIES = {
 
 
 def explain(error: BaseException) -> str | None:
-    """Say in one sentence what a user did wrong; None if the error is not a user's."""
+    """Explain an error that a user can fix in one sentence; None for any other error."""
     if isinstance(error, UsageError | NonFiniteError):
         return one_line(error)
     if isinstance(error, ConnectionError | EOFError) and _from_a_worker(error):
@@ -91,7 +91,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error, in one line."""
+    """Return the message of an error in one line."""
     if isinstance(error, SyntaxError):
         return f'{error.msg} in line {error.lineno}'
     if isinstance(error, OSError) and error.filename and error.strerror:
@@ -104,7 +104,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _from_a_worker(error: BaseException) -> bool:
-    """Whether an error arose while the main process took a batch from a worker that died while it gave it."""
+    """Whether an error arose because a data worker died while it handed over a batch."""
     frames = traceback.extract_tb(error.__traceback__)
     return any(frame.name == '_try_get_data' and frame.filename.endswith('dataloader.py') for frame in frames)
 
@@ -127,7 +127,7 @@ def _explain_key_error(error: KeyError) -> str | None:
 
 
 def _explain_unknown_type(key: str, scope: str | None, kind: str) -> str:
-    """Suggest the registered names nearest to one that is not; those that need no scope before them come first."""
+    """Suggest the registered names closest to an unknown one; names that need no scope come first."""
     key = key.strip('\'"')
     wanted_scope, _, name = key.rpartition('.')
     plain_scopes = () if wanted_scope else (scope, 'mmengine')

@@ -1,1 +1,1 @@
-"""The images: of tables, of seeds, of curves over epochs, of sweeps, and of detections."""
+"""Plots of tables, seeds, curves over epochs, sweeps, and detections."""

@@ -1,4 +1,4 @@
-"""The image of a comparison: accuracy over epochs, and the gap to the teacher."""
+"""The plot of a comparison: accuracy over epochs, and the gap to the teacher."""
 
 import statistics
 from collections.abc import Mapping, Sequence

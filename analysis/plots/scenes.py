@@ -1,4 +1,4 @@
-"""The image of a demonstration on detectors: what each member of a distiller finds, side by side."""
+"""The plot of a demonstration on detectors: each member's detections, side by side."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ TRUE, RIGHT, WRONG = COLORS[2], COLORS[0], COLORS[5]
 
 
 class Boxes(NamedTuple):
-    """Objects in one image.
+    """Boxes of the objects in one image.
 
     Args:
         places (ndarray): Corners ``x1, y1, x2, y2`` in pixels, shape (K, 4).
@@ -38,7 +38,7 @@ class Boxes(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """One image with what is in it and what was found.
+    """One image with its annotated objects and the detections.
 
     Args:
         image (ndarray): RGB, shape (H, W, 3).
@@ -91,7 +91,7 @@ def annotated(info: Mapping[str, Any]) -> Boxes:
 
 
 def confident(instances: Any) -> Boxes:
-    """The sure ones of a detector's boxes, and of several classes in one place the surest.
+    """Return a detector's confident boxes, and where several classes overlap only the best one.
 
     Args:
         instances (InstanceData): The ``pred_instances`` of a sample.
@@ -102,7 +102,7 @@ def confident(instances: Any) -> Boxes:
 
 
 def is_right(place: np.ndarray, label: int, truth: Boxes) -> bool:
-    """Whether a box overlaps an annotated object of its class by half."""
+    """Whether a box overlaps an annotated object of its class with an IoU of at least 0.5."""
     shared = np.minimum(place[2:], truth.places[:, 2:]) - np.maximum(place[:2], truth.places[:, :2])
     intersection = shared.clip(min=0).prod(axis=1)
     union = (place[2:] - place[:2]).prod() + (truth.places[:, 2:] - truth.places[:, :2]).prod(axis=1) - intersection

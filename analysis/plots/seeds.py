@@ -1,4 +1,4 @@
-"""The image of a study on detectors: AP and AP50 of every seed as a dot, a row of panels for each pair."""
+"""The plot of a study on detectors: AP and AP50 of every seed as a dot, one row of panels for each pair."""
 
 import textwrap
 from collections.abc import Sequence

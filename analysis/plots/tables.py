@@ -1,4 +1,4 @@
-"""The image of a table: accuracies of all methods as dots, a panel for each pair."""
+"""The plot of a table: accuracies of all methods as dots, one panel for each pair."""
 
 import textwrap
 from collections.abc import Sequence

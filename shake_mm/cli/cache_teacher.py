@@ -1,4 +1,4 @@
-"""Compute what a config's frozen teachers say to every view of its training set: ``tools/cache_teacher.py CONFIG``.
+"""Compute a config's frozen teachers' logits for every view of its training set: ``tools/cache_teacher.py CONFIG``.
 
 Trainings of that config, and of others with the same teachers and data, then look them up::
 
@@ -24,7 +24,7 @@ from . import common
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = common.ArgumentParser(description="Compute the logits of a config's frozen teachers ahead of the training")
     parser.add_argument('config', help='a distillation config')
     parser.add_argument('--folder', default=switches.CACHES, help=f'where to keep them ({switches.CACHES})')
@@ -35,7 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def cache_teachers(args: argparse.Namespace) -> None:
-    """Do what the parsed command line says."""
+    """Run the command with the parsed options."""
     cfg = common.load_config(args.config, args.cfg_options)
     switches.make_batched(cfg)
     switches.make_cached(cfg, args.folder)

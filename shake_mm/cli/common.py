@@ -20,15 +20,15 @@ from ..explain import explain, one_line
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """Tells of a wrong command line in one sentence; the usage is a page of its own."""
+    """A parser that reports a wrong command line in one sentence, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Exit with status 2."""
+        """Print the message and exit with status 2."""
         self.exit(2, f'error: {message}: see {self.prog} --help\n')
 
 
 class Settings(DictAction):
-    """mmengine's action for ``key=value`` pairs, which tells of a pair that is none."""
+    """mmengine's action for ``key=value`` pairs, which reports what is not such a pair."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *args: Any) -> None:
         """Add the pairs to the namespace."""

@@ -9,7 +9,7 @@ from . import common
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = common.ArgumentParser(description='Write the student of a distillation run as a plain model')
     parser.add_argument('config', help='the distillation config')
     parser.add_argument('checkpoint', help='a checkpoint of its run')
@@ -22,14 +22,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def export(args: argparse.Namespace) -> None:
-    """Do what the parsed command line says."""
+    """Run the command with the parsed options."""
     cfg = common.load_config(args.config, args.cfg_options)
     weights, config = export_student(cfg, args.checkpoint, args.out, args.class_head_only)
     print(f'checkpoint  {weights}\nconfig      {config}\nverified    strict load, equal logits')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns the exit status."""
+    """Run the tool and return its exit status."""
     return common.run(export, parse_args(argv))
 
 

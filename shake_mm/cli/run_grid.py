@@ -26,7 +26,7 @@ from . import common
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = argparse.ArgumentParser(description='Train several configs over seeds')
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help="config files, or patterns ('configs/*/*_x.py')")
     parser.add_argument('--exclude', nargs='+', default=[], help="patterns of config names to leave out ('shake-*')")
@@ -95,18 +95,18 @@ class Plan:
 
 
 def expand(patterns: Sequence[str], exclude: Sequence[str]) -> list[str]:
-    """The config files that the patterns name; what is no pattern of an existing file stays as it is."""
+    """Return the config files that match the patterns; a pattern without a match is kept as it is."""
     paths = [path for pattern in patterns for path in sorted(glob(pattern)) or [pattern]]
     return [path for path in paths if not any(fnmatch(Path(path).stem, name) for name in exclude)]
 
 
 def find_config(config: str) -> Path:
-    """The file that is meant; ``'package::file'`` is looked up as in ``_base_``."""
+    """Return a config's path; ``'package::file'`` is resolved as in ``_base_``."""
     return Path(Config._get_cfg_path(config, '')[0] if '::' in config else config).resolve()
 
 
 def trained_teachers(model: dict) -> Iterator[tuple[str, str, int]]:
-    """The teachers that start from a checkpoint.
+    """Find the teachers that start from a checkpoint.
 
     Args:
         model (dict): The config's model.
@@ -135,7 +135,7 @@ def plan(args: argparse.Namespace) -> Plan:
 
 
 def train(planned: Plan, jobs: int, console: Console) -> dict[Run, str]:
-    """Train what is not finished; one failure does not end the others.
+    """Train all unfinished runs; a failure does not stop the others.
 
     Returns:
         dict[Run, str]: What failed, and why.
@@ -155,7 +155,7 @@ def train(planned: Plan, jobs: int, console: Console) -> dict[Run, str]:
 
 
 def run_grid(args: argparse.Namespace, command: str, console: Console) -> None:
-    """Plan, train, and write down what it took.
+    """Plan and train the grid, and record how long it took.
 
     Raises:
         UsageError: If a run failed, after all others have been trained.
@@ -186,7 +186,7 @@ def run_grid(args: argparse.Namespace, command: str, console: Console) -> None:
 
 
 def start_over(planned: Plan) -> None:
-    """Delete what earlier calls left of these runs."""
+    """Delete the results of earlier calls for these runs."""
     (planned.work_dir / FILE).unlink(missing_ok=True)
     for run in planned.runs.values():
         shutil.rmtree(run.work_dir, ignore_errors=True)

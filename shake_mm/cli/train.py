@@ -17,7 +17,7 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = common.ArgumentParser(description='Train a model')
     parser.add_argument('config', help='train config file path')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
@@ -108,7 +108,7 @@ def set_dataloader_defaults(cfg: Config, field: str, args: argparse.Namespace) -
 
 
 def train(args: argparse.Namespace) -> None:
-    """Build the runner and train."""
+    """Build the runner from the command line and train."""
     cfg = common.load_config(args.config, args.cfg_options)
     merge_args(cfg, args)
     build_runner(cfg, 'train').train()

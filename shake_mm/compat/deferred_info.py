@@ -1,4 +1,4 @@
-"""What a run notes of its steps, read from the device when it logs."""
+"""Losses of training steps, read from the device only when a run logs."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class DeferredInfoHook(RuntimeInfoHook):
-    """Stands for mmengine's ``RuntimeInfoHook``, which waits for the device in every step, once for each loss.
+    """Replaces mmengine's ``RuntimeInfoHook``, which waits for the device in every step, once for each loss.
 
     The losses of the steps since the last log stay where they are until the run logs, the epoch ends or a checkpoint is
     written; then all are read at once. The message hub holds the same values in the same order as ever, when it is
@@ -26,7 +26,7 @@ class DeferredInfoHook(RuntimeInfoHook):
         self._interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 1)
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Put the losses aside, and note those of all steps if that is due."""
+        """Keep the losses on the device, and write all of them to the message hub when the run logs."""
         for name, value in (outputs or {}).items():
             if isinstance(value, Tensor):
                 self._waiting.setdefault(name, []).append(value.detach())
@@ -37,13 +37,13 @@ class DeferredInfoHook(RuntimeInfoHook):
             self._note(runner)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Leave nothing out of what a checkpoint holds of the run's history."""
+        """Write the remaining losses, so that the checkpoint holds the run's whole history."""
         if self._waiting:
             self._note(runner)
             checkpoint['message_hub'] = runner.message_hub.state_dict()
 
     def after_train(self, runner: Any) -> None:
-        """Note what is left."""
+        """Write the remaining losses to the message hub."""
         self._note(runner)
         super().after_train(runner)
 

@@ -31,7 +31,7 @@ def apply_preferences() -> dict[str, bool]:
 
 @needs('mmengine.logging:HistoryBuffer.update')
 def patch_history_buffer() -> bool:
-    """Append to a log history where it stands.
+    """Append to a log history in place.
 
     mmengine copies the whole history for every value: at the end of a CIFAR run of 240 epochs a millisecond per value
     and step, of which a distillation logs about nine.
@@ -54,7 +54,7 @@ def patch_history_buffer() -> bool:
 
 
 def _appended(values: np.ndarray, value: int | float) -> np.ndarray:
-    """As ``np.append``, into room that the array was given before, or is given now."""
+    """Like ``np.append``, but into spare room behind the array, which doubles when it is used up."""
     number, room = len(values), values.base
     fits = np.can_cast(np.min_scalar_type(value), values.dtype, 'same_kind')
     begins = room is not None and room.ctypes.data == values.ctypes.data and room.dtype == values.dtype
@@ -67,7 +67,7 @@ def _appended(values: np.ndarray, value: int | float) -> np.ndarray:
 
 
 def patch_runtime_info() -> bool:
-    """Let a run read its losses when it logs, not in every step (open-mmlab/mmengine#1519)."""
+    """Read the losses from the device when a run logs, not in every step (open-mmlab/mmengine#1519)."""
     if HOOKS.get('RuntimeInfoHook') is DeferredInfoHook:
         return False
     HOOKS.register_module('RuntimeInfoHook', force=True, module=DeferredInfoHook)
@@ -76,7 +76,7 @@ def patch_runtime_info() -> bool:
 
 @needs('mmengine.config.config:FormatCode')
 def patch_config_layout() -> bool:
-    """Lay the same config out once: mmengine has yapf do it several times at a run's start and for every checkpoint."""
+    """Format the same config once: mmengine runs yapf several times at a run's start and for every checkpoint."""
     upstream = mmengine.config.config.FormatCode
     if hasattr(upstream, '__wrapped__'):
         return False
@@ -95,7 +95,7 @@ def patch_config_layout() -> bool:
 
 @needs('mmengine.hooks:CheckpointHook._save_checkpoint_with_step', 'mmengine.fileio:LocalBackend.put')
 def patch_checkpoint_writer() -> bool:
-    """Write checkpoints, and the file that names the last one, whole or not at all; local files only.
+    """Write local checkpoints, and the file that names the last one, atomically.
 
     mmengine writes in place and removes the outdated checkpoint before it has the new one, so that a kill or a full
     disk may leave nothing to resume from.

@@ -1,4 +1,4 @@
-"""Show on a console how trainings get on."""
+"""Show the progress of trainings on a console."""
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -10,7 +10,7 @@ _KEPT = 12
 
 
 class Display:
-    """Shows how the runs get on: bars in a terminal, else a line for each validation.
+    """Show the progress of runs: bars in a terminal, otherwise a line for each validation.
 
     Args:
         console (Console): Where to.
@@ -32,7 +32,7 @@ class Display:
         self._told: dict[Run, int] = {}
 
     def __call__(self, run: Run, state: str, scalars: Scalars) -> None:
-        """Take note of a run's state, as :func:`shake_mm.grid.runs.train_all` tells it."""
+        """Show a run's state, as :func:`shake_mm.grid.runs.train_all` reports it."""
         note = progress_note(scalars)
         if self.console.is_terminal:
             self._draw(run, state, scalars, note)
@@ -64,7 +64,7 @@ class Display:
 
 
 def progress_note(scalars: Scalars) -> str:
-    """The last loss and the last accuracy or AP, as far as there are any."""
+    """The last loss and the last accuracy or AP, if any have been logged."""
     parts = [f'loss {scalars.train[-1]["loss"]:.3f}'] if scalars.train else []
     if scalars.val and 'accuracy/top1' in scalars.val[-1]:
         parts.append(f'accuracy {scalars.val[-1]["accuracy/top1"]:.2f} %')

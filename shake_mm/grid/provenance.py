@@ -1,4 +1,4 @@
-"""How results came about: command, wall time, commit, machine and versions, kept beside the runs in ``grid.json``."""
+"""Provenance of results: command, wall time, commit, machine and versions, kept beside the runs in ``grid.json``."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware(device: str) -> dict[str, Any]:
-    """Say where a figure was measured."""
+    """Describe the machine that a figure is measured on."""
     name = torch.cuda.get_device_name(device) if device.startswith('cuda') else _cpu_name()
     load = round(os.getloadavg()[0], 1) if hasattr(os, 'getloadavg') else None
     return {

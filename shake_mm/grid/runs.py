@@ -53,7 +53,7 @@ class Run:
 
     @property
     def all_options(self) -> list[str]:
-        """The options with the seed."""
+        """All ``key=value`` options, including the seed."""
         return [*self.options, f'randomness.seed={self.seed}']
 
     def load(self) -> Config:
@@ -65,7 +65,7 @@ class Run:
 
     @cached_property
     def epochs(self) -> int:
-        """How many epochs it trains."""
+        """The number of epochs in its config."""
         return self.load().train_cfg.max_epochs
 
     @property

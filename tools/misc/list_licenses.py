@@ -36,7 +36,7 @@ def direct() -> list[Requirement]:
 
 
 def closure(requirements: Iterable[Requirement]) -> dict[str, tuple[Distribution, set[str]]]:
-    """What is installed of requirements and of theirs, with who asks for it, by normalized name."""
+    """Return the installed requirements, direct and indirect, by normalized name, and who requires them."""
     found: dict[str, tuple[Distribution, set[str]]] = {}
     waiting = [(requirement, 'shake_mm') for requirement in requirements]
     while waiting:
@@ -54,7 +54,7 @@ def closure(requirements: Iterable[Requirement]) -> dict[str, tuple[Distribution
 
 
 def license(package: Distribution) -> str:
-    """What a package says of its license: the expression, the classifiers, or the first line of its field."""
+    """Return a package's license: the expression, the classifiers, or the first line of the field."""
     data = package.metadata
     if data.get('License-Expression'):
         return data['License-Expression']
@@ -67,7 +67,7 @@ def license(package: Distribution) -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page as Markdown."""
     rows = [
         f'| {package.name} | {license(package)} | {", ".join(sorted(owners, key=str.lower))} |'
         for _, (package, owners) in sorted(closure(direct()).items())
@@ -86,7 +86,7 @@ def _installed(name: str) -> Distribution | None:
 
 
 def main() -> int:
-    """Write it."""
+    """Write the page of licenses and say so."""
     PAGE.write_text(page())
     print(f'wrote {PAGE.relative_to(ROOT)}')
     return 0
