@@ -37,7 +37,8 @@ def patch_history_buffer() -> bool:
     and step, of which a distillation logs about nine.
     """
     upstream = HistoryBuffer.update
-    if hasattr(upstream, '__wrapped__'):
+    known = {'_log_history', '_count_history'} <= vars(HistoryBuffer()).keys()
+    if hasattr(upstream, '__wrapped__') or not known:
         return False
 
     @wraps(upstream)

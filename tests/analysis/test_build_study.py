@@ -32,7 +32,7 @@ def test_page(root, times, tmp_path, capsys):
     ('args', 'message'),
     [
         (['--study', 'table1', '--pair', 'a_b'], "there is no finished run of table1 on 'a_b' below"),
-        ([*ARGS, '--times', 'nowhere.json'], '--times: nowhere.json is not what benchmarks.compare_steps --cells --out writes'),
+        ([*ARGS, '--times', 'nowhere.json'], 'nowhere.json is not what benchmarks.compare_steps --cells --out writes'),
     ],
 )
 def test_errors_are_one_sentence(root, capsys, args, message):
