@@ -150,6 +150,6 @@ def _registries(kind: str) -> Iterator[Registry]:
         registry = stack.pop()
         stack.extend(registry.children.values())
         if registry.name == kind:
-            with suppress(ImportError):
+            with suppress(Exception):  # whatever a library lacks must not hide the error that is explained
                 registry.import_from_location()
             yield registry

@@ -68,7 +68,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
-        # mmengine lists the whole of `sys.path` behind the names.
+        # mmengine appends all of `sys.path` to its message.
         reason = one_line(error).partition(', the current sys.path')[0].rstrip('.!')
         raise UsageError(f'config {path} cannot be read: {reason}: correct it') from error
     try:
@@ -128,7 +128,7 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
     except SystemExit as stop:
         status = stop.code
     except Exception as error:
-        # Where a data worker died, PyTorch's handler raises again for each that ends now, also in the midst of this.
+        # After a data worker has died, PyTorch's handler raises again for every other one that ends, even in here.
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         except RuntimeError:
@@ -142,8 +142,8 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
         print(f'error: {sentence}' if world_size == 1 else f'error (rank {rank}): {sentence}', file=sys.stderr)
         return 1
     if torch_dist.is_available() and torch_dist.is_initialized():
-        # The runner's reference cycles hold the wrapped model, and that the process group: its threads must have ended
-        # before the process does, or it aborts ("terminate called without an active exception").
+        # Reference cycles of the runner keep the wrapped model alive, and with it the process group, whose threads must
+        # end before the process does, or it aborts ("terminate called without an active exception").
         gc.collect()
         torch_dist.destroy_process_group()
     return status

@@ -25,7 +25,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='go on from this checkpoint, or without a path from the latest one in the work directory',
+        help='resume from this checkpoint, or without a path from the latest one in the work directory',
     )
     parser.add_argument(
         '--exact',

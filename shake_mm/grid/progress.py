@@ -58,7 +58,7 @@ class Display:
         if state != 'running':
             self.bars.stop_task(task)
             self._ended.append(task)
-        # More bars than the terminal has lines would hide those that move.
+        # With more bars than the terminal has lines, those of active runs would be hidden.
         while len(self._ended) > _KEPT:
             self.bars.remove_task(self._ended.pop(0))
 

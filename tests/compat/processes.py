@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPAT = f"""
@@ -41,6 +43,13 @@ def train(work_dir, epochs, resume=False, **kwargs):
     return runner
 """
 )
+
+
+def owner_of(path: str) -> tuple[Any, str]:
+    """The object that holds what ``'module:Class.attribute'`` names, and its name there."""
+    module, _, attribute = path.partition(':')
+    parent, _, name = attribute.rpartition('.')
+    return resolve_name(f'{module}:{parent}'), name
 
 
 def python(code: str, *args: str, path: Path | str = '') -> subprocess.CompletedProcess:

@@ -1,11 +1,14 @@
 """Preferences: a program that imports the library does not get them, and our commands switch them on."""
 
+import logging
+
 import mmengine.config.config
+import pytest
 from mmengine.config import Config
 
 from shake_mm.compat import preferences
 
-from .processes import python
+from .processes import owner_of, python
 
 UPSTREAM = """
 import mmengine.config.config as config
@@ -50,6 +53,21 @@ assert cli.run(lambda args: after.extend(looked_up()), Namespace(debug=False)) =
 assert all(now is not then for now, then in zip(after, before, strict=True))
 """)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ('name', 'needed'),
+    [
+        ('history_buffer', 'mmengine.logging:HistoryBuffer.update'),
+        ('config_layout', 'mmengine.config.config:FormatCode'),
+        ('checkpoint_writer', 'mmengine.hooks:CheckpointHook._save_checkpoint_with_step'),
+    ],
+)
+def test_another_upstream_is_left_alone(name, needed, monkeypatch, caplog):
+    monkeypatch.delattr(*owner_of(needed))
+    caplog.set_level(logging.DEBUG, 'shake_mm.compat')
+    assert getattr(preferences, f'patch_{name}')() is False
+    assert f'patch_{name} does nothing, since {needed} does not exist' in caplog.text
 
 
 def test_the_same_config_is_laid_out_once(monkeypatch):

@@ -1,13 +1,12 @@
 """The workarounds as a whole: who gets them, that they act once, and that they leave alone what looks otherwise."""
 
-import importlib
 import logging
 
 import pytest
 
 from shake_mm.compat import workarounds
 
-from .processes import python
+from .processes import owner_of, python
 
 NEEDED = {
     'message_hub': ['mmengine.logging:MessageHub.state_dict', 'mmengine.logging:MessageHub.load_state_dict'],
@@ -17,16 +16,6 @@ NEEDED = {
     'installed_path': ['mmengine.utils:get_installed_path', 'mmengine.hub.hub:get_installed_path'],
 }
 CASES = [(name, needed) for name, all_needed in NEEDED.items() for needed in all_needed]
-
-
-def owner_of(path):
-    """The object that holds what a path names, and its name there."""
-    module, _, attribute = path.partition(':')
-    *parents, last = attribute.split('.')
-    owner = importlib.import_module(module)
-    for parent in parents:
-        owner = getattr(owner, parent)
-    return owner, last
 
 
 def test_all_act_once():

@@ -29,7 +29,7 @@ def workaround_torchvision() -> bool:
     for name in ('nms', 'qnms'):
         library.define(f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
     _LIBRARIES.append(library)
-    # What the failed import left behind is half initialized.
+    # The modules of the failed import are only partly initialized.
     for name in [name for name in sys.modules if name.partition('.')[0] == 'torchvision']:
         del sys.modules[name]
     return True

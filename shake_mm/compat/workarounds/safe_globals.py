@@ -35,7 +35,7 @@ def workaround_safe_globals() -> bool:
     rebuild_array, rebuild_scalar = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
     allowed = [HistoryBuffer, MessageHub, ConfigDict, (_statistic, 'builtins.getattr'), np.ndarray, np.dtype]
     allowed += {type(np.dtype(code)) for code in np.typecodes['All']}
-    # numpy 2 renamed the module, and files of both versions live on.
+    # numpy 2 renamed the module, and there are files of both versions.
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
         allowed += [(rebuild_array, f'{module}._reconstruct'), (rebuild_scalar, f'{module}.scalar')]
     torch.serialization.add_safe_globals(allowed)
