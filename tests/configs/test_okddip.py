@@ -10,7 +10,7 @@ from mmpretrain.registry import MODELS
 
 from analysis.collect import parse_name
 from analysis.describe import describe
-from tools.run_grid import trained_teachers
+from shake_mm.cli.run_grid import trained_teachers
 
 from .cells import CONFIGS
 
