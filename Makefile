@@ -8,10 +8,10 @@ help:  ## Show the targets
 venv:  ## Build the environment and link it as .venv
 	@bash tools/setup_env.sh
 
-demo: venv  ## Distil a small classifier
+demo: venv  ## Distill a small classifier
 	$(PYTHON) tools/demo.py
 
-demo-det: venv  ## Distil a small detector
+demo-det: venv  ## Distill a small detector
 	$(PYTHON) tools/demo_det.py
 
 test: venv  ## Run the tests
@@ -33,4 +33,4 @@ audit: venv  ## Check hashes and known vulnerabilities of what is installed
 
 clean:  ## Remove what builds and tests leave; .venv and runs stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
-	find shake_mm tests tools configs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find analysis benchmarks shake_mm tests tools configs -name __pycache__ -type d -prune -exec rm -rf {} +

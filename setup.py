@@ -1,4 +1,4 @@
-"""Build script; what is static stands in pyproject.toml."""
+"""Build script; static settings are in pyproject.toml."""
 
 import os
 import shutil
@@ -9,17 +9,29 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 MIM_PARTS = ('configs', 'tools', 'model-index.yml')
+MIM_TOOLS = (
+    'cache_teacher.py',
+    'dist_test.sh',
+    'dist_train.sh',
+    'export_student.py',
+    'run_grid.py',
+    'slurm_test.sh',
+    'slurm_train.sh',
+    'test.py',
+    'train.py',
+)
+"""The tools that a user of the package needs; the others belong to a checkout."""
 
 
 class BuildWithMim(build_py):
     """Carry configs and tools inside the package as ``.mim``, where mmengine and mim look for them.
 
-    A wheel gets copies, an editable installation gets links. OpenMMLab's usual ``add_mim_extension`` decides by
-    ``sys.argv`` and does nothing when pip builds by PEP 517.
+    A wheel gets copies, of the tools only ``MIM_TOOLS``; an editable installation gets links. OpenMMLab's usual
+    ``add_mim_extension`` decides by ``sys.argv`` and does nothing when pip builds by PEP 517.
     """
 
     def run(self) -> None:
-        """Build, then add the folder."""
+        """Build the package, then add ``.mim``."""
         super().run()
         package = ROOT / 'shake_mm' if self.editable_mode else Path(self.build_lib) / 'shake_mm'
         (package / '.mim').mkdir(parents=True, exist_ok=True)
@@ -28,6 +40,10 @@ class BuildWithMim(build_py):
             remove(target)
             if self.editable_mode:
                 target.symlink_to(os.path.relpath(source, target.parent))
+            elif part == 'tools':
+                target.mkdir()
+                for name in MIM_TOOLS:
+                    shutil.copy(source / name, target / name)
             elif source.is_dir():
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
             else:
@@ -35,7 +51,7 @@ class BuildWithMim(build_py):
 
 
 def remove(path: Path) -> None:
-    """Delete what an earlier build left."""
+    """Delete the result of an earlier build."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -43,7 +59,7 @@ def remove(path: Path) -> None:
 
 
 def requirements(*names: str) -> list[str]:
-    """Read requirement files."""
+    """Read the lines of requirement files."""
     lines = [line for name in names for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()]
     return [line.strip() for line in lines if line.strip() and not line.startswith('#')]
 
@@ -71,12 +87,10 @@ setup(
     keywords='knowledge distillation, computer vision, OpenMMLab',
     packages=find_packages(include=['shake_mm', 'shake_mm.*']),
     include_package_data=False,
-    package_data={'shake_mm.analysis': ['paper.yaml']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={
         'all': requirements('runtime', 'mminstall', 'optional', 'tests'),
-        'docs': requirements('docs'),
         'mim': requirements('mminstall'),
         'optional': requirements('optional'),
         'tests': requirements('tests'),

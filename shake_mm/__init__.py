@@ -1,6 +1,7 @@
 """SHAKE knowledge distillation for OpenMMLab.
 
-Importing the package registers all its parts: a config names one as ``shake_mm.Part``, whatever its ``default_scope``.
+After the import a config names a part as ``shake_mm.Part``, whatever its ``default_scope``. The registries import the
+parts, and with them mmpretrain and mmdet, when one is asked for.
 """
 
 from importlib import metadata
@@ -32,10 +33,10 @@ def check_versions() -> None:
 
 check_versions()
 
-from . import compat  # noqa: E402
+from .compat import apply_workarounds  # noqa: E402
 
-compat.mend_all()
+apply_workarounds()
 
-from . import connectors, datasets, distillers, evaluation, hooks, losses, models, proxies, tasks  # noqa: E402, F401
+from . import registry  # noqa: E402, F401
 
 __all__ = ['__version__']

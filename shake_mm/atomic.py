@@ -1,4 +1,4 @@
-"""Files and checkpoints that are there whole or not at all, whenever the process or the machine stops."""
+"""Atomic writes: files and checkpoints are complete or absent, whenever the process or the machine stops."""
 
 import os
 import os.path as osp
@@ -34,13 +34,13 @@ def write(path: str | Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             os.remove(draft)
-        reason = f'{error.strerror}; it was not written and earlier checkpoints are whole: mend that, then --resume'
+        reason = f'{error.strerror}; it was not written and earlier checkpoints are whole: fix that, then --resume'
         raise OSError(error.errno, reason, str(path)) from error
     _sync_folder(folder)
 
 
 def _sync_folder(folder: str) -> None:
-    """Let the new name reach the disk too; not every file system can be asked to."""
+    """Flush the new name to the disk too; not every file system supports that."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -50,14 +50,14 @@ def _sync_folder(folder: str) -> None:
 
 
 def remove_drafts(folder: str) -> None:
-    """Remove what a killed process left half written."""
+    """Remove the half-written files of a killed process."""
     for draft in glob(osp.join(escape(folder), f'*{DRAFT}')):
         with suppress(OSError):
             os.remove(draft)
 
 
 def save_with_step(hook: CheckpointHook, runner: Any, step: int, meta: dict) -> None:
-    """Stand for ``CheckpointHook._save_checkpoint_with_step``, in an order that always leaves one to resume from.
+    """Replace ``CheckpointHook._save_checkpoint_with_step``, in an order that always leaves one to resume from.
 
     mmengine removes the outdated checkpoint first, and writes ``last_checkpoint`` in place: for a moment there may be
     no checkpoint, or no name of one.
@@ -105,7 +105,7 @@ def _remove(hook: CheckpointHook, step: int) -> None:
 
 
 def begin(hook: CheckpointHook, runner: Any) -> None:
-    """Tidy the folders of checkpoints before the training."""
+    """Remove drafts from the folders of checkpoints before the training."""
     if is_main_process():
         for folder in {runner.work_dir, hook.out_dir}:
             if isinstance(hook.file_backend, LocalBackend):

@@ -1,4 +1,4 @@
-"""Errors told in one sentence: which of them are a user's, and what the user can do."""
+"""Error messages in one sentence: which errors a user can fix, and how."""
 
 import difflib
 import errno
@@ -6,6 +6,7 @@ import pickle
 import re
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 
 from mmengine.registry import Registry, root
 
@@ -51,9 +52,9 @@ UPSTREAM: tuple[tuple[type[Exception], re.Pattern, str], ...] = (
         'the config asks for {0}, which is not installed: run `pip install {0}`',
     ),
 )
-"""Errors of the stack that a user can mend: their class, a pattern of their message, and the sentence."""
+"""Errors of the stack that a user can fix: their class, a pattern of their message, and the sentence."""
 
-MENDS = {
+REMEDIES = {
     errno.ENOENT: 'correct the path',
     errno.EEXIST: 'a file is in the way, choose another folder',
     errno.ENOTDIR: 'a file is in the way, choose another folder',
@@ -66,7 +67,7 @@ MENDS = {
 
 
 def explain(error: BaseException) -> str | None:
-    """Say in one sentence what a user did wrong; None if the error is not a user's."""
+    """Explain an error that a user can fix in one sentence; None for any other error."""
     if isinstance(error, UsageError | NonFiniteError):
         return one_line(error)
     if isinstance(error, ConnectionError | EOFError) and _from_a_worker(error):
@@ -90,7 +91,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error, in one line."""
+    """Return the message of an error in one line."""
     if isinstance(error, SyntaxError):
         return f'{error.msg} in line {error.lineno}'
     if isinstance(error, OSError) and error.filename and error.strerror:
@@ -103,14 +104,14 @@ def one_line(error: BaseException) -> str:
 
 
 def _from_a_worker(error: BaseException) -> bool:
-    """Whether an error arose while the main process took a batch from a worker that died while it gave it."""
+    """Whether an error arose because a data worker died while it handed over a batch."""
     frames = traceback.extract_tb(error.__traceback__)
     return any(frame.name == '_try_get_data' and frame.filename.endswith('dataloader.py') for frame in frames)
 
 
 def _explain_os_error(error: OSError) -> str:
-    mend = MENDS.get(error.errno)
-    return f'{one_line(error)}: {mend}' if mend else one_line(error)
+    remedy = REMEDIES.get(error.errno)
+    return f'{one_line(error)}: {remedy}' if remedy else one_line(error)
 
 
 def _explain_key_error(error: KeyError) -> str | None:
@@ -126,7 +127,7 @@ def _explain_key_error(error: KeyError) -> str | None:
 
 
 def _explain_unknown_type(key: str, scope: str | None, kind: str) -> str:
-    """Suggest the registered names nearest to one that is not; those that need no scope before them come first."""
+    """Suggest the registered names closest to an unknown one; names that need no scope come first."""
     key = key.strip('\'"')
     wanted_scope, _, name = key.rpartition('.')
     plain_scopes = () if wanted_scope else (scope, 'mmengine')
@@ -143,10 +144,12 @@ def _explain_unknown_type(key: str, scope: str | None, kind: str) -> str:
 
 
 def _registries(kind: str) -> Iterator[Registry]:
-    """Yield the registries of one kind, of all scopes."""
+    """Yield the registries of one kind, of all scopes, with what they register."""
     stack = [registry for registry in vars(root).values() if isinstance(registry, Registry)]
     while stack:
         registry = stack.pop()
         stack.extend(registry.children.values())
         if registry.name == kind:
+            with suppress(Exception):  # whatever a library lacks must not hide the error that is explained
+                registry.import_from_location()
             yield registry

@@ -1,4 +1,4 @@
-"""Registries of shake_mm: children of mmengine's, filled when the package is imported.
+"""Registries of shake_mm: children of mmengine's, filled from their locations when they are first asked.
 
 A config names a part of ours as ``shake_mm.Part``, whatever its ``default_scope`` is.
 """
@@ -66,6 +66,7 @@ def build_part(config: Any, facts: Mapping[str, Any] | None = None, where: str =
     if not isinstance(config, dict) or 'type' not in config:
         raise UsageError(f"{where or 'a part'} is {config!r}, but it must be a config: give a dict with a 'type'.")
     kind = config['type']
+    MODELS.import_from_location()  # fills the dict
     kind = MODELS.module_dict.get(kind, kind) if isinstance(kind, str) else kind
     if not kind or not (isinstance(kind, str) or callable(kind)):
         raise UsageError(f'{where or "a part"} has the type {kind!r}, but it must be the name of one.')

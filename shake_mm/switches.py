@@ -12,7 +12,7 @@ CACHES = osp.join('work_dirs', 'teacher_cache')
 
 
 def make_exact(cfg: Config) -> None:
-    """Let the run resume exactly: random draws by (seed, epoch, sample), a loop that continues inside an epoch."""
+    """Make the run resume exactly: random draws by (seed, epoch, sample), and a loop that continues within an epoch."""
     loop, loader = cfg.train_cfg, cfg.train_dataloader
     kinds = {key: type_name(part.get('type')) for key, part in (('train_cfg', loop), ('sampler', loader.sampler))}
     if not (loop.get('by_epoch') or kinds['train_cfg'] == 'EpochBasedTrainLoop'):
@@ -31,7 +31,7 @@ def make_exact(cfg: Config) -> None:
 
 
 def make_batched(cfg: Config) -> None:
-    """Let the training set be one tensor on the device, see :class:`shake_mm.datasets.BatchedViews`.
+    """Keep the training set on the device as one tensor, see :class:`shake_mm.datasets.BatchedViews`.
 
     Raises:
         UsageError: If the pipeline draws what that does not, or something wraps the data set.
@@ -46,7 +46,7 @@ def make_batched(cfg: Config) -> None:
 
 
 def make_cached(cfg: Config, folder: str) -> None:
-    """Let every frozen teacher keep its logits in a folder of its own, see :class:`shake_mm.members.CachedMember`.
+    """Cache the logits of every frozen teacher in its own folder, see :class:`shake_mm.members.CachedMember`.
 
     Args:
         cfg (Config): A distillation config.
@@ -76,12 +76,12 @@ def make_cached(cfg: Config, folder: str) -> None:
 
 
 def type_name(kind: str | type | None) -> str | None:
-    """The name of a part's type without its scope; pure Python configs hold the class."""
+    """Return the name of a part's type without its scope; pure Python configs hold the class."""
     return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', None)
 
 
 def _innermost(loader: Any, switch: str) -> Any:
-    """The data set of a loader, which nothing may wrap but what hands its items on as they are."""
+    """Return the innermost data set of a loader; wrappers that change its items are refused."""
     dataset = loader.dataset
     while type_name(dataset.type) == 'ContrastDataset' and switch == '--cache-teachers':
         dataset = dataset.dataset

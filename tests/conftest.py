@@ -8,11 +8,18 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
-import shake_mm  # noqa: F401  (mends the stack before anything else is imported)
+import shake_mm  # noqa: F401  (applies its workarounds before anything else is imported)
+from shake_mm.compat.preferences import apply_preferences
 
 
 @pytest.fixture(autouse=True, scope='session')
-def unformatted_configs():
+def preferences():
+    """Runs of the tests stand for runs by our commands, whichever test comes first."""
+    apply_preferences()
+
+
+@pytest.fixture(autouse=True, scope='session')
+def unformatted_configs(preferences):
     """Nobody reads the configs that a run of the tests writes; to lay them out takes ten times as long as to train."""
     with pytest.MonkeyPatch.context() as patch:
         unformatted = wraps(mmengine.config.config.FormatCode)(lambda text, **options: (text, True))

@@ -1,72 +1,8 @@
-"""Compute what a config's frozen teachers say to every view of its training set: ``tools/cache_teacher.py CONFIG``.
+"""Compute the logits of a config's frozen teachers ahead of the training: ``python tools/cache_teacher.py CONFIG``."""
 
-Trainings of that config, and of others with the same teachers and data, then look them up::
-
-    python tools/cache_teacher.py configs/shake/shake_resnet110_resnet20_cifar100.py
-    python tools/train.py configs/shake/shake_resnet110_resnet20_cifar100.py --batched --cache-teachers
-
-It may be stopped and started again, and several processes may share the work.
-"""
-
-import argparse
 import sys
-from collections.abc import Sequence
 
-from mmengine.device import get_device
-from mmengine.registry import init_default_scope
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from shake_mm import cli, switches
-from shake_mm.datasets.images import Images
-from shake_mm.members.filling import fill
-from shake_mm.registry import DATASETS, MODELS
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = cli.ArgumentParser(description="Compute the logits of a config's frozen teachers ahead of the training")
-    parser.add_argument('config', help='a distillation config')
-    parser.add_argument('--folder', default=switches.CACHES, help=f'where to keep them ({switches.CACHES})')
-    parser.add_argument('--device', default=get_device(), help='device of torch')
-    parser.add_argument('--batch-size', type=int, default=1024, help='views a pass (1024)')
-    cli.add_common_arguments(parser)
-    return parser.parse_args(argv)
-
-
-def cache_teachers(args: argparse.Namespace) -> None:
-    """Do what the parsed command line says."""
-    cfg = cli.load_config(args.config, args.cfg_options)
-    switches.make_batched(cfg)
-    switches.make_cached(cfg, args.folder)
-    init_default_scope(cfg.get('default_scope') or 'mmpretrain')
-    cfg.model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-    model = MODELS.build(cfg.model).to(args.device)
-    dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, device=args.device))
-    images = Images(dataset)
-    columns = (TextColumn('{task.description}'), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn()) as progress:
-        for member in model.members.cached:
-            cache = member.open(images)
-            task = progress.add_task(member.name, total=cache.shape[0] * cache.shape[1])
-            fill(
-                member,
-                model.data_preprocessor,
-                dataset,
-                args.batch_size,
-                lambda rows, task=task: progress.advance(task, rows),
-            )
-            gigabytes = 2e-9 * cache.shape[0] * cache.shape[1] * cache.shape[2]
-            progress.console.print(
-                f'{member.name}: {cache.shape[0]} images in {cache.shape[1]} views, {gigabytes:.2f} GB in '
-                f'{member.folder}',
-                soft_wrap=True,
-            )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool and return its exit status."""
-    return cli.run(cache_teachers, parse_args(argv))
-
+from shake_mm.cli.cache_teacher import main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -1,37 +1,8 @@
 """Export a distilled student: ``python tools/export_student.py CONFIG CHECKPOINT OUT``."""
 
-import argparse
 import sys
-from collections.abc import Sequence
 
-from shake_mm import cli
-from shake_mm.export import export_student
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = cli.ArgumentParser(description='Write the student of a distillation run as a plain model')
-    parser.add_argument('config', help='the distillation config')
-    parser.add_argument('checkpoint', help='a checkpoint of its run')
-    parser.add_argument('out', help="a folder, or a path ending in '.pth' whose stem names the files")
-    parser.add_argument(
-        '--class-head-only', action='store_true', help='let a DeiT answer by its class head, not the mean of both heads'
-    )
-    cli.add_common_arguments(parser)
-    return parser.parse_args(argv)
-
-
-def export(args: argparse.Namespace) -> None:
-    """Do what the parsed command line says."""
-    cfg = cli.load_config(args.config, args.cfg_options)
-    weights, config = export_student(cfg, args.checkpoint, args.out, args.class_head_only)
-    print(f'checkpoint  {weights}\nconfig      {config}\nverified    strict load, equal logits')
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns the exit status."""
-    return cli.run(export, parse_args(argv))
-
+from shake_mm.cli.export_student import main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -11,7 +11,6 @@ from typing import Any
 import mmcv
 import numpy as np
 from mmpretrain.datasets import BaseDataset
-from sklearn.datasets import load_digits
 
 from shake_mm.errors import UsageError
 from shake_mm.registry import DATASETS
@@ -24,6 +23,8 @@ GLYPH_SIZE = 8
 @lru_cache(maxsize=1)
 def load_glyphs() -> tuple[np.ndarray, np.ndarray]:
     """Return all glyphs, :math:`(1797, 8, 8)` float32 in [0, 1], and their digits, :math:`(1797,)`."""
+    from sklearn.datasets import load_digits  # scikit-learn takes a second to import, and nothing else needs it
+
     bunch = load_digits()
     return (bunch.images / 16).astype(np.float32), bunch.target.astype(np.int64)
 

@@ -33,3 +33,16 @@ def log_run(tmp_path):
         return work_dir
 
     return write
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three methods on a pair, one seed each, as mmengine leaves them."""
+    for i, method in enumerate(('baseline', 'kd', 'shake')):
+        log = tmp_path / 'grid' / method / '20260101_000000' / 'vis_data' / 'scalars.json'
+        log.parent.mkdir(parents=True)
+        log.write_text(json.dumps({'accuracy/top1': 90.0 + i, 'teacher/top1': 97.0, 'step': 1}) + '\n')
+        (tmp_path / 'grid' / method / f'{method}_resnet14_resnet8_digits100.py').write_text(
+            "model = dict(type='x', student=dict())\ntrain_cfg = dict(max_epochs=1)\nrandomness = dict(seed=0)\n"
+        )
+    return tmp_path / 'grid'

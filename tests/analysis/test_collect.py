@@ -1,6 +1,6 @@
 import pytest
 
-from shake_mm.analysis.collect import AP, collect, parse_name
+from analysis.collect import AP, collect, parse_name
 from shake_mm.errors import UsageError
 
 

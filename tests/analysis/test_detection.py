@@ -1,7 +1,7 @@
-from shake_mm.analysis.collect import AP, AP50, collect
-from shake_mm.analysis.detection import report
-from shake_mm.analysis.seed_dots import draw_seeds
-from shake_mm.analysis.tables import arrange
+from analysis.collect import AP, AP50, collect
+from analysis.detection import report
+from analysis.plots.seeds import draw_seeds
+from analysis.tables import arrange
 
 PAGE = """\
 # Title

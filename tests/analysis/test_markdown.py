@@ -1,6 +1,6 @@
-from shake_mm.analysis.collect import collect
-from shake_mm.analysis.markdown import markdown_table, report
-from shake_mm.analysis.tables import arrange
+from analysis.collect import collect
+from analysis.markdown import markdown_table, report
+from analysis.tables import arrange
 
 PAGE = """\
 # Title

@@ -1,4 +1,4 @@
-from shake_mm.analysis import paper
+from analysis import paper
 
 PAIRS = [
     'wrn-40-2_wrn-16-2',

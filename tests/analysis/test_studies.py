@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from shake_mm.analysis.collect import collect
-from shake_mm.analysis.studies import missing, render, studies
-from shake_mm.analysis.tables import arrange
+from analysis.collect import collect
+from analysis.studies import missing, render, studies
+from analysis.tables import arrange
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 

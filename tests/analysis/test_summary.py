@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from shake_mm.analysis import Stat, difference, over_seeds
-from shake_mm.analysis.summary import pooled_std
+from analysis import Stat, difference, over_seeds
+from analysis.summary import pooled_std
 
 
 def test_sample_standard_deviation():

@@ -1,82 +1,88 @@
-"""The sweep's points, configs, tables and image."""
+"""The sweep as a command: what it asks run_grid to train, and what it writes."""
 
-from pathlib import Path
+import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
-from mmengine.config import Config
 
-from shake_mm.analysis.collect import collect
-from shake_mm.analysis.sweep import Point, accuracies, default_point, draw_sweep, lines, summary, table, write_configs
-from shake_mm.errors import UsageError
+from analysis import sweep
+from shake_mm.cli import run_grid
 
-VALUES = {
-    Point(1, 1): [90.0, 92.0],
-    Point(4, 1): [95.0, 95.5],
-    Point(4, 0.5): [96.0, 95.0],
-}
-
-
-def test_defaults_are_the_configs_or_its_distillers():
-    assert default_point(dict(type='shake_mm.SHAKE')) == Point(4.0, 1.0)
-    assert default_point(dict(type='shake_mm.KD', tau=2, lam=0.9)) == Point(2.0, 0.9)
-    with pytest.raises(UsageError, match='a shake_mm.Baseline has no `tau` to sweep'):
-        default_point(dict(type='shake_mm.Baseline'))
-
-
-def test_two_lines_cross_at_the_default():
-    swept = lines(Point(4, 1), [8, 1, 4, 4], [0.5, 1])
-    assert swept == {'tau': [Point(1, 1), Point(4, 1), Point(8, 1)], 'lam': [Point(4, 0.5), Point(4, 1)]}
-
-
-def test_a_config_for_every_point(tmp_path):
-    base = tmp_path / 'shake_a_b_digits100.py'
-    base.write_text("model = dict(type='shake_mm.SHAKE', tau=3)\ntrain_cfg = dict(max_epochs=1)\n")
-    folder = tmp_path / 'configs'
-    write_configs(base, [Point(9, 1)], folder)
-    methods = write_configs(base, list(VALUES), folder)
-    assert sorted(path.name for path in folder.iterdir()) == [
-        'shake-tau1-lam1_a_b_digits100.py',
-        'shake-tau4-lam0.5_a_b_digits100.py',
-        'shake-tau4-lam1_a_b_digits100.py',
-    ]
-    cfg = Config.fromfile(folder / f'{methods[Point(4, 0.5)]}_a_b_digits100.py')
-    assert cfg.model == dict(type='shake_mm.SHAKE', tau=4, lam=0.5) and cfg.train_cfg.max_epochs == 1
+TRAIN = """
+import json, pathlib, re, sys
+config, work_dir, options = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[3]), sys.argv[5:]
+with open({log!r}, 'a') as log:
+    log.write(work_dir.parent.name + '/' + work_dir.name + chr(10))
+options = dict(option.split('=') for option in options)
+seed = int(options['randomness.seed'])
+point = re.findall('-tau(.*)-lam([^_]*)_', config.name)
+assert not point or pathlib.Path(options['model.teachers.0.checkpoint']).is_file()
+part = work_dir / '20260101_000000' / 'vis_data'
+part.mkdir(parents=True)
+score = 80 + sum(map(float, point[0])) + seed / 10 if point else 99.0
+(part / 'scalars.json').write_text(json.dumps({{'accuracy/top1': score, 'step': 2}}) + chr(10))
+model = "dict(student=dict())" if point else "dict()"
+(work_dir / config.name).write_text(
+    f'model = {{model}}\\ntrain_cfg = dict(max_epochs=2)\\nrandomness = dict(seed={{seed}})'
+)
+(work_dir / 'epoch_2.pth').touch()
+"""
 
 
-def test_runs_are_found_by_point(log_run, tmp_path):
-    methods = {point: f'shake-tau{point.tau:g}-lam{point.lam:g}' for point in VALUES}
-    for point, values in VALUES.items():
-        for seed, value in enumerate(values):
-            log_run(f'{methods[point]}/{seed}', f'{methods[point]}_a_b_digits100', [50.0, value], seed=seed)
-    records = collect(tmp_path).records
-    assert accuracies(records, methods) == VALUES
-    with pytest.raises(UsageError, match='no finished run of τ=8, λ=1'):
-        accuracies(records, {**methods, Point(8, 1): 'shake-tau8-lam1'})
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A config, and what was trained: a training takes no time, and run_grid runs in this process."""
+    log = tmp_path / 'trained.txt'
+    script = tmp_path / 'train.py'
+    monkeypatch.setattr(run_grid, 'TRAIN', (sys.executable, str(script)))
+    script.write_text(TRAIN.format(log=str(log)))
+
+    @contextmanager
+    def start(command):
+        assert command[1:3] == ['-m', 'shake_mm.cli.run_grid']
+        yield SimpleNamespace(wait=lambda: run_grid.main(command[3:]))
+
+    monkeypatch.setattr(sweep, 'subprocess', SimpleNamespace(Popen=start))
+    teacher = tmp_path / 'big_digits100.py'
+    teacher.write_text("model = dict(type='Net')\ntrain_cfg = dict(max_epochs=2)\n")
+    config = tmp_path / 'shake_big_small_digits100.py'
+    config.write_text(
+        f"teachers = [dict(config={str(teacher)!r}, checkpoint='a')]\n"
+        "model = dict(type='shake_mm.SHAKE', student=dict(), teachers=teachers)\n"
+        'train_cfg = dict(max_epochs=2)\n'
+    )
+    return config, lambda: log.read_text().splitlines()
 
 
-def test_table_and_sentence():
-    line = [Point(1, 1), Point(4, 1)]
-    assert table(line, 'tau', VALUES).splitlines() == [
-        '| τ |      top-1 % | seeds |',
-        '|---|-------------:|------:|',
-        '| 1 | 91.00 ± 1.41 |     2 |',
-        '| 4 | 95.25 ± 0.35 |     2 |',
-    ]
-    sentence = 'Best at τ = 4; the means lie within 4.25 points; the largest standard deviation over seeds is 1.41.'
-    assert summary(line, 'tau', VALUES) == sentence
-    assert summary(line, 'tau', {point: values[:1] for point, values in VALUES.items()}).endswith('5.00 points.')
+def test_a_sweep_trains_once_and_writes_table_and_image(project, tmp_path, capfd):
+    config, trained = project
+    page, image = tmp_path / 'docs' / 'sweep.md', tmp_path / 'docs' / 'img' / 'sweep.png'
+    common = ['--seeds', '0', '1', '--jobs', '8', '--work-dir', str(tmp_path / 'w')]
+    args = ['--tau', '1', '4', '--lam', '0.5', '1', '--out', str(page), '--plot', str(image)]
+    assert sweep.main([str(config), *args, *common]) == 0, capfd.readouterr().err
+    points = ('tau1-lam1', 'tau4-lam0.5', 'tau4-lam1')
+    students = [f'shake-{point}_big_small_digits100/seed{seed}' for seed in (0, 1) for point in points]
+    assert trained()[0] == 'big_digits100/seed0' and sorted(trained()[1:]) == sorted(students)
+    text = page.read_text()
+    assert text.startswith(
+        '# Sensitivity to τ and λ\n\nbig → small. Top-1 accuracy in % on digits100, last epoch, 2 ep'
+    )
+    assert '![Sensitivity to τ and λ](img/sweep.png)' in text and image.read_bytes().startswith(b'\x89PNG')
+    assert '| 1 | 82.05 ± 0.07 |     2 |' in text and '| 0.5 | 84.55 ± 0.07 |     2 |' in text
+    assert '- `python -m analysis.sweep' in text and ': 7 runs, ' in text
+
+    capfd.readouterr()
+    assert sweep.main([str(config), '--tau', '4', '--lam', '1', *common]) == 0
+    assert len(trained()) == 7 and '| 4 | 85.05 ± 0.07 |     2 |' in capfd.readouterr().out
 
 
-def test_the_image_holds_every_seed(tmp_path, monkeypatch):
-    from matplotlib.figure import Figure
-
-    seen = []
-    monkeypatch.setattr(Figure, 'savefig', lambda figure, path: seen.append((figure.axes, path)))
-    draw_sweep(lines(Point(4, 1), [1, 4], [0.5, 1]), VALUES, Point(4, 1), Path('a.png'), 'Title')
-    ((tau, lam), path) = seen[0]
-    assert path == Path('a.png') and (tau.get_xlabel(), lam.get_xlabel()) == ('τ', 'λ')
-    assert tau.get_title() == 'τ varies, λ = 1' and lam.get_title() == 'λ varies, τ = 4'
-    dots = next(line for line in lam.lines if line.get_label() == 'seed')
-    assert list(dots.get_xdata()) == [0.5, 0.5, 1, 1] and list(dots.get_ydata()) == [96.0, 95.0, 95.0, 95.5]
-    means = tau.containers[0].lines[0]
-    assert list(means.get_xdata()) == [1, 4] and list(means.get_ydata()) == [91.0, 95.25]
+def test_errors_are_one_sentence(project, tmp_path, capfd):
+    config, _ = project
+    args = ['--tau', '1', '--lam', '1', '--seeds', '0', '--work-dir', str(tmp_path / 'w')]
+    assert sweep.main(['missing.py', *args]) == 1
+    assert 'missing.py does not exist' in capfd.readouterr().err
+    (tmp_path / 'train.py').write_text("raise SystemExit('boom')")
+    assert sweep.main([str(config), *args]) == 1
+    error = capfd.readouterr().err
+    assert 'boom' in error and error.endswith('start the sweep again to train what is missing.\n')

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from shake_mm.analysis.collect import Record
-from shake_mm.analysis.dots import draw_tables
-from shake_mm.analysis.tables import arrange
+from analysis.collect import Record
+from analysis.plots.tables import draw_tables
+from analysis.tables import arrange
 from shake_mm.errors import UsageError
 
 PAIR = 'resnet110_resnet20'
@@ -28,7 +28,7 @@ def test_methods_stand_in_the_papers_order_and_variants_beside_theirs():
     ]
 
 
-def test_seeds_are_summarised():
+def test_seeds_are_summarized():
     (table,) = arrange([record('kd', top1, seed, seconds=s) for seed, (top1, s) in enumerate([(70.0, 1), (72.0, 3)])])
     assert table.rows['kd'].accuracy == (71.0, math.sqrt(2), 2)
     assert table.rows['kd'].seconds == 2.0
@@ -98,7 +98,7 @@ def test_what_cannot_be_arranged(records, beside, message):
 
 
 @pytest.mark.parametrize('pairs', [[PAIR], [PAIR, 'vgg13_vgg8', 'a_b', 'c_d']])
-def test_draws_a_image(tmp_path, pairs):
+def test_draws_an_image(tmp_path, pairs):
     records = [
         record(method, 70.0 + i, pair=pair) for pair in pairs for i, method in enumerate(('baseline', 'kd', 'at'))
     ]

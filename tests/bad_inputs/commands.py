@@ -86,7 +86,7 @@ CASES = [
         'command line',
         '--amp with two optimizers',
         lambda s: (
-            s.patch.setattr('mmengine.device.get_device', lambda: 'cuda'),
+            s.patch.setattr('shake_mm.cli.train.get_device', lambda: 'cuda'),
             s.plain({'optim_wrapper': dict(constructor='X')}, '--amp'),
         )[1],
         '--amp',

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from shake_mm.analysis.describe import calibrated
+from analysis.describe import calibrated
 from shake_mm.members import MemberSpec
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from shake_mm.analysis.describe import describe
+from analysis.describe import describe
 from shake_mm.export import export_student
 from tools.train import main as train_main
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.structures import DataSample
 
-from shake_mm.analysis.describe import build
+from analysis.describe import build
 from shake_mm.export import export_student
 from shake_mm.registry import MODELS
 from tools.export_student import main as export_main

@@ -9,7 +9,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from shake_mm.analysis.describe import describe
+from analysis.describe import describe
 
 from .cells import CONFIGS, GENERATOR, METHODS, PAIRS, TABLES, augmented_on, cell_path, forms_on
 

@@ -8,9 +8,9 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
-from shake_mm.analysis.collect import parse_name
-from shake_mm.analysis.describe import describe
-from tools.run_grid import trained_teachers
+from analysis.collect import parse_name
+from analysis.describe import describe
+from shake_mm.cli.run_grid import trained_teachers
 
 from .cells import CONFIGS
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-from shake_mm.analysis import read_run
+from shake_mm.grid import read_run
 
 from ..support.runs import run_config
 

@@ -10,7 +10,7 @@ from mmengine.dist import get_dist_info
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-import shake_mm  # noqa: F401  (mends the stack before anything else is imported)
+import shake_mm  # noqa: F401  (applies its workarounds before anything else is imported)
 
 
 @RUNNERS.register_module()

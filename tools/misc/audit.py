@@ -1,4 +1,4 @@
-"""Check what the environment is made of: ``python tools/misc/audit.py`` (what ``make audit`` runs).
+"""Audit the installed packages: ``python tools/misc/audit.py`` (``make audit`` runs it).
 
 1. The lock: the environment has the versions of ``requirements/lock.txt``, and the package index still gives the files
    of these hashes.
@@ -33,7 +33,7 @@ def installed() -> dict[str, str]:
 
 
 def check_versions(lock: dict[str, str], here: dict[str, str]) -> list[str]:
-    """What differs between the lock and the environment."""
+    """List the differences between the lock and the environment."""
     return [
         f'{name} is {here.get(name, "missing")} in the environment and {version} in {LOCK.name}'
         for name, version in lock.items()
@@ -54,7 +54,7 @@ def check_hashes(lock: Path) -> tuple[int, str]:
 
 
 def read_report(text: str) -> tuple[int, str]:
-    """What pip-audit found, from its JSON; empty where it could not ask."""
+    """Summarize pip-audit's JSON report, which is empty if the service was not reached."""
     try:
         entries = json.loads(text)['dependencies']
     except (ValueError, KeyError):
@@ -84,7 +84,7 @@ def check_vulnerabilities(here: dict[str, str]) -> tuple[int, str]:
 
 
 def main() -> int:
-    """Run both checks; the worse counts."""
+    """Run both checks and return the worse status."""
     here = installed()
     differences = check_versions(pinned(LOCK), here)
     results = [(WRONG, '\n'.join(['lock: the environment differs:', *differences]))] if differences else []

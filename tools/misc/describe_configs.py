@@ -13,8 +13,8 @@ import torch
 from mmengine.logging import MMLogger
 from rich.progress import track
 
+from analysis.describe import HEADER, describe
 from shake_mm import cli
-from shake_mm.analysis.describe import HEADER, describe
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

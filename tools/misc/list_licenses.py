@@ -1,6 +1,6 @@
 """Write docs/licenses.md: ``python tools/misc/list_licenses.py``.
 
-It lists what the environment that runs this has installed of the requirements for training, and of theirs in turn.
+It lists the packages that the library requires, and what these require in turn, as the environment has them installed.
 """
 
 import re
@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'docs/licenses.md'
-DIRECT = ('runtime', 'mminstall')
+DIRECT = ('runtime', 'mminstall', 'optional')
 PLATFORM = re.compile(r'nvidia-|cuda-|triton')
 HEAD = """\
 # Licenses of the dependencies
@@ -30,13 +30,13 @@ written by `tools/misc/list_licenses.py` from what the packages say of themselve
 
 
 def direct() -> list[Requirement]:
-    """The requirements for training."""
+    """The requirements of the library, with the optional ones."""
     lines = [line for name in DIRECT for line in (ROOT / f'requirements/{name}.txt').read_text().splitlines()]
     return [Requirement(line) for line in lines if line.strip() and not line.startswith('#')]
 
 
 def closure(requirements: Iterable[Requirement]) -> dict[str, tuple[Distribution, set[str]]]:
-    """What is installed of requirements and of theirs, with who asks for it, by normalized name."""
+    """Return the installed requirements, direct and indirect, by normalized name, and who requires them."""
     found: dict[str, tuple[Distribution, set[str]]] = {}
     waiting = [(requirement, 'shake_mm') for requirement in requirements]
     while waiting:
@@ -54,7 +54,7 @@ def closure(requirements: Iterable[Requirement]) -> dict[str, tuple[Distribution
 
 
 def license(package: Distribution) -> str:
-    """What a package says of its license: the expression, the classifiers, or the first line of its field."""
+    """Return a package's license: the expression, the classifiers, or the first line of the field."""
     data = package.metadata
     if data.get('License-Expression'):
         return data['License-Expression']
@@ -67,7 +67,7 @@ def license(package: Distribution) -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page as Markdown."""
     rows = [
         f'| {package.name} | {license(package)} | {", ".join(sorted(owners, key=str.lower))} |'
         for _, (package, owners) in sorted(closure(direct()).items())
@@ -86,7 +86,7 @@ def _installed(name: str) -> Distribution | None:
 
 
 def main() -> int:
-    """Write it."""
+    """Write the page of licenses and say so."""
     PAGE.write_text(page())
     print(f'wrote {PAGE.relative_to(ROOT)}')
     return 0

@@ -1,4 +1,4 @@
-"""Try every bad input of the tests and write what a user sees: ``python tools/misc/make_bad_input_page.py``."""
+"""Try every bad input of the tests and document the messages: ``python tools/misc/make_bad_input_page.py``."""
 
 import argparse
 import importlib
@@ -18,7 +18,7 @@ HEADER = '| category | case | what the user sees | exit status | verdict |\n|---
 
 
 def try_all() -> list[tuple[Any, str, int, str]]:
-    """Try the cases of the table in this process: each with the sentence, the exit status and the verdict."""
+    """Try all cases in this process and return each with its message, exit status and verdict."""
     sys.path.insert(0, str(ROOT))  # the tests are no installed package
     table = importlib.import_module('tests.bad_inputs.cases')
     trial = importlib.import_module('tests.bad_inputs.case')
@@ -32,7 +32,7 @@ def try_all() -> list[tuple[Any, str, int, str]]:
 
 
 def page(rows: Sequence[tuple[Any, str, int, str]]) -> str:
-    """Set the outcomes in a table, the counts above it."""
+    """Format the outcomes as a table, with the counts above it."""
     passed = sum(verdict == 'pass' for *_, verdict in rows)
     counts = Counter(case.category for case, *_ in rows)
     lines = [

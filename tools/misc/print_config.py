@@ -8,7 +8,7 @@ from shake_mm import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = cli.ArgumentParser(description='Print the whole config')
     parser.add_argument('config', help='config file path')
     parser.add_argument('--save-path', help='also write the config to this file (.py, .yml, .json)')
@@ -17,7 +17,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def print_config(args: argparse.Namespace) -> None:
-    """Load and print."""
+    """Load the config, print it, and save it if that is asked for."""
     cfg = cli.load_config(args.config, args.cfg_options)
     print(cfg.pretty_text)
     if args.save_path is not None:

@@ -20,7 +20,7 @@ from shake_mm.registry import MODELS
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Define and parse the command line."""
     parser = cli.ArgumentParser(description='Convert a checkpoint of the CRD benchmark to mmpretrain')
     parser.add_argument('--arch', required=True, choices=crd_archs(), help='the network, as the benchmark names it')
     parser.add_argument('checkpoint', metavar='IN', help="the benchmark's checkpoint, or a bare state dict")
@@ -30,7 +30,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def convert(args: argparse.Namespace) -> None:
-    """Do what the parsed command line says; the number of classes is that of the checkpoint."""
+    """Convert the checkpoint; the network gets the checkpoint's number of classes."""
     out = Path(args.out)
     if out.exists():
         raise UsageError(f'{out} exists: remove it, or name another file.')
@@ -46,7 +46,7 @@ def convert(args: argparse.Namespace) -> None:
 
 
 def _write(checkpoint: dict, out: Path) -> None:
-    """Write a file that appears whole or not at all."""
+    """Write a file atomically."""
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f'.{out.name}.{os.getpid()}')
     try:
@@ -57,7 +57,7 @@ def _write(checkpoint: dict, out: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns the exit status."""
+    """Run the tool and return its exit status."""
     return cli.run(convert, parse_args(argv))
 
 

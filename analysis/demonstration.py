@@ -1,0 +1,155 @@
+"""Code that the demonstrations share: options, planning and training of runs, and error messages."""
+
+import argparse
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from rich.console import Console
+
+from shake_mm.errors import UsageError
+from shake_mm.grid.progress import Display
+from shake_mm.grid.runs import Run, RunFailed, failure, sigterm_interrupts, train_all
+from shake_mm.grid.scalars import Row
+
+TEST = (sys.executable, '-m', 'shake_mm.cli.test')
+"""The command that evaluates a checkpoint: what ``tools/test.py`` calls."""
+
+
+def add_arguments(parser: argparse.ArgumentParser, work_dir: str | None, seeds: Sequence[int]) -> None:
+    """Add the options that every demonstration has.
+
+    Args:
+        parser (ArgumentParser): The tool's.
+        work_dir (str, optional): Default folder; None where it depends on other options.
+        seeds (sequence of int): Default seeds.
+    """
+    parser.add_argument('--work-dir', default=work_dir, help='folder of runs and results')
+    parser.add_argument(
+        '--seeds', type=int, nargs='+', default=list(seeds), help=f'seeds of the students ({" ".join(map(str, seeds))})'
+    )
+    parser.add_argument('--jobs', type=int, default=2, help='trainings at a time (2)')
+    parser.add_argument('--fresh', action='store_true', help='train again what is finished')
+    parser.add_argument('--cfg-options', nargs='+', default=[], help='key=value pairs for all configs')
+
+
+def plan(args: argparse.Namespace, teacher: Path, methods: Mapping[str, Path]) -> tuple[Run, dict[str, list[Run]]]:
+    """The teacher's run, and the students' by method.
+
+    Args:
+        args (Namespace): With the options of :func:`add_arguments`.
+        teacher (Path): The teacher's config.
+        methods (dict[str, Path]): The students' configs by the method's name.
+    """
+    work_dir, options = Path(args.work_dir).resolve(), tuple(args.cfg_options)
+    first = Run('teacher', teacher, work_dir / 'teacher', 0, options)
+    students = {}
+    for name, config in methods.items():
+        # A student that is trained alone by a plain config neither knows the teacher nor changes with it.
+        taught = 'teachers' in Config.fromfile(config).model
+        added = (f'model.teachers.0.checkpoint={first.checkpoint}',) if taught else ()
+        after = (first,) if taught else ()
+        students[name] = [
+            Run(f'{name}, seed {seed}', config, work_dir / f'{name.lower()}_seed{seed}', seed, options + added, after)
+            for seed in args.seeds
+        ]
+    return first, students
+
+
+def train(args: argparse.Namespace, teacher: Run, students: Mapping[str, list[Run]], console: Console) -> None:
+    """Train all unfinished runs: the teacher on all cores, then the students side by side.
+
+    Args:
+        args (Namespace): With the options of :func:`add_arguments`.
+        teacher (Run): The teacher's run.
+        students (dict[str, list[Run]]): The students' runs.
+        console (Console): Where the progress is shown.
+    """
+    runs = [run for seed in zip(*students.values(), strict=True) for run in seed]
+    for run in [teacher, *runs] if args.fresh else []:
+        shutil.rmtree(run.work_dir, ignore_errors=True)
+    display = Display(console)
+    with display.bars:
+        train_all([teacher], threads=args.jobs, watch=display)
+        # Seed by seed, so that an interrupted demonstration has whole comparisons.
+        train_all(runs, jobs=args.jobs, watch=display)
+
+
+def evaluate_member(run: Run, member: str, threads: int = 1, command: Sequence[str] = TEST) -> Row:
+    """Evaluate another member of a finished run on the test set; the result is kept until the run is trained again.
+
+    Args:
+        run (Run): The finished training.
+        member (str): ``'proxy0'``, ``'teacher0'``, …
+        threads (int): Threads to use. Defaults to 1.
+        command (sequence of str): What evaluates a checkpoint. Defaults to what ``tools/test.py`` calls.
+
+    Returns:
+        dict[str, float]: The metrics.
+
+    Raises:
+        RunFailed: If it fails.
+    """
+    kept, log = run.work_dir / f'{member}.json', run.work_dir / f'{member}.log'
+    if not kept.is_file():
+        arguments = [str(run.config), str(run.checkpoint), '--member', member]
+        arguments += ['--work-dir', str(run.work_dir / member), '--out', str(kept), '--out-item', 'metrics']
+        with log.open('wb') as output:
+            process = subprocess.run(
+                [*command, *arguments, '--cfg-options', *run.all_options],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, 'OMP_NUM_THREADS': str(threads)},
+            )
+        if process.returncode:
+            raise RunFailed(failure(f'{run.name}, evaluated as {member},', process.returncode, log))
+    return json.loads(kept.read_text())
+
+
+def run(demonstrate: Callable[[argparse.Namespace, Console], Any], args: argparse.Namespace) -> int:
+    """Run a demonstration, and report an error in one sentence.
+
+    Args:
+        demonstrate (callable): Called as ``demonstrate(args, console)``.
+        args (Namespace): The parsed command line.
+
+    Returns:
+        int: The exit status.
+    """
+    try:
+        with sigterm_interrupts():
+            demonstrate(args, Console())
+    except KeyboardInterrupt:
+        print('interrupted: all trainings were stopped, the finished ones are kept', file=sys.stderr)
+        return 130
+    except (RunFailed, UsageError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence mmengine's and pycocotools' messages on building models and data sets."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def count_seeds(number: int) -> str:
+    """``'1 seed'``, ``'3 seeds'``."""
+    return f'{number} seed{"s" if number > 1 else ""}'

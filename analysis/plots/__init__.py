@@ -1,0 +1,1 @@
+"""Plots of tables, seeds, curves over epochs, sweeps, and detections."""

@@ -1,0 +1,28 @@
+"""The commands of a shell: ``tools/*.py`` call the ``main`` of the module of the same name.
+
+:mod:`.common` holds what commands share, and what other scripts may use.
+"""
+
+from .common import (
+    ArgumentParser,
+    Settings,
+    add_common_arguments,
+    add_launcher_arguments,
+    existing_checkpoint,
+    load_config,
+    run,
+    set_launcher,
+    set_work_dir,
+)
+
+__all__ = [
+    'ArgumentParser',
+    'Settings',
+    'add_common_arguments',
+    'add_launcher_arguments',
+    'existing_checkpoint',
+    'load_config',
+    'run',
+    'set_launcher',
+    'set_work_dir',
+]

@@ -1,0 +1,69 @@
+"""Compute a config's frozen teachers' logits for every view of its training set: ``tools/cache_teacher.py CONFIG``.
+
+Trainings of that config, and of others with the same teachers and data, then look them up::
+
+    python tools/cache_teacher.py configs/shake/shake_resnet110_resnet20_cifar100.py
+    python tools/train.py configs/shake/shake_resnet110_resnet20_cifar100.py --batched --cache-teachers
+
+It may be stopped and started again, and several processes may share the work.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from .. import switches
+from ..datasets.images import Images
+from ..members.filling import fill
+from ..registry import DATASETS, MODELS
+from . import common
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Define and parse the command line."""
+    parser = common.ArgumentParser(description="Compute the logits of a config's frozen teachers ahead of the training")
+    parser.add_argument('config', help='a distillation config')
+    parser.add_argument('--folder', default=switches.CACHES, help=f'where to keep them ({switches.CACHES})')
+    parser.add_argument('--device', default=get_device(), help='device of torch')
+    parser.add_argument('--batch-size', type=int, default=1024, help='views a pass (1024)')
+    common.add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def cache_teachers(args: argparse.Namespace) -> None:
+    """Run the command with the parsed options."""
+    cfg = common.load_config(args.config, args.cfg_options)
+    switches.make_batched(cfg)
+    switches.make_cached(cfg, args.folder)
+    init_default_scope(cfg.get('default_scope') or 'mmpretrain')
+    cfg.model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    model = MODELS.build(cfg.model).to(args.device)
+    dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, device=args.device))
+    images = Images(dataset)
+    columns = (TextColumn('{task.description}'), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn()) as progress:
+        for member in model.members.cached:
+            cache = member.open(images)
+            task = progress.add_task(member.name, total=cache.shape[0] * cache.shape[1])
+            tell = partial(progress.advance, task)
+            fill(member, model.data_preprocessor, dataset, args.batch_size, tell)
+            gigabytes = 2e-9 * cache.shape[0] * cache.shape[1] * cache.shape[2]
+            progress.console.print(
+                f'{member.name}: {cache.shape[0]} images in {cache.shape[1]} views, {gigabytes:.2f} GB in '
+                f'{member.folder}',
+                soft_wrap=True,
+            )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool and return its exit status."""
+    return common.run(cache_teachers, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

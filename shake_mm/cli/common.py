@@ -1,0 +1,149 @@
+"""What commands share: common options, config loading, and errors told in one sentence."""
+
+import argparse
+import gc
+import os
+import os.path as osp
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from mmengine.config import Config, DictAction
+from mmengine.dist import get_dist_info
+from torch import distributed as torch_dist
+
+from ..checks import check_launch
+from ..compat.preferences import apply_preferences
+from ..errors import UsageError
+from ..explain import explain, one_line
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """A parser that reports a wrong command line in one sentence, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with status 2."""
+        self.exit(2, f'error: {message}: see {self.prog} --help\n')
+
+
+class Settings(DictAction):
+    """mmengine's action for ``key=value`` pairs, which reports what is not such a pair."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *args: Any) -> None:
+        """Add the pairs to the namespace."""
+        for pair in values or ():
+            try:
+                super().__call__(parser, namespace, [pair], *args)
+            except (ValueError, AssertionError):
+                parser.error(f"argument --cfg-options: '{pair}' is no key=value pair with balanced brackets")
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that all tools take."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Settings,
+        help='override settings of the config, as key=value pairs; a list is written key="[a,b]" or key=a,b, '
+        'a nested one key="[(a,b),(c,d)]", in quotation marks and without white space',
+    )
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+
+
+def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the tools that can run as several processes."""
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+
+
+def load_config(path: str, options: dict | None = None) -> Config:
+    """Read a config and merge the options of the command line into it.
+
+    Raises:
+        UsageError: If the file or an option cannot work.
+    """
+    if not osp.isfile(path):
+        raise UsageError(f'config {path} does not exist: correct the path')
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:
+        # mmengine appends all of `sys.path` to its message.
+        reason = one_line(error).partition(', the current sys.path')[0].rstrip('.!')
+        raise UsageError(f'config {path} cannot be read: {reason}: correct it') from error
+    try:
+        cfg.merge_from_dict(options or {})
+    except Exception as error:
+        raise UsageError(f'--cfg-options do not fit config {path}: {one_line(error)}: correct them') from error
+    return cfg
+
+
+def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
+    """Choose the folder for logs and checkpoints: command line, then config, then ``work_dirs/<config name>``."""
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
+
+
+def set_launcher(cfg: Config, args: argparse.Namespace) -> None:
+    """Hand the launcher to the runner.
+
+    Raises:
+        UsageError: If its variables are not set.
+    """
+    cfg.launcher = args.launcher
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    check_launch(args.launcher)
+
+
+def existing_checkpoint(path: str) -> str:
+    """Return the path of a checkpoint, which must exist if it is a local one."""
+    if '://' not in path and not osp.isfile(osp.expanduser(path)):
+        raise UsageError(f'checkpoint {path} does not exist: correct the path')
+    return path
+
+
+def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
+    """Run a command with our preferences, and turn its outcome into an exit status.
+
+    An error that a user can fix is printed as one sentence; ``--debug`` shows the traceback instead. Any other error
+    is a defect of the program and passes through.
+
+    Args:
+        command (Callable): Does the work.
+        args (argparse.Namespace): Parsed command line, with ``debug``.
+
+    Returns:
+        int: 0, or 1 after an error, or 130 after an interruption, or what the command exits with by itself (75 where
+        ``PreemptionHook`` stopped a run).
+    """
+    apply_preferences()
+    status = 0
+    try:
+        command(args)
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        return 130
+    except SystemExit as stop:
+        status = stop.code
+    except Exception as error:
+        # After a data worker has died, PyTorch's handler raises again for every other one that ends, even in here.
+        try:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        except RuntimeError:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        except ValueError:  # not in the main thread, which alone handles signals
+            pass
+        sentence = explain(error)
+        if args.debug or sentence is None:
+            raise
+        rank, world_size = get_dist_info()
+        print(f'error: {sentence}' if world_size == 1 else f'error (rank {rank}): {sentence}', file=sys.stderr)
+        return 1
+    if torch_dist.is_available() and torch_dist.is_initialized():
+        # Reference cycles of the runner keep the wrapped model alive, and with it the process group, whose threads must
+        # end before the process does, or it aborts ("terminate called without an active exception").
+        gc.collect()
+        torch_dist.destroy_process_group()
+    return status

@@ -1,0 +1,112 @@
+"""Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_main_process
+from mmengine.evaluator import DumpResults
+from mmengine.runner import Runner
+
+from ..checks import build_runner
+from ..engine import Distiller, MemberPredictor
+from ..errors import UsageError
+from ..hooks import MemberEvalHook
+from ..utils import unwrap_model
+from . import common
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Define and parse the command line."""
+    parser = common.ArgumentParser(description='Test (and evaluate) a model')
+    parser.add_argument('config', help='test config file path')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir', help='folder for the evaluation metrics')
+    parser.add_argument('--out', help='file for the results: a pickle of the predictions (.pkl), or of the metrics')
+    parser.add_argument('--out-item', choices=['metrics', 'pred'], default='pred', help='what --out holds')
+    parser.add_argument('--amp', action='store_true', help='test with automatic mixed precision')
+    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
+    parser.add_argument('--show-dir', help='folder for images of the predictions')
+    parser.add_argument('--interval', type=int, default=1, help='draw every so many samples')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
+    parser.add_argument('--no-pin-memory', action='store_true', help='disable pin_memory in the dataloader')
+    parser.add_argument('--tta', action='store_true', help="test-time augmentation by the config's tta_model")
+    parser.add_argument('--member', help='evaluate another member of a distiller: teacher0, proxy0, …')
+    common.add_common_arguments(parser)
+    common.add_launcher_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> None:
+    """Merge the command line into the config, in place."""
+    for field in ('test_dataloader', 'test_evaluator', 'test_cfg'):
+        if cfg.get(field) is None:
+            raise UsageError(f'config {args.config} has no {field}: add it')
+    common.set_work_dir(cfg, args)
+    common.set_launcher(cfg, args)
+    cfg.load_from = common.existing_checkpoint(args.checkpoint)
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    if args.show or args.show_dir is not None:
+        enable_visualization(cfg, args)
+    if args.tta:
+        if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+            raise UsageError(f'--tta needs tta_model and tta_pipeline in config {args.config}')
+        cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    if cfg.get('default_scope') == 'mmpretrain':
+        cfg.test_dataloader.setdefault('collate_fn', dict(type='default_collate'))
+    if args.no_pin_memory:
+        cfg.test_dataloader.pin_memory = False
+
+
+def enable_visualization(cfg: Config, args: argparse.Namespace) -> None:
+    """Switch on the visualization hook of mmpretrain or mmdet."""
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise UsageError(f'--show and --show-dir need default_hooks.visualization in config {args.config}')
+    hook.update(show=args.show, wait_time=args.wait_time, interval=args.interval)
+    if str(hook.type).endswith('DetVisualizationHook'):
+        hook.update(draw=True, test_out_dir=args.show_dir)
+    else:
+        hook.update(enable=True, out_dir=args.show_dir)
+
+
+def test(args: argparse.Namespace) -> None:
+    """Build the runner, test, and write the results that were asked for."""
+    dump_predictions = args.out is not None and args.out_item == 'pred'
+    if dump_predictions and not args.out.endswith(('.pkl', '.pickle')):
+        raise UsageError(f'--out {args.out} must end in .pkl to hold predictions; --out-item metrics takes .json too')
+    cfg = common.load_config(args.config, args.cfg_options)
+    merge_args(cfg, args)
+    runner = build_runner(cfg, 'test')
+    if dump_predictions:
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    if args.member is not None:
+        evaluate_member(runner, args)
+    metrics = runner.test()
+    if args.out is not None and args.out_item == 'metrics' and is_main_process():
+        mmengine.dump(metrics, args.out)
+
+
+def evaluate_member(runner: Runner, args: argparse.Namespace) -> None:
+    """Let the test loop evaluate another member than the student."""
+    if not isinstance(unwrap_model(runner.model), Distiller):
+        raise UsageError(f'--member needs the config of a distiller, but {args.config} has none: leave it out')
+    MemberPredictor(runner.model, args.member)  # an unknown one is refused before anything runs
+    hook = next((hook for hook in runner.hooks if isinstance(hook, MemberEvalHook)), None)
+    if hook is None:
+        runner.register_hook(MemberEvalHook(args.member))
+    else:
+        hook.member = args.member
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool and return its exit status."""
+    return common.run(test, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

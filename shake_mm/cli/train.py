@@ -1,0 +1,123 @@
+"""Train from a config: ``python tools/train.py CONFIG``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from .. import switches
+from ..checks import build_runner
+from ..errors import UsageError
+from . import common
+
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Define and parse the command line."""
+    parser = common.ArgumentParser(description='Train a model')
+    parser.add_argument('config', help='train config file path')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='resume from this checkpoint, or without a path from the latest one in the work directory',
+    )
+    parser.add_argument(
+        '--exact',
+        action='store_true',
+        help='train so that a resumed run equals one that never stopped, and save at SIGTERM; see docs/resume.md',
+    )
+    parser.add_argument(
+        '--batched',
+        action='store_true',
+        help='keep a set like CIFAR on the device and draw whole batches from it; see docs/speed.md',
+    )
+    parser.add_argument(
+        '--cache-teachers',
+        nargs='?',
+        const=switches.CACHES,
+        metavar='FOLDER',
+        help=f'keep the logits of frozen teachers for every view of every image (in {switches.CACHES})',
+    )
+    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate with the actual batch size'
+    )
+    parser.add_argument('--no-pin-memory', action='store_true', help='disable pin_memory in dataloaders')
+    parser.add_argument('--no-persistent-workers', action='store_true', help='end the workers after each epoch')
+    common.add_common_arguments(parser)
+    common.add_launcher_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> None:
+    """Merge the command line into the config, in place."""
+    common.set_work_dir(cfg, args)
+    common.set_launcher(cfg, args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        enable_amp(cfg)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+            raise UsageError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+        cfg.auto_scale_lr.enable = True
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else common.existing_checkpoint(args.resume)
+    if args.batched:
+        switches.make_batched(cfg)
+    if args.cache_teachers is not None:
+        switches.make_cached(cfg, args.cache_teachers)
+    if args.exact:
+        switches.make_exact(cfg)
+    for field in DATALOADERS:
+        if isinstance(cfg.get(field), dict):
+            set_dataloader_defaults(cfg, field, args)
+
+
+def enable_amp(cfg: Config) -> None:
+    """Switch the optimizer wrapper to automatic mixed precision."""
+    if get_device() == 'cpu':
+        raise UsageError('--amp needs an accelerator, and there is none: leave it out')
+    if 'optimizer' not in cfg.get('optim_wrapper', {}):
+        raise UsageError('--amp needs a config with one optimizer in optim_wrapper')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def set_dataloader_defaults(cfg: Config, field: str, args: argparse.Namespace) -> None:
+    """Fill in what OpenMMLab's training scripts fill in, as far as it is right for the task and the machine."""
+    loader = cfg[field]
+    # mmpretrain's data is stacked by its loader; everyone else's stays a list, which is mmengine's default.
+    if cfg.get('default_scope') == 'mmpretrain':
+        loader.setdefault('collate_fn', dict(type='default_collate'))
+    loader.setdefault('pin_memory', torch.cuda.is_available())
+    loader.setdefault('persistent_workers', True)
+    if args.no_pin_memory:
+        loader.pin_memory = False
+    # torch refuses persistent workers where there are none.
+    if args.no_persistent_workers or not loader.get('num_workers', 0):
+        loader.persistent_workers = False
+
+
+def train(args: argparse.Namespace) -> None:
+    """Build the runner from the command line and train."""
+    cfg = common.load_config(args.config, args.cfg_options)
+    merge_args(cfg, args)
+    build_runner(cfg, 'train').train()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool and return its exit status."""
+    return common.run(train, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Provenance of results: command, wall time, commit, machine and versions, kept beside the runs in ``grid.json``."""
+
+import json
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FILE = 'grid.json'
+PACKAGES = ('mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'numpy')
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the installed packages that results depend on."""
+    found = {'python': platform.python_version(), 'torch': torch.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """Describe the machine that a figure is measured on."""
+    name = torch.cuda.get_device_name(device) if device.startswith('cuda') else _cpu_name()
+    load = round(os.getloadavg()[0], 1) if hasattr(os, 'getloadavg') else None
+    return {
+        'hardware': name,
+        'cores': os.cpu_count(),
+        'load_average': load,
+        'device': device,
+        'torch': torch.__version__,
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        with open('/proc/cpuinfo', encoding='utf-8') as file:
+            return next(line.partition(':')[2].strip() for line in file if line.startswith('model name'))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The commit of this checkout, with ``-dirty`` where files were changed; None in an installed package."""
+    if not (ROOT / '.git').exists():
+        return None
+    command = ['git', '-C', str(ROOT), 'describe', '--always', '--dirty']
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def record_session(folder: Path, command: str, seconds: float, trained: int) -> None:
+    """Add one call to the folder's ``grid.json``; an interrupted grid takes several.
+
+    Args:
+        folder (Path): The grid's work directory.
+        command (str): The command line.
+        seconds (float): Wall time.
+        trained (int): How many runs it finished.
+    """
+    session = {
+        'command': command,
+        'seconds': round(seconds, 1),
+        'trained': trained,
+        'commit': commit(),
+        'versions': versions(),
+        'machine': hardware('cuda' if torch.cuda.is_available() else 'cpu'),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_text(json.dumps({'sessions': [*read_sessions(folder), session]}, indent=2) + '\n')
+
+
+def read_sessions(folder: Path) -> list[dict[str, Any]]:
+    """The calls that were recorded in ``folder``, the first one first."""
+    path = folder / FILE
+    return json.loads(path.read_text())['sessions'] if path.is_file() else []
+
+
+def describe(root: Path) -> list[str]:
+    """One sentence for each command that was recorded below ``root``: what, how long, where."""
+    sentences = []
+    for path in sorted(root.rglob(FILE)):
+        sessions = read_sessions(path.parent)
+        minutes = sum(session['seconds'] for session in sessions) / 60
+        trained = sum(session['trained'] for session in sessions)
+        machine, of = sessions[-1]['machine'], sessions[-1]['versions']
+        commands = ', then '.join(dict.fromkeys(f'`{session["command"]}`' for session in sessions))
+        commits = dict.fromkeys(session['commit'] for session in sessions if session.get('commit'))
+        calls = f' in {len(sessions)} calls' if len(sessions) > 1 else ''
+        sentences.append(
+            f'{commands}: {trained} runs, {minutes:.1f} minutes of wall time{calls}; {machine["hardware"]}, '
+            f'{machine["cores"]} cores, {machine["device"]}; '
+            + ', '.join(f'{name} {version}' for name, version in of.items())
+            + (f'; commit {", ".join(commits)}' if commits else '')
+        )
+    return sentences

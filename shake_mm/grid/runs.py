@@ -1,0 +1,194 @@
+"""Train several configs in processes of their own, a few at a time, and follow their logs."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+
+from .scalars import Scalars, read_run
+
+TRAIN = (sys.executable, '-m', 'shake_mm.cli.train')
+"""The command that trains a config: what ``tools/train.py`` calls."""
+_DONE = 'finished.json'
+_LOG = 'output.log'
+_TAIL = 25
+_STATES = {None: 'running', 0: 'finished'}
+
+
+class RunFailed(RuntimeError):
+    """A training ended with an error; the message holds the end of its output."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Args:
+        name (str): For people, e.g. ``'SHAKE, seed 0'``.
+        config (Path): The config file.
+        work_dir (Path): Where it logs.
+        seed (int): Its seed.
+        options (tuple[str, ...]): ``key=value`` pairs, as ``--cfg-options`` takes them.
+        after (tuple[Run, ...]): Runs whose results it uses: where they change, it is trained again.
+    """
+
+    name: str
+    config: Path
+    work_dir: Path
+    seed: int
+    options: tuple[str, ...] = ()
+    after: tuple['Run', ...] = field(default=(), repr=False)
+
+    @property
+    def all_options(self) -> list[str]:
+        """All ``key=value`` options, including the seed."""
+        return [*self.options, f'randomness.seed={self.seed}']
+
+    def load(self) -> Config:
+        """The config as it will be trained."""
+        cfg = Config.fromfile(self.config)
+        pairs = (option.partition('=') for option in self.all_options)
+        cfg.merge_from_dict({key: DictAction._parse_iterable(value) for key, _, value in pairs})
+        return cfg
+
+    @cached_property
+    def epochs(self) -> int:
+        """The number of epochs in its config."""
+        return self.load().train_cfg.max_epochs
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last epoch's checkpoint."""
+        return self.work_dir / f'epoch_{self.epochs}.pth'
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identify what is trained: config text, seed, and the same of the runs before it."""
+        text = '\n'.join([self.load().pretty_text, *(run.fingerprint for run in self.after)])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def finished(self) -> bool:
+        """Whether its work directory holds the finished training of this very config and seed."""
+        try:
+            done = json.loads((self.work_dir / _DONE).read_text())
+        except (OSError, ValueError):
+            return False
+        return done.get('fingerprint') == self.fingerprint and self.checkpoint.is_file()
+
+
+def train_all(
+    runs: Sequence[Run],
+    command: Sequence[str] = TRAIN,
+    jobs: int = 1,
+    threads: int = 1,
+    watch: Callable[[Run, str, Scalars], Any] = lambda run, state, scalars: None,
+    interval: float = 0.5,
+    keep_going: bool = False,
+) -> dict[Run, str]:
+    """Train all runs; finished ones are skipped and unfinished ones begin anew, so that their seed holds.
+
+    Args:
+        runs (sequence of Run): What to train.
+        command (sequence of str): What trains a config. Defaults to what ``tools/train.py`` calls.
+        jobs (int): How many at a time. Defaults to 1.
+        threads (int): Threads of each. Defaults to 1.
+        watch (callable): Called as ``watch(run, state, scalars)`` with state ``'skipped'``, ``'running'``,
+            ``'finished'`` or, with ``keep_going``, ``'failed'``.
+        interval (float): Seconds between two looks at the logs. Defaults to 0.5.
+        keep_going (bool): Train the others when one fails. Defaults to False.
+
+    Returns:
+        dict[Run, str]: What failed, and for each a sentence with the end of its output.
+
+    Raises:
+        RunFailed: If one of them fails and ``keep_going`` is False; the others are stopped.
+    """
+    waiting, active, failures = [], {}, {}
+    for run in runs:
+        if run.finished():
+            watch(run, 'skipped', read_run(run.work_dir))
+        else:
+            waiting.append(run)
+    try:
+        while waiting or active:
+            while waiting and len(active) < jobs:
+                run = waiting.pop(0)
+                active[run] = _start(run, command, threads)
+            time.sleep(interval)
+            for run, process in list(active.items()):
+                state = _STATES.get(process.poll(), 'failed')
+                if state != 'running':
+                    del active[run]
+                if state == 'failed':
+                    failures[run] = failure(run.name, process.returncode, _log(run))
+                    if not keep_going:
+                        raise RunFailed(failures[run])
+                if state == 'finished':
+                    (run.work_dir / _DONE).write_text(json.dumps({'fingerprint': run.fingerprint}))
+                watch(run, state, read_run(run.work_dir))
+    finally:
+        _stop(active.values())
+    return failures
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Take SIGTERM as Ctrl-C, so that the trainings are stopped with the process that started them."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _start(run: Run, command: Sequence[str], threads: int) -> subprocess.Popen:
+    shutil.rmtree(run.work_dir, ignore_errors=True)
+    run.work_dir.mkdir(parents=True)
+    arguments = [str(run.config), '--work-dir', str(run.work_dir), '--cfg-options', *run.all_options]
+    with _log(run).open('wb') as log:
+        # A session of its own: Ctrl-C reaches this process alone, which then stops the others.
+        return subprocess.Popen(
+            [*command, *arguments],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, 'OMP_NUM_THREADS': str(threads)},
+            start_new_session=True,
+        )
+
+
+def _stop(processes: Sequence[subprocess.Popen]) -> None:
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+    for process in processes:
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def failure(name: str, status: int, log: Path) -> str:
+    """Say what failed, with the end of its output."""
+    tail = '\n'.join(log.read_text(errors='replace').splitlines()[-_TAIL:])
+    return f'{name} failed (exit status {status}); the end of {log}:\n{tail}'
+
+
+def _log(run: Run) -> Path:
+    return run.work_dir / _LOG

@@ -1,0 +1,146 @@
+"""Checkpoints: torch loads ours anywhere, and those of the plain mmengine are read without unsafe pickle."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.logging import HistoryBuffer, MessageHub
+
+from .processes import TRAIN, python
+
+
+@pytest.fixture(scope='module')
+def upstream_checkpoint(tmp_path_factory) -> Path:
+    """A checkpoint of the plain mmengine."""
+    folder = tmp_path_factory.mktemp('upstream')
+    result = python(f'{TRAIN}\ntrain(sys.argv[1], 1)', str(folder))
+    assert result.returncode == 0, result.stderr
+    return folder / 'epoch_1.pth'
+
+
+def message_hub(name: str = 'test') -> MessageHub:
+    hub = MessageHub(name)
+    hub.update_scalar('loss', 2.0, 3)
+    hub.update_scalar('loss', 4.0, 5)
+    hub.update_info_dict(
+        dict(
+            best=np.float64(0.5),
+            palette=np.arange(6).reshape(2, 3),
+            names=np.array(['a', 'b']),
+            cfg=ConfigDict(scales=[(1, 2)], deep=dict(ids={1, 2})),
+            weight=torch.ones(2),
+            nothing=None,
+        )
+    )
+    return hub
+
+
+def test_written_message_hub_loads_anywhere(tmp_path):
+    torch.save(message_hub().state_dict(), tmp_path / 'plain.pth')
+    torch.save(MessageHub.state_dict.__wrapped__(message_hub()), tmp_path / 'upstream.pth')
+    code = 'import sys, torch; torch.load(sys.argv[1])'
+    assert python(code, str(tmp_path / 'plain.pth')).returncode == 0
+    assert 'Unsupported global' in python(code, str(tmp_path / 'upstream.pth')).stderr
+
+
+def test_message_hub_round_trip():
+    target = MessageHub('target')
+    target.load_state_dict(message_hub().state_dict())
+    log, count = target.get_scalar('loss').data
+    assert log.tolist() == [2.0, 4.0] and count.tolist() == [3, 5]
+    assert target.get_scalar('loss').mean() == 0.75
+    target.update_scalar('loss', 6.0)
+    assert target.get_scalar('loss').current() == 6.0
+    assert target.get_info('best') == 0.5
+    assert target.get_info('names') == ['a', 'b']
+    assert target.get_info('cfg') == dict(scales=[(1, 2)], deep=dict(ids={1, 2}))
+    assert target.get_info('palette').tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert target.get_info('nothing') is None
+
+
+def test_message_hub_reads_upstream_form():
+    target = MessageHub('target')
+    target.load_state_dict(MessageHub.state_dict.__wrapped__(message_hub()))
+    assert target.get_scalar('loss').data[0].tolist() == [2.0, 4.0]
+
+
+def test_message_hub_leaves_out_what_is_not_plain():
+    hub = message_hub()
+    hub.update_info('runner', object())
+    state = hub.state_dict()
+    assert 'runner' not in state['runtime_info'] and state['runtime_info']['best'] == 0.5
+
+
+def test_upstream_checkpoint_loads_safely(upstream_checkpoint):
+    plain = python('import sys, torch, mmengine.runner; torch.load(sys.argv[1])', str(upstream_checkpoint))
+    assert 'Unsupported global' in plain.stderr
+    checkpoint = torch.load(upstream_checkpoint, weights_only=True)
+    assert checkpoint['meta']['epoch'] == 1
+    assert isinstance(checkpoint['message_hub']['log_scalars']['train/loss'], HistoryBuffer)
+
+
+def test_resume_from_upstream_and_own_checkpoints(upstream_checkpoint):
+    resume = (
+        "runner = train(sys.argv[1], 3, resume=True)\nprint(len(runner.message_hub.get_scalar('train/loss').data[0]))"
+    )
+    plain = python(f'{TRAIN}\n{resume}', str(upstream_checkpoint.parent))
+    assert 'Unsupported global' in plain.stderr
+    worked_around = python(f'{TRAIN}\nworkarounds.apply_workarounds()\n{resume}', str(upstream_checkpoint.parent))
+    assert worked_around.returncode == 0, worked_around.stderr
+    assert worked_around.stdout.split()[-1] == '6'
+    written = python('import sys, torch; torch.load(sys.argv[1])', str(upstream_checkpoint.with_name('epoch_3.pth')))
+    assert written.returncode == 0, written.stderr
+
+
+def test_values_found_in_openmmlab_checkpoints_load(tmp_path):
+    values = dict(
+        hub=message_hub(),
+        cfg=ConfigDict(scales=[(1, 2)]),
+        arrays=[
+            np.zeros((2, 3), dtype) for dtype in (bool, np.uint8, np.int64, np.float16, np.float32, np.float64, 'U3')
+        ],
+        scalars=[np.float32(0.5), np.int64(3), np.bool_(True)],
+    )
+    torch.save(values, tmp_path / 'file.pth')
+    loaded = torch.load(tmp_path / 'file.pth', weights_only=True)
+    assert loaded['scalars'] == values['scalars']
+    assert loaded['cfg'].scales == [(1, 2)]
+    assert loaded['hub'].get_scalar('loss').data[0].tolist() == [2.0, 4.0]
+    for array, expected in zip(loaded['arrays'], values['arrays'], strict=True):
+        assert array.dtype == expected.dtype and np.array_equal(array, expected)
+
+
+class Call:
+    """Pickles as the call of a function."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    'attack',
+    [
+        lambda path: Call(getattr, HistoryBuffer, '__init__'),
+        lambda path: Call(getattr, HistoryBuffer, '__subclasses__'),
+        lambda path: Call(getattr, Call(getattr, HistoryBuffer, 'min'), '__globals__'),
+        lambda path: Call(getattr, np.ndarray, 'tofile'),
+        lambda path: Call(getattr, 'text', 'format'),
+        lambda path: Call(getattr, HistoryBuffer, ['min']),
+        lambda path: Call(os.system, f'touch {path}'),
+        lambda path: Call(eval, f'open({str(path)!r}, "w")'),
+        lambda path: Call(open, str(path), 'w'),
+    ],
+)
+def test_malicious_checkpoint_is_refused(tmp_path, attack):
+    touched = tmp_path / 'touched'
+    torch.save(dict(state_dict=attack(touched)), tmp_path / 'file.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / 'file.pth')
+    assert not touched.exists()

@@ -1,0 +1,93 @@
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from shake_mm.grid.runs import Run, RunFailed, sigterm_interrupts, train_all
+
+SCRIPT = """
+import os, pathlib, sys, time
+config, work_dir = sys.argv[1], pathlib.Path(sys.argv[3])
+(work_dir / 'pid').write_text(str(os.getpid()))
+options = dict(option.split('=') for option in sys.argv[5:])
+print('the end')
+if options.get('fail'):
+    sys.exit(3)
+time.sleep(float(options.get('sleep', 0)))
+(work_dir / 'epoch_2.pth').touch()
+"""
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text('train_cfg = dict(max_epochs=2)\n')
+
+    def make(name, *options, seed=0, after=()):
+        return Run(name, config, tmp_path / name, seed, options, after)
+
+    return make
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Train and return the states that were told; a stand-in for tools/train.py does the work."""
+    script = tmp_path / 'train.py'
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script)]
+
+    def train(*runs, **kwargs):
+        states = []
+        train_all(runs, command, interval=0.01, watch=lambda run, state, _: states.append((run.name, state)), **kwargs)
+        return [(name, state) for name, state in states if state != 'running']
+
+    return train
+
+
+def test_finished_runs_are_skipped_unless_the_config_or_the_seed_differs(make_run, train):
+    assert sorted(train(make_run('a'), make_run('b'), jobs=2)) == [('a', 'finished'), ('b', 'finished')]
+    assert train(make_run('a')) == [('a', 'skipped')]
+    assert train(make_run('a', seed=1)) == [('a', 'finished')]
+    assert train(make_run('a', 'x=1', seed=1)) == [('a', 'finished')]
+    teacher = make_run('b', seed=2)
+    assert train(make_run('a', 'x=1', seed=1, after=(teacher,))) == [('a', 'finished')]
+
+
+def test_unfinished_runs_begin_anew(make_run, train):
+    run = make_run('a')
+    train(run)
+    run.checkpoint.unlink()
+    assert train(make_run('a')) == [('a', 'finished')]
+
+
+def test_a_failure_stops_the_others(make_run, train, tmp_path):
+    start = time.monotonic()
+    with pytest.raises(RunFailed, match=r'(?s)bad failed \(exit status 3\).*the end'):
+        train(make_run('long', 'sleep=60'), make_run('bad', 'fail=1'), jobs=2)
+    assert time.monotonic() - start < 30
+    pid = tmp_path / 'long' / 'pid'
+    if pid.exists():  # it may have been stopped before it could write
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text()), 0)
+    assert not make_run('bad').finished()
+
+
+def test_a_failure_can_be_passed_over(make_run, train, tmp_path):
+    """The others are trained, and what failed is returned and told."""
+    states = train(make_run('bad', 'fail=1'), make_run('good'), keep_going=True)
+    assert sorted(states) == [('bad', 'failed'), ('good', 'finished')]
+    command = [sys.executable, str(tmp_path / 'train.py')]
+    bad = make_run('bad', 'fail=1')
+    failures = train_all([bad, make_run('good')], command, interval=0.01, keep_going=True)
+    assert list(failures) == [bad] and 'bad failed (exit status 3)' in failures[bad] and 'the end' in failures[bad]
+    assert train_all([make_run('good')], command) == {}
+
+
+def test_sigterm_interrupts():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), sigterm_interrupts():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert signal.getsignal(signal.SIGTERM) is before
