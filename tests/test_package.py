@@ -40,7 +40,7 @@ def build_wheel(source: Path, folder: Path) -> set[str]:
 
 def expected_files() -> set[str]:
     """Every config, tool and module, under the name it has in a wheel."""
-    files = {'shake_mm/.mim/model-index.yml'}
+    files = {'shake_mm/.mim/model-index.yml', 'shake_mm/py.typed'}
     for folder, prefix in (('configs', 'shake_mm/.mim/'), ('tools', 'shake_mm/.mim/'), ('shake_mm', '')):
         for path in (ROOT / folder).rglob('*'):
             relative = path.relative_to(ROOT)
