@@ -42,7 +42,7 @@ class CheckedCOCO(COCO):
         return super().get_cat_ids(list(cat_names), list(sup_names), list(cat_ids))
 
     def createIndex(self) -> None:
-        """Check, then make the index."""
+        """Check the annotations, then index them as pycocotools does."""
         if self._file is not None:
             check_coco(self.dataset, self._file)
         super().createIndex()

@@ -33,6 +33,6 @@ class Embedding(nn.Module):
         self.normalize = normalize
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embed features (N, ...)."""
+        """Embed features of shape (N, ...) as rows of ``out_channels`` numbers."""
         x = self.linear(x.flatten(1))
         return F.normalize(x) if self.normalize else x

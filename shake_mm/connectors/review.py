@@ -117,7 +117,8 @@ class ReviewFusion(nn.Module):
             raise UsageError(
                 f'ReviewFusion: {len(features)} features came in, but it was built for {len(self.levels)} levels.'
             )
-        results, residual = [], None
+        results: list[Tensor] = []
+        residual = None
         for i in reversed(range(len(self.levels))):
             x = features[i]
             x = x[:, :, None, None] if x.dim() == 2 else x

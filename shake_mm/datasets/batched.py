@@ -103,7 +103,7 @@ class BatchedViews:
         batch = self.__getitems__([range(len(self))[position]])
         return {'inputs': batch['inputs'][0], 'data_samples': batch['data_samples'][0]}
 
-    def __getitems__(self, positions: 'Sequence[int | Draw]') -> dict[str, Any]:
+    def __getitems__(self, positions: Sequence[int | Draw]) -> dict[str, Any]:
         """Return a batch in random views.
 
         Args:
@@ -112,12 +112,12 @@ class BatchedViews:
         Returns:
             dict: ``inputs``, shape (N, C, h, w), uint8, and ``data_samples``, a list.
         """
+        plain = [draw.position if isinstance(draw, Draw) else draw for draw in positions]
         if positions and isinstance(positions[0], Draw):
             draws = uniform(np.array(positions, np.uint64))
-            positions = [draw.position for draw in positions]
         else:
             draws = torch.rand(len(positions), 3, dtype=torch.float64).numpy()
-        return self.batch(positions, self.views.pick(draws).tolist())
+        return self.batch(plain, self.views.pick(draws).tolist())
 
     def batch(self, positions: Sequence[int], views: Sequence[int]) -> dict[str, Any]:
         """Return given views of given images, as :meth:`__getitems__` does."""

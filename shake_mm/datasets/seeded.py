@@ -32,7 +32,7 @@ class Draw(NamedTuple):
 def seed_generators(seed: int, *key: int, cuda: bool = False) -> None:
     """Seed the global generators of Python, numpy and torch from a run's seed and what the draws are for.
 
-    numpy's ``SeedSequence`` mixes the numbers, so that neighbouring keys have unrelated streams.
+    numpy's ``SeedSequence`` mixes the numbers, so that neighboring keys have unrelated streams.
 
     Args:
         seed (int): The run's seed.

@@ -169,12 +169,12 @@ _ACROSS = ('horizontal', None)
 
 
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else tuple(size)
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def _borders(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
     """Left, top, right, bottom."""
     if isinstance(padding, int):
         return (padding,) * 4
-    borders = tuple(padding)
-    return borders * 2 if len(borders) == 2 else borders
+    left, top, right, bottom = (*padding, *padding) if len(padding) == 2 else padding
+    return left, top, right, bottom

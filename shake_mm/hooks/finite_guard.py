@@ -63,7 +63,7 @@ class FiniteGuardHook(Hook):
         self._first: dict[str, Tensor] = {}  # the iteration in which each value was bad first, or -1
         self._batches = RecentBatches()
         self._handles: list[Any] = []
-        self._model: nn.Module | None = None
+        self._model: nn.Module  # the run's, without its wrapper
         self._before: dict[str, Tensor] = {}  # buffers as they were before the step
         self._spoilt = False  # whether the gradients of the coming update are to be dropped
 

@@ -42,11 +42,11 @@ class MemberEvalHook(Hook):
         self._ask(runner, ('test', batch_idx))
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Go back to plain inference."""
+        """Go back to the inference of the student alone."""
         self._model(runner).evaluation = None
 
     def after_test_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Go back to plain inference."""
+        """Go back to the inference of the student alone."""
         self._model(runner).evaluation = None
 
     def _prepare(self, runner: Any, evaluator: Any) -> None:

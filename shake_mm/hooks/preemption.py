@@ -53,7 +53,7 @@ class PreemptionHook(Hook):
         self._previous: Any = None
 
     def before_train(self, runner: Any) -> None:
-        """Listen."""
+        """Start to listen for the signals."""
         if not isinstance(runner.train_loop, ExactTrainLoop):
             raise UsageError(
                 'custom_hooks: PreemptionHook needs train_cfg.type=shake_mm.ExactTrainLoop, or the run could not go on '
@@ -69,7 +69,7 @@ class PreemptionHook(Hook):
         Finalize(None, _end_workers, exitpriority=0)
 
     def after_train(self, runner: Any) -> None:
-        """Stop listening."""
+        """Give the signals their earlier handlers back."""
         signal.signal(signal.SIGTERM, self._previous or signal.SIG_DFL)
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:

@@ -53,7 +53,7 @@ class ReadGuardHook(Hook):
             self._watch(runner, 'val', 'fail')
 
     def before_test(self, runner: Any) -> None:
-        """Watch what the test reads."""
+        """Watch what the test reads; it always fails on a sample that cannot be read."""
         self._watch(runner, 'test', 'fail')
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -61,7 +61,7 @@ class ReadGuardHook(Hook):
         self._name(runner)
 
     def after_train_epoch(self, runner: Any) -> None:
-        """Tell the totals."""
+        """Log how many samples were replaced or left out so far."""
         self._name(runner)
         readers = self._readers['train']
         for counts, what in (
@@ -73,11 +73,11 @@ class ReadGuardHook(Hook):
                 runner.logger.warning(f'by epoch {runner.epoch + 1}, {total} times {what}: {shortened(files)}')
 
     def after_train(self, runner: Any) -> None:
-        """Stop watching."""
+        """Stop watching the data sets of training and validation."""
         self._release('train', 'val')
 
     def after_test(self, runner: Any) -> None:
-        """Stop watching."""
+        """Stop watching the data sets of the test."""
         self._release('test')
 
     def _watch(self, runner: Any, mode: str, policy: str) -> None:

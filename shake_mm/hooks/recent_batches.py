@@ -26,7 +26,7 @@ class RecentBatches:
         return [found for found in map(id_of, self._samples.get(iteration) or ()) if found is not None]
 
     def forget(self) -> None:
-        """Forget all but the last."""
+        """Forget all iterations but the last one noted."""
         self._samples = dict(list(self._samples.items())[-1:])
 
 

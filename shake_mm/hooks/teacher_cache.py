@@ -17,7 +17,7 @@ class TeacherCacheHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Any) -> None:
-        """Open them."""
+        """Open the cache of each teacher that has one."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         members = list(getattr(model, 'cached_members', ()))
         if members:

@@ -1,7 +1,7 @@
 """Divergence of the class predictions of detectors, at the same places, without ground truth."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from mmengine.dist import all_reduce
@@ -16,7 +16,7 @@ from .pair import full_precision
 
 ACTIVATIONS = ('sigmoid', 'softmax')
 WEIGHTINGS = ('confidence', 'uniform')
-Logits = Tensor | Sequence[Tensor]
+Logits: TypeAlias = Tensor | Sequence[Tensor]
 
 
 def dense_kl(
@@ -218,7 +218,7 @@ class DenseKLLoss(nn.Module):
         ):
             if not right:
                 raise UsageError(f'DenseKLLoss: {message}.')
-        self.options = dict(
+        self.options: dict[str, Any] = dict(
             num_classes=num_classes,
             tau=tau,
             activation=activation,

@@ -20,7 +20,7 @@ def neighbour_probabilities(feature: Tensor) -> Tensor:
 
 @full_precision
 def probabilistic_transfer(feature: Tensor, target: Tensor) -> Tensor:
-    r"""Divergence of the neighbour probabilities within a batch; channels and sizes of the two may differ.
+    r"""Divergence of the neighbor probabilities within a batch; channels and sizes of the two may differ.
 
     .. math::
         L(s, t) = \frac{1}{N^2} \sum_{ij} p^t_{ij} \log \frac{p^t_{ij} + \epsilon}{p^s_{ij} + \epsilon}, \qquad

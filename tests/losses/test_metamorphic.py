@@ -42,7 +42,7 @@ CASES = {
     'AT': Case(losses.ATLoss, MAP, (4, 3, 8, 8)),
     # A row of similarities to a doubled batch is longer by the root of 2: the squares halve.
     'SP': Case(losses.SPLoss, MAP, (4, 3, 2, 2), doubled=0.5),
-    # A doubled batch has one more pair of neighbours, where the copies meet (tested beside its formula).
+    # A doubled batch has one more pair of neighbors, where the copies meet (tested beside its formula).
     'CC': Case(losses.CCLoss, ROW, ROW, doubled=None, target_learns=True),
     'VID': Case(partial(losses.VIDLoss, 6), MAP, (4, 6, 2, 2), minimum=0.5 * math.log(5.0)),
     # The mean over pairs and triples, also the mean positive distance, see every one as often as the others.
