@@ -38,17 +38,14 @@ def dense_kl(
 
     .. math::
         L(a, b; r) = \frac{\sum_l w_l D_l}{\max(\sum_l w_l, 1)}, \qquad
+        w_l = \big(\max_c \sigma(r_{lc})\big)^\gamma \;\text{or}\; \big(1 - \mathrm{softmax}(r_l)_{bg}\big)^\gamma, \\
         D_l = \tau^2 \sum_c \mathrm{KL}\big(\mathrm{B}(\sigma(b_{lc} / \tau)) \,\|\,
             \mathrm{B}(\sigma(a_{lc} / \tau))\big)
         \;\text{or}\; \tau^2 \, \mathrm{KL}\big(\mathrm{softmax}(b_l / \tau) \,\|\, \mathrm{softmax}(a_l / \tau)\big)
 
-    for heads with sigmoids, :math:`\mathrm{B}` a Bernoulli distribution, and with a softmax. Most locations are
-    background, on which detectors agree. So a location counts by the reference's confidence that there is something,
-
-    .. math::
-        w_l = \big(\max_c \sigma(r_{lc})\big)^\gamma \;\text{or}\; \big(1 - \mathrm{softmax}(r_l)_{bg}\big)^\gamma,
-
-    the background being the last channel, as in mmdet; or all count 1. No gradient flows into targets and weights.
+    for heads with sigmoids, :math:`\mathrm{B}` being a Bernoulli distribution, or with a softmax, whose last channel is
+    the background, as in mmdet. Most locations are background, on which detectors agree, so a location counts by the
+    reference's confidence that there is something; or all count 1. No gradient flows into targets and weights.
     Half-precision logits are compared in float32. Under distributed training :math:`\sum_l w_l` is the mean over
     processes, so that the mean of their losses is that of the joint batch.
 
@@ -58,7 +55,11 @@ def dense_kl(
         target (Tensor | Sequence[Tensor]): :math:`b`, of the same shapes.
         reference (Tensor | Sequence[Tensor], optional): :math:`r`, of the same shapes. Defaults to the target.
         num_classes (int): C, the number of channels at a location.
-        tau, activation, weighting, gamma, threshold: See :class:`DenseKLLoss`.
+        tau (float): Temperature, larger than 0. Defaults to 4.
+        activation (str): ``'sigmoid'`` or ``'softmax'``. Defaults to ``'sigmoid'``.
+        weighting (str): ``'confidence'`` or ``'uniform'``. Defaults to ``'confidence'``.
+        gamma (float): Power of the confidence. Defaults to 2.
+        threshold (float): Smaller weights count 0. Defaults to 0.
 
     Returns:
         Tensor: A scalar.
