@@ -18,8 +18,8 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 from torch import nn
 
-from .validation import check_arguments
 from .errors import UsageError
+from .validation import check_arguments
 
 _MEND = {'num_samples': 'set `model.num_samples` to the size of the training set'}
 

@@ -12,8 +12,8 @@ from shake_mm.registry import MODELS
 from tools import test as test_tool
 from tools import train as train_tool
 
-from .support.detectors import lively
 from .engine.test_distributed import free_port, launch
+from .support.detectors import lively
 
 TINY = [
     'train_dataloader.dataset.num_images=6',

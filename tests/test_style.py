@@ -53,6 +53,6 @@ def test_docstrings_say_something():
 def test_the_rules_find_what_they_forbid():
     body = '    pass\n' * FUNCTION
     assert long_functions(f'def f():\n{body}') == ['f'] and not long_functions(f'def f():\n{body[9:]}')
-    source = 'class A:\n    """Runs."""\n    def b(self):\n        """Run the block."""\n    def _c(self):\n        """Hm."""\n'
-    assert short_docstrings(source) == ['A: Runs.', 'A.b: Run the block.']
+    source = 'class A:\n    """Runs."""\n    def b(self):\n        """Run."""\n    def _c(self):\n        """Hm."""\n'
+    assert short_docstrings(source) == ['A: Runs.', 'A.b: Run.']
     assert not short_docstrings(f'def f():\n    """{"x" * DOCSTRING}"""\n')

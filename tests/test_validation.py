@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from shake_mm.validation import check_arguments, check_number, check_sizes, check_tap
 from shake_mm.errors import UsageError
 from shake_mm.losses import DenseKLLoss, KLDivLoss
+from shake_mm.validation import check_arguments, check_number, check_sizes, check_tap
 
 
 @pytest.mark.parametrize('value', [4, 0.5, np.float32(2), np.int64(1)])

@@ -39,8 +39,7 @@ def dense_kl(
     .. math::
         L(a, b; r) = \frac{\sum_l w_l D_l}{\max(\sum_l w_l, 1)}, \qquad
         w_l = \big(\max_c \sigma(r_{lc})\big)^\gamma \;\text{or}\; \big(1 - \mathrm{softmax}(r_l)_{bg}\big)^\gamma, \\
-        D_l = \tau^2 \sum_c \mathrm{KL}\big(\mathrm{B}(\sigma(b_{lc} / \tau)) \,\|\,
-            \mathrm{B}(\sigma(a_{lc} / \tau))\big)
+        D_l = \tau^2 \sum_c \mathrm{KL}\big(\mathrm{B}(\sigma(b_{lc} / \tau)) \| \mathrm{B}(\sigma(a_{lc} / \tau))\big)
         \;\text{or}\; \tau^2 \, \mathrm{KL}\big(\mathrm{softmax}(b_l / \tau) \,\|\, \mathrm{softmax}(a_l / \tau)\big)
 
     for heads with sigmoids, :math:`\mathrm{B}` being a Bernoulli distribution, or with a softmax, whose last channel is
