@@ -1,4 +1,4 @@
-"""What holds for every connector: made of what its taps tell, of the shape that it promises, trained by what it gives."""
+"""What holds for every connector: built from shapes, of the shape it promises, trained by what it gives."""
 
 import copy
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What holds for every data set: made by its config, the same for the same seed, whole in a worker, strict when built."""
+"""What holds for every data set: made by its config, the same for a seed, whole in a worker, strict when built."""
 
 import pickle
 from typing import Any, NamedTuple
