@@ -17,7 +17,7 @@ demo-det: venv  ## Distil a small detector
 	$(PYTHON) tools/demo_det.py
 
 test: venv  ## Run the tests
-	$(PYTHON) -m pytest tests -n 2 --dist loadfile
+	$(PYTHON) -m pytest tests -n 2 --dist loadfile --junitxml work_dirs/tests.xml
 
 test-all: venv  ## Run the tests, also the slow ones: runs killed at many points
 	$(PYTHON) -m pytest tests -n 2 --dist loadfile -m "slow or not slow"
