@@ -1,4 +1,4 @@
-"""The checkpoint that a run starts from, or goes on from."""
+"""The checkpoint that a run starts from or resumes."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +16,12 @@ RESUMED = ('meta', 'message_hub', 'optimizer')
 
 
 class Start(NamedTuple):
-    """What a run begins with.
+    """The checkpoint that a run begins with.
 
     Args:
-        source (str): The file.
-        where (str): Who names it.
-        loaded (dict): What it holds.
+        source (str): Path of the file.
+        where (str): The key or option that names it.
+        loaded (dict): Its content.
     """
 
     source: str
@@ -33,11 +33,11 @@ def read_start(cfg: Config, mode: str) -> Start | None:
     """Read the checkpoint that the run is going to load, if there is one in a local file.
 
     Args:
-        cfg (Config): With the command line merged.
+        cfg (Config): The config, with the command line merged.
         mode (str): ``'train'`` or ``'test'``.
 
     Raises:
-        UsageError: If it is missing, or no checkpoint.
+        UsageError: If it is missing, or is not a checkpoint.
     """
     source, resumes = cfg.get('load_from'), mode == 'train' and cfg.get('resume')
     if source is None and resumes:
@@ -54,19 +54,19 @@ def read_start(cfg: Config, mode: str) -> Start | None:
 
 
 def check_start(model: nn.Module, start: Start) -> None:
-    """Refuse weights most of which the model has no place for; mmengine would warn and go on.
+    """Refuse weights most of which do not fit the model; mmengine would warn and go on.
 
-    A new classifier on known features is a fair use of weights that do not all fit.
+    Some need not fit: a new classifier on known features is a fair use of weights.
 
     Raises:
-        UsageError: If less than half of the model's tensors (a distiller's student's) are in it, or it lacks what a run
-            that goes on needs.
+        UsageError: If it holds less than half of the tensors of the model (of the student, in a distiller), or lacks
+            what resuming needs.
     """
     source, where, loaded = start
     state = weights_in(loaded, where, source)
     if isinstance(model, Distiller):
         network = model.student
-    else:  # which reads the names as they are, a distiller's `student.` too
+    else:  # which takes the names as they are, a distiller's `student.` included
         network = model.module if isinstance(model, BaseTTAModel) else model
         state = {key.removeprefix('module.'): v for key, v in loaded.get('state_dict', loaded).items()}
     mine = network.state_dict()
@@ -74,11 +74,11 @@ def check_start(model: nn.Module, start: Start) -> None:
     if 2 * len(fitting) < len(mine):
         raise UsageError(
             f"{where}: checkpoint '{source}' has only {len(fitting)} of the {len(mine)} tensors of the network in "
-            'their shape, it is of another network: give the config that it was trained with.'
+            'their shape, so it belongs to another network: give the config that it was trained with.'
         )
     missing = [key for key in RESUMED if where == 'resume' and key not in loaded]
     if missing:
         raise UsageError(
-            f"resume: checkpoint '{source}' has no {', '.join(missing)}, it holds weights alone: start from them by "
+            f"resume: checkpoint '{source}' has no {', '.join(missing)}, it holds only weights: start from them by "
             '`load_from`, without resuming.'
         )

@@ -11,7 +11,7 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class Embedding(nn.Module):
-    """Flatten, a linear layer, and optionally unit length.
+    """Flattens, applies a linear layer, and optionally scales to unit length.
 
     Args:
         in_shape (Sequence[int]): Shape of what is read without the batch, (C,) or (C, H, W).

@@ -12,7 +12,7 @@ from ..registry import HOOKS
 
 @HOOKS.register_module()
 class TeacherCacheHook(Hook):
-    """Opens the caches of the teachers that have one, for the run's training set, or refuses those of another."""
+    """Opens the caches of the teachers that have one, and refuses those of another training set."""
 
     priority = 'VERY_HIGH'
 
@@ -30,7 +30,7 @@ class TeacherCacheHook(Hook):
                 )
 
     def after_train(self, runner: Any) -> None:
-        """Let what was computed reach the disk."""
+        """Write what was computed to disk."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for member in getattr(model, 'cached_members', ()):
             if member.cache is not None:

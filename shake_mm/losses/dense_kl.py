@@ -167,7 +167,7 @@ def _check_equal(name: str, logits: list[Tensor], other: list[Tensor]) -> None:
 
 
 def _check_channels(levels: list[Tensor], num_classes: int) -> None:
-    """Refuse what is neither maps of whole groups of classes nor rows of one."""
+    """Refuse tensors that are neither maps with whole groups of classes nor rows of one group."""
     for x in levels:
         maps, rows = x.dim() == 4 and x.shape[1] % num_classes == 0, x.dim() == 2 and x.shape[1] == num_classes
         if not (maps or rows):

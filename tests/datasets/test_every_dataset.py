@@ -28,12 +28,12 @@ class Case(NamedTuple):
     Args:
         config: Makes twelve samples.
         wrong: Arguments that are refused, and words of the sentence that says so; None where all are another's.
-        labelled: Whether a sample has one label.
+        labeled: Whether a sample has one label.
     """
 
     config: dict
     wrong: tuple[dict, str] | None
-    labelled: bool = True
+    labeled: bool = True
 
 
 CASES = {
@@ -52,7 +52,7 @@ CASES = {
     'DigitScenes': Case(
         dict(type='shake_mm.DigitScenes', num_images=12, image_size=48, pipeline=SCENES),
         (dict(num_images=0), 'num_images=0'),
-        labelled=False,
+        labeled=False,
     ),
     'SeededDataset': Case(dict(type='shake_mm.SeededDataset', dataset=RANDOM), None),
 }
@@ -118,7 +118,7 @@ def test_a_loader_reads_it_once(build, name):
 def test_labels_are_those_of_the_annotations(build, name):
     dataset = build(name)
     samples = [item['data_samples'] for item in items(dataset)]
-    if CASES[name].labelled:
+    if CASES[name].labeled:
         assert [int(sample.gt_label) for sample in samples] == [int(label) for label in dataset.get_gt_labels()]
     else:
         wanted = [[i['bbox_label'] for i in dataset.get_data_info(n)['instances']] for n in range(len(dataset))]

@@ -1,4 +1,4 @@
-"""Inputs and arguments that a loss must refuse, in one sentence that names it or the argument, and the mend."""
+"""Inputs and arguments that a loss must refuse, in one sentence that names it or the argument, and what to do."""
 
 from functools import partial
 from typing import Any, NamedTuple
