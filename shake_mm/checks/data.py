@@ -230,7 +230,7 @@ def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> 
 
 
 def _check_size(model: Distiller, inputs: Tensor, samples: list, name: str) -> None:
-    """Refuse images of a size that connectors or proxies, built for another one, do not take."""
+    """Connectors and proxies that were made for images of another size must take these too."""
     made_for, size = tuple(input_sizes(model)['student']), tuple(inputs.shape[-2:])
     if size == made_for or model.cached_members:
         return

@@ -74,7 +74,7 @@ def check_start(model: nn.Module, start: Start) -> None:
     if 2 * len(fitting) < len(mine):
         raise UsageError(
             f"{where}: checkpoint '{source}' has only {len(fitting)} of the {len(mine)} tensors of the network in "
-            'their shape, so it belongs to another network: give the config that it was trained with.'
+            'their shape, it is of another network: give the config that it was trained with.'
         )
     missing = [key for key in RESUMED if where == 'resume' and key not in loaded]
     if missing:

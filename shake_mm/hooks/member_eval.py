@@ -19,7 +19,7 @@ class MemberEvalHook(Hook):
     ones, so that a teacher is evaluated once per run. Validation and test data must therefore not be shuffled or
     augmented at random.
 
-    Detectors are not compared this way but evaluated as usual; ``tools/test.py --member`` measures another member.
+    Detectors are not compared so, and evaluated as always; ``tools/test.py --member`` measures another member.
     """
 
     def __init__(self) -> None:
@@ -42,11 +42,11 @@ class MemberEvalHook(Hook):
         self._ask(runner, ('test', batch_idx))
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Go back to the inference of the student alone."""
+        """Go back to plain inference."""
         self._model(runner).evaluation = None
 
     def after_test_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Go back to the inference of the student alone."""
+        """Go back to plain inference."""
         self._model(runner).evaluation = None
 
     def _prepare(self, runner: Any, evaluator: Any) -> None:

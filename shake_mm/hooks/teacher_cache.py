@@ -17,7 +17,7 @@ class TeacherCacheHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Any) -> None:
-        """Open the cache of each teacher that has one."""
+        """Open them."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         members = list(getattr(model, 'cached_members', ()))
         if members:
@@ -30,7 +30,7 @@ class TeacherCacheHook(Hook):
                 )
 
     def after_train(self, runner: Any) -> None:
-        """Write what was computed to disk."""
+        """Let what was computed reach the disk."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for member in getattr(model, 'cached_members', ()):
             if member.cache is not None:

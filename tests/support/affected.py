@@ -27,9 +27,9 @@ SMOKE = (
     'tests/test_style.py',
     'tests/test_validation.py',
     'tests/distillers/test_shake.py',
-    'tests/engine/test_taps.py',
     'tests/engine/test_terms.py',
     'tests/losses/test_kl_div.py',
+    'tests/proxies/test_shadow_head.py',
 )
 
 
