@@ -71,7 +71,7 @@ setup(
     keywords='knowledge distillation, computer vision, OpenMMLab',
     packages=find_packages(include=['shake_mm', 'shake_mm.*']),
     include_package_data=False,
-    package_data={'shake_mm': ['py.typed'], 'shake_mm.analysis': ['paper.yaml']},
+    package_data={'shake_mm.analysis': ['paper.yaml']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={

@@ -43,7 +43,7 @@ class DeferredInfoHook(RuntimeInfoHook):
             checkpoint['message_hub'] = runner.message_hub.state_dict()
 
     def after_train(self, runner: Any) -> None:
-        """Note the losses that no log has asked for yet."""
+        """Note what is left."""
         self._note(runner)
         super().after_train(runner)
 

@@ -40,7 +40,7 @@ def build_wheel(source: Path, folder: Path) -> set[str]:
 
 def expected_files() -> set[str]:
     """Every config, tool and module, under the name it has in a wheel."""
-    files = {'shake_mm/.mim/model-index.yml', 'shake_mm/py.typed'}
+    files = {'shake_mm/.mim/model-index.yml'}
     for folder, prefix in (('configs', 'shake_mm/.mim/'), ('tools', 'shake_mm/.mim/'), ('shake_mm', '')):
         for path in (ROOT / folder).rglob('*'):
             relative = path.relative_to(ROOT)
@@ -120,3 +120,7 @@ def test_parts_resolve_in_any_scope(scope):
             for name, part in registry.children['shake_mm'].module_dict.items():
                 with registry.switch_scope_and_registry(None) as current:
                     assert current.get(f'shake_mm.{name}') is part
+
+
+def test_a_wheel_says_that_the_package_is_typed(checkout, tmp_path):
+    assert 'shake_mm/py.typed' in build_wheel(checkout, tmp_path)

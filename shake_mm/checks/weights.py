@@ -1,4 +1,4 @@
-"""The checkpoint that a run starts from or resumes."""
+"""The checkpoint that a run starts from, or goes on from."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +16,12 @@ RESUMED = ('meta', 'message_hub', 'optimizer')
 
 
 class Start(NamedTuple):
-    """The checkpoint that a run begins with.
+    """What a run begins with.
 
     Args:
-        source (str): Path of the file.
-        where (str): The key or option that names it.
-        loaded (dict): Its content.
+        source (str): The file.
+        where (str): Who names it.
+        loaded (dict): What it holds.
     """
 
     source: str
@@ -33,11 +33,11 @@ def read_start(cfg: Config, mode: str) -> Start | None:
     """Read the checkpoint that the run is going to load, if there is one in a local file.
 
     Args:
-        cfg (Config): The config, with the command line merged.
+        cfg (Config): With the command line merged.
         mode (str): ``'train'`` or ``'test'``.
 
     Raises:
-        UsageError: If it is missing, or is not a checkpoint.
+        UsageError: If it is missing, or no checkpoint.
     """
     source, resumes = cfg.get('load_from'), mode == 'train' and cfg.get('resume')
     if source is None and resumes:
@@ -54,19 +54,19 @@ def read_start(cfg: Config, mode: str) -> Start | None:
 
 
 def check_start(model: nn.Module, start: Start) -> None:
-    """Refuse weights most of which do not fit the model; mmengine would warn and go on.
+    """Refuse weights most of which the model has no place for; mmengine would warn and go on.
 
-    Some need not fit: a new classifier on known features is a fair use of weights.
+    A new classifier on known features is a fair use of weights that do not all fit.
 
     Raises:
-        UsageError: If it holds less than half of the tensors of the model (of the student, in a distiller), or lacks
-            what resuming needs.
+        UsageError: If less than half of the model's tensors (a distiller's student's) are in it, or it lacks what a run
+            that goes on needs.
     """
     source, where, loaded = start
     state = weights_in(loaded, where, source)
     if isinstance(model, Distiller):
         network = model.student
-    else:  # which takes the names as they are, a distiller's `student.` included
+    else:  # which reads the names as they are, a distiller's `student.` too
         network = model.module if isinstance(model, BaseTTAModel) else model
         state = {key.removeprefix('module.'): v for key, v in loaded.get('state_dict', loaded).items()}
     mine = network.state_dict()
@@ -79,6 +79,6 @@ def check_start(model: nn.Module, start: Start) -> None:
     missing = [key for key in RESUMED if where == 'resume' and key not in loaded]
     if missing:
         raise UsageError(
-            f"resume: checkpoint '{source}' has no {', '.join(missing)}, it holds only weights: start from them by "
+            f"resume: checkpoint '{source}' has no {', '.join(missing)}, it holds weights alone: start from them by "
             '`load_from`, without resuming.'
         )
