@@ -71,7 +71,6 @@ setup(
     keywords='knowledge distillation, computer vision, OpenMMLab',
     packages=find_packages(include=['shake_mm', 'shake_mm.*']),
     include_package_data=False,
-    package_data={'shake_mm.analysis': ['paper.yaml']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={
@@ -82,5 +81,6 @@ setup(
         'tests': requirements('tests'),
     },
     cmdclass={'build_py': BuildWithMim},
+    package_data={'shake_mm': ['py.typed'], 'shake_mm.analysis': ['paper.yaml']},
     zip_safe=False,
 )
