@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ('shake_mm', 'tools', 'tests', 'benchmarks')
+FOLDERS = ('shake_mm', 'tools', 'tests', 'benchmarks', 'analysis')
 FILE, FUNCTION, DOCSTRING = 300, 60, 28
 """Lines of a file and of a function at most, characters of a public docstring at least."""
 
