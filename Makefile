@@ -1,6 +1,8 @@
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-det test test-all lint format audit clean
+.PHONY: help venv demo demo-det test test-all test-fast test-cpus lint format audit clean
+CPU_TESTS := tests/losses/test_metamorphic.py tests/losses/test_kl_div.py tests/losses/test_dense_kl.py \
+  tests/distillers/test_shake.py tests/hooks/test_teacher_cache.py tests/proxies/test_every_proxy.py tests/connectors/test_every_connector.py
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -15,14 +17,24 @@ demo-det: venv  ## Distill a small detector
 	$(PYTHON) tools/demo_det.py
 
 test: venv  ## Run the tests
-	$(PYTHON) -m pytest tests -n 2 --dist loadfile
+	$(PYTHON) -m pytest tests -n 2 --dist loadfile --junitxml work_dirs/tests.xml
 
 test-all: venv  ## Run the tests, also the slow ones: runs killed at many points
 	$(PYTHON) -m pytest tests -n 2 --dist loadfile -m "slow or not slow"
 
-lint: venv  ## Check style
+test-fast: venv  ## Run tests of what differs from BASE (main), within 3 minutes
+	$(PYTHON) -m pytest $$($(PYTHON) -m tests.support.affected) -n 2 --dist loadfile
+
+test-cpus: venv  ## Run a few tests as on processors with SSE4.1, AVX2 and what this one has
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(PYTHON) -m pytest $(CPU_TESTS) -q -n 2
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTHON) -m pytest $(CPU_TESTS) -q -n 2
+	$(PYTHON) -m pytest $(CPU_TESTS) -q -n 2
+
+lint: venv  ## Check style, spelling and types
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m codespell_lib
+	$(PYTHON) -m mypy
 
 format: venv  ## Apply style
 	$(PYTHON) -m ruff check --fix .

@@ -157,3 +157,7 @@ def test_parts_resolve_in_any_scope(scope):
             for name, part in ours.module_dict.items():
                 with registry.switch_scope_and_registry(None) as current:
                     assert current.get(f'shake_mm.{name}') is part
+
+
+def test_a_wheel_says_that_the_package_is_typed(checkout, tmp_path):
+    assert 'shake_mm/py.typed' in build_wheel(checkout, tmp_path)

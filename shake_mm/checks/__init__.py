@@ -1,4 +1,4 @@
-"""What is found out before a run begins: whether its config, variables, weights and data can work at all."""
+"""Checks made before a run begins: whether its config, environment variables, weights and data can work at all."""
 
 from .launch import check_launch
 from .runner import build_runner

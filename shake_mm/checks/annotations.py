@@ -1,4 +1,4 @@
-"""Annotations in COCO's format, checked as they are read: mmdet leaves out in silence what it cannot use."""
+"""Annotations in COCO's format, checked as they are read: mmdet silently drops what it cannot use."""
 
 import math
 from collections import Counter
@@ -31,7 +31,7 @@ class CheckedCOCO(COCO):
         super().__init__(annotation_file)
 
     def get_cat_ids(self, cat_names: Any = (), sup_names: Any = (), cat_ids: Any = ()) -> list[int]:
-        """Ids of the categories of these names, all of which must be there: mmdet would number the others anew."""
+        """Ids of the categories with these names, all of which must exist: mmdet would renumber the others."""
         known = [category['name'] for category in self.dataset.get('categories', ())]
         unknown = [name for name in cat_names if name not in known]
         if unknown and self._file is not None:
@@ -42,7 +42,7 @@ class CheckedCOCO(COCO):
         return super().get_cat_ids(list(cat_names), list(sup_names), list(cat_ids))
 
     def createIndex(self) -> None:
-        """Check, then make the index."""
+        """Check the annotations, then index them as pycocotools does."""
         if self._file is not None:
             check_coco(self.dataset, self._file)
         super().createIndex()
@@ -51,14 +51,14 @@ class CheckedCOCO(COCO):
 def check_coco(content: Mapping[str, Any], file: str) -> None:
     """Refuse annotations that contradict themselves.
 
-    Boxes without width or height pass, as COCO itself has some: mmdet leaves them out.
+    Boxes without width or height pass, since COCO itself has some: mmdet drops them.
 
     Args:
         content (dict): What the file holds.
         file (str): Its path, named in errors.
 
     Raises:
-        UsageError: If a part is missing, an id is not unique or names nothing, or a box is none.
+        UsageError: If a part is missing, an id is duplicated or unknown, or a box is invalid.
     """
     for part, keys in NEEDED.items():
         if part not in content and part == 'annotations':
@@ -79,12 +79,12 @@ def check_coco(content: Mapping[str, Any], file: str) -> None:
             if annotation[key] not in known[key]:
                 raise UsageError(
                     f'{file}: annotation {annotation["id"]} has the {key} {annotation[key]}, which is none of the '
-                    f'{part}: mend it, or take it out.'
+                    f'{part}: fix it, or take it out.'
                 )
         if not _is_box(annotation['bbox']):
             raise UsageError(
                 f'{file}: annotation {annotation["id"]} has the bbox {annotation["bbox"]}, but a box is [x, y, width, '
-                'height] in finite numbers, the last two 0 or more: mend it, or take it out.'
+                'height] in finite numbers, the last two 0 or more: fix it, or take it out.'
             )
 
 

@@ -1,4 +1,4 @@
-"""The keys without which no run can begin."""
+"""The keys of a config that a run cannot do without."""
 
 from collections.abc import Mapping
 from numbers import Integral
@@ -16,11 +16,11 @@ PARTS = {
 
 
 def check_config(cfg: Config, mode: str) -> None:
-    """Refuse a config that lacks a key, or holds a number that cannot be.
+    """Refuse a config that lacks a key or holds an impossible number.
 
     Args:
-        cfg (Config): With the command line merged.
-        mode (str): ``'train'`` or ``'test'``: what is going to run.
+        cfg (Config): The config, with the command line merged.
+        mode (str): What is going to run, ``'train'`` or ``'test'``.
 
     Raises:
         UsageError: Naming the key.
@@ -43,14 +43,14 @@ def check_config(cfg: Config, mode: str) -> None:
 
 
 def _check_optimizer(cfg: Config) -> None:
-    """Refuse a sharded optimizer whose state would be saved: mmengine asks one process for what all have to gather."""
+    """Refuse a sharded optimizer whose state would be saved: mmengine has one process save what all must gather."""
     optimizer = cfg.optim_wrapper.get('optimizer') if isinstance(cfg.optim_wrapper, Mapping) else None
     kind = optimizer.get('type') if isinstance(optimizer, Mapping) else None
     hook = (cfg.get('default_hooks') or {}).get('checkpoint', {})
     if str(kind).endswith('ZeroRedundancyOptimizer') and hook is not None and hook.get('save_optimizer', True):
         raise UsageError(
             'optim_wrapper.optimizer: the state of a ZeroRedundancyOptimizer cannot be saved by mmengine, whose first '
-            'process would wait for the others for ever: set default_hooks.checkpoint.save_optimizer=False.'
+            'process would wait for the others forever: set default_hooks.checkpoint.save_optimizer=False.'
         )
 
 

@@ -1,4 +1,4 @@
-"""The data of a run, looked at before it begins: whether there are any, and the first ones pass to the model's end."""
+"""Checks of a run's data before it begins: that there are samples, and that the first ones pass through the model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,10 +23,10 @@ TOLD = ('data_root', 'ann_file', 'data_prefix', 'split')
 
 @contextmanager
 def building(name: str, config: Any) -> Iterator[None]:
-    """Tell of an error inside a data set that is built, as the error of the data that its config names.
+    """Report an error raised while a data set is built as an error in the data that its config names.
 
     Args:
-        name (str): ``'train_dataloader'``, say.
+        name (str): Key of the loader, such as ``'train_dataloader'``.
         config (Any): The data set's config.
     """
     try:
@@ -38,21 +38,21 @@ def building(name: str, config: Any) -> Iterator[None]:
         if 'need at least one array' in str(error):  # mmengine's, of a list without samples
             raise UsageError(_empty(name, config)) from error
         raise UsageError(
-            f'{name}.dataset cannot be built from {_told(config)}: {reason(error)}: correct these, or mend the data.'
+            f'{name}.dataset cannot be built from {_told(config)}: {reason(error)}: correct these, or fix the data.'
         ) from error
 
 
 def check_data(loader: DataLoader, name: str, config: Any, model: nn.Module) -> None:
-    """Refuse data with which the first steps of a run would fail, or which the model has no class for.
+    """Refuse data on which the first steps of a run would fail, or whose labels the model has no class for.
 
-    The first two samples are read, put together and preprocessed, and the networks are run on their shape (not on their
-    values). Random generators are left as they were.
+    The first two samples are read, collated and preprocessed, and the networks run on their shapes (not on their
+    values). The states of random generators are restored.
 
     Args:
-        loader (DataLoader): The run's.
+        loader (DataLoader): The run's loader.
         name (str): Its key in the config.
         config (Any): The data set's config.
-        model (nn.Module): The run's, unwrapped.
+        model (nn.Module): The run's model, unwrapped.
 
     Raises:
         UsageError: Naming the key or the file.
@@ -88,7 +88,7 @@ def check_data(loader: DataLoader, name: str, config: Any, model: nn.Module) -> 
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, and of which kind it is where that is no sentence."""
+    """The message of an error, with its type if it is not a sentence."""
     text = one_line(error).rstrip('.')
     return text if ' ' in text else f'{type(error).__name__}({text})'
 
@@ -101,7 +101,7 @@ def _empty(name: str, config: Any) -> str:
 
 
 def _told(config: Any) -> str:
-    """Where a data set's config says that the data are."""
+    """Where the data are, by the data set's config."""
     if not isinstance(config, dict):
         return type(config).__name__
     parts = [f'{key}={config[key]!r}' for key in TOLD if config.get(key)]
@@ -109,7 +109,7 @@ def _told(config: Any) -> str:
 
 
 def _is_in_dataset(error: BaseException) -> bool:
-    """Whether a data set was at work when an error came up."""
+    """Whether an error was raised inside a data set."""
     trace = error.__traceback__
     while trace is not None:
         if isinstance(trace.tb_frame.f_locals.get('self'), Dataset):
@@ -119,7 +119,7 @@ def _is_in_dataset(error: BaseException) -> bool:
 
 
 def _check_labels(dataset: Any, name: str, classes: int | None) -> None:
-    """Every label must be one of the model's classes: PyTorch's own error names neither them nor a file."""
+    """Refuse labels that are not among the model's classes: PyTorch's own error names neither classes nor file."""
     names = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
     if classes is None:
         return
@@ -140,7 +140,7 @@ def _check_labels(dataset: Any, name: str, classes: int | None) -> None:
             where = info.get('img_path') or f'sample {i}'
             raise UsageError(
                 f'{name}.dataset: {where} has the label {info["gt_label"]}, but the model knows 0 to {classes - 1}: '
-                'mend the annotation, or set `num_classes` of the head.'
+                'fix the annotation, or set `num_classes` of the head.'
             )
 
 
@@ -157,7 +157,7 @@ def _first_batch(loader: DataLoader, name: str, dataset: Any) -> Any:
             raise
         except Exception as error:
             raise UsageError(
-                f'{name}.dataset: the pipeline fails on {_origin(dataset, position)}: {reason(error)}: mend it, or '
+                f'{name}.dataset: the pipeline fails on {_origin(dataset, position)}: {reason(error)}: fix it, or '
                 'the pipeline.'
             ) from error
         if not isinstance(items[-1], dict) or 'inputs' not in items[-1]:
@@ -175,8 +175,8 @@ def _first_batch(loader: DataLoader, name: str, dataset: Any) -> Any:
     except Exception as error:
         shapes = ' and '.join(str(tuple(item['inputs'].shape)) for item in items)
         raise UsageError(
-            f'{name}: images of the sizes {shapes}, of {items[0]["inputs"].dtype}, make no batch: add a Resize to '
-            'the pipeline, or set color_type of LoadImageFromFile.'
+            f'{name}: images of the sizes {shapes}, of {items[0]["inputs"].dtype}, cannot form a batch: add a Resize '
+            'to the pipeline, or set color_type of LoadImageFromFile.'
         ) from error
 
 
@@ -184,7 +184,7 @@ def _origin(dataset: Any, position: int) -> str:
     """The file of a sample, or its number."""
     try:
         info = dataset.get_data_info(position)
-    except Exception:  # whatever a data set without that does
+    except Exception:  # a data set without that method may raise anything
         info = {}
     return info.get('img_path') or f'sample {position}'
 
@@ -202,7 +202,7 @@ def _preprocessed(model: nn.Module, batch: Any, name: str) -> tuple[Tensor, list
 
 
 def _check_fields(model: nn.Module, task: Task, samples: list) -> None:
-    """The facts that the losses ask for must be in the samples."""
+    """Refuse samples that lack a field which a loss asks for."""
     if isinstance(task, ClassificationTask):
         task.batch_field(samples, 'label')
     for term in model.terms.values() if isinstance(model, Distiller) else ():
@@ -211,7 +211,7 @@ def _check_fields(model: nn.Module, task: Task, samples: list) -> None:
 
 
 def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> None:
-    """The networks must take images of this shape."""
+    """Refuse images of a shape that a network does not take."""
     distils = isinstance(model, Distiller)
     for member, network in (model.members.networks if distils else {'model': model}).items():
         shape = list(inputs.shape)
@@ -221,7 +221,7 @@ def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> 
             on_meta(Pass(network, task.forward_trunk), torch.empty(shape, device='meta'))
         except Exception as error:
             if isinstance(error, NotImplementedError) or 'meta' in str(error):
-                continue  # a layer that looks at values: the first step will tell
+                continue  # a layer reads values: the first step will tell
             raise UsageError(
                 f'{member} does not take the images of {name}, of shape {tuple(shape[1:])} (channels, height, '
                 f'width): {reason(error)}: resize them in the pipeline, or set color_type of LoadImageFromFile.'
@@ -234,7 +234,7 @@ def _check_size(model: Distiller, inputs: Tensor, samples: list, name: str) -> N
     if size == made_for or model.members.cached:
         return
     try:
-        # With gradients, which adaptive weights need; a stage or a warm-up that has not begun is no matter of size.
+        # With gradients, which adaptive weights need. A stage or a warm-up that has not begun says nothing about size.
         with generators_kept(), evaluating(model), torch.enable_grad(), suppress(UsageError):
             model(inputs, samples, mode='loss')
     except torch.OutOfMemoryError:

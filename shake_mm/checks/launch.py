@@ -1,4 +1,4 @@
-"""The variables by which a launcher tells a process who it is."""
+"""The environment variables by which a launcher tells a process its rank."""
 
 import os
 
@@ -21,7 +21,7 @@ TEXTS = ('MASTER_ADDR', 'SLURM_NODELIST')
 
 
 def check_launch(launcher: str) -> None:
-    """Refuse variables with which the processes would not find each other.
+    """Refuse environment variables with which the processes would not find each other.
 
     Args:
         launcher (str): ``'pytorch'``, ``'slurm'``, ``'mpi'``, or ``'none'``, which needs nothing.
@@ -35,7 +35,8 @@ def check_launch(launcher: str) -> None:
             raise UsageError(f'--launcher {launcher}: the variable {name} is not set: start with {STARTERS[launcher]}.')
         if name not in TEXTS and not value.isdecimal():
             raise UsageError(
-                f'--launcher {launcher}: {name}={value} is no number: start with {STARTERS[launcher]}, which sets it.'
+                f'--launcher {launcher}: {name}={value} is not a number: start with {STARTERS[launcher]}, which sets '
+                'it.'
             )
     if launcher == 'pytorch':
         _check_ranks()
@@ -43,12 +44,12 @@ def check_launch(launcher: str) -> None:
 
 def _check_ranks() -> None:
     numbers = {name: int(os.environ[name]) for name in (*RANKS, 'LOCAL_WORLD_SIZE') if name in os.environ}
-    mend = f'start with {STARTERS["pytorch"]}, which numbers the processes from 0'
+    remedy = f'start with {STARTERS["pytorch"]}, which numbers the processes from 0'
     if numbers['WORLD_SIZE'] < 1:
-        raise UsageError(f'--launcher pytorch: WORLD_SIZE={numbers["WORLD_SIZE"]} leaves no process: {mend}.')
+        raise UsageError(f'--launcher pytorch: WORLD_SIZE={numbers["WORLD_SIZE"]} leaves no process: {remedy}.')
     for name, size in RANKS.items():
         if size in numbers and numbers[name] >= numbers[size]:
-            raise UsageError(f'--launcher pytorch: {name}={numbers[name]}, but {size}={numbers[size]}: {mend}.')
+            raise UsageError(f'--launcher pytorch: {name}={numbers[name]}, but {size}={numbers[size]}: {remedy}.')
     if torch.cuda.is_available() and numbers['LOCAL_RANK'] >= torch.cuda.device_count():
         raise UsageError(
             f'--launcher pytorch: LOCAL_RANK={numbers["LOCAL_RANK"]}, but there are {torch.cuda.device_count()} GPUs: '

@@ -1,4 +1,4 @@
-"""A runner that is built with its data and weights checked, and that overwrites nothing before it can begin."""
+"""Builds a runner whose data and weights were checked, and which overwrites nothing before it can begin."""
 
 from typing import Any
 
@@ -34,14 +34,14 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     """Build the runner of a config.
 
     mmengine writes the config into the work directory, over that of an earlier run, before it has seen data and
-    weights. Here it is written when the run begins.
+    weights. Here it is written only when the run begins.
 
     Args:
-        cfg (Config): With the command line merged.
-        mode (str): ``'train'`` or ``'test'``: what it is for.
+        cfg (Config): The config, with the command line merged.
+        mode (str): What the runner is for, ``'train'`` or ``'test'``.
 
     Raises:
-        UsageError: If the run could not begin; the message names the key or file and the mend.
+        UsageError: If the run could not begin; the message names the key or file, and how to fix it.
     """
     check_config(cfg, mode)
     start = read_start(cfg, mode)

@@ -51,7 +51,7 @@ class ConvRegressor(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Regress a map (N, C, H, W)."""
+        """Regress a feature map of shape (N, C, H, W)."""
         return self.layers(x)
 
 

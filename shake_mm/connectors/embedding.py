@@ -11,7 +11,7 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class Embedding(nn.Module):
-    """Flatten, a linear layer, and optionally unit length.
+    """Flattens, applies a linear layer, and optionally scales to unit length.
 
     Args:
         in_shape (Sequence[int]): Shape of what is read without the batch, (C,) or (C, H, W).
@@ -33,6 +33,6 @@ class Embedding(nn.Module):
         self.normalize = normalize
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embed features (N, ...)."""
+        """Embed features of shape (N, ...) as rows of ``out_channels`` numbers."""
         x = self.linear(x.flatten(1))
         return F.normalize(x) if self.normalize else x

@@ -13,7 +13,7 @@ MAX_MID_CHANNELS = 512
 
 
 class AttentionFusion(nn.Module):
-    r"""One level: its features and what all deeper levels say, weighed at every position, give the teacher's features.
+    r"""One level: fuses its features with those of all deeper levels, by weights at every position.
 
     With :math:`r` the residual of the next deeper level, enlarged or reduced to the size of :math:`x`,
 
@@ -117,7 +117,8 @@ class ReviewFusion(nn.Module):
             raise UsageError(
                 f'ReviewFusion: {len(features)} features came in, but it was built for {len(self.levels)} levels.'
             )
-        results, residual = [], None
+        results: list[Tensor] = []
+        residual = None
         for i in reversed(range(len(self.levels))):
             x = features[i]
             x = x[:, :, None, None] if x.dim() == 2 else x

@@ -1,4 +1,4 @@
-"""A whole set of small images as one tensor, on the device, out of which a batch is cut at once.
+"""A whole set of small images as one tensor on the device, from which a batch is cut at once.
 
 mmengine's data loader asks such a set for a whole batch (PyTorch's ``__getitems__``), in whatever order its sampler
 has: shuffled, distributed over processes, or resumed.
@@ -21,11 +21,11 @@ from .views import ViewSet
 
 
 class ViewSample(DataSample):
-    """A label, and of which view of which image, made without the checks of ``DataSample``."""
+    """The label of a view of an image, built without the checks of ``DataSample``."""
 
     @classmethod
     def of(cls, label: Tensor, position: int, view: int) -> 'ViewSample':
-        """Make one.
+        """Make the sample of a view.
 
         Args:
             label (Tensor): Shape (1,).
@@ -43,7 +43,7 @@ class ViewSample(DataSample):
         return sample
 
     def set_gt_label(self, value: Any) -> 'ViewSample':
-        """As ``DataSample``'s; a tensor of labels is taken as it is."""
+        """Set the label as ``DataSample`` does; a tensor of labels is taken as it is."""
         if not isinstance(value, Tensor) or 'gt_label' not in self._data_fields:
             return super().set_gt_label(value)
         self.__dict__['gt_label'] = value
@@ -52,14 +52,14 @@ class ViewSample(DataSample):
 
 @DATASETS.register_module()
 class BatchedViews:
-    """All images of a data set in one tensor of 8-bit numbers; a batch is cut out of it in a handful of operations.
+    """All images of a data set in one tensor of 8-bit numbers; a batch is cut from it in a handful of operations.
 
     Images are padded, cropped and mirrored as mmpretrain's ``RandomCrop`` and ``RandomFlip`` do it, one by one, and
     normalized by the model's data preprocessor as always. Needs ``num_workers=0``, ``pin_memory=False`` and
     ``collate_fn=dict(type='shake_mm.as_batch')``; ``tools/train.py --batched`` writes all that into a config.
 
-    Draws come from PyTorch's global generator, or where a :class:`SeededBatchSampler` asks, from (seed, epoch,
-    position) alone.
+    Draws come from PyTorch's global generator or, if a :class:`SeededBatchSampler` asks, from (seed, epoch, position)
+    alone.
 
     The images are kept padded, and mirrored too if views are: CIFAR-100's training set takes 480 MB.
 
@@ -93,7 +93,7 @@ class BatchedViews:
         return len(self._labels)
 
     def __getattr__(self, name: str) -> Any:
-        """Look up what the data set has (``metainfo``, ``get_gt_labels``, ...)."""
+        """Look up attributes of the data set (``metainfo``, ``get_gt_labels``, ...)."""
         if name == 'dataset':
             raise AttributeError(name)
         return getattr(self.dataset, name)
@@ -103,7 +103,7 @@ class BatchedViews:
         batch = self.__getitems__([range(len(self))[position]])
         return {'inputs': batch['inputs'][0], 'data_samples': batch['data_samples'][0]}
 
-    def __getitems__(self, positions: 'Sequence[int | Draw]') -> dict[str, Any]:
+    def __getitems__(self, positions: Sequence[int | Draw]) -> dict[str, Any]:
         """Return a batch in random views.
 
         Args:
@@ -112,12 +112,12 @@ class BatchedViews:
         Returns:
             dict: ``inputs``, shape (N, C, h, w), uint8, and ``data_samples``, a list.
         """
+        plain = [draw.position if isinstance(draw, Draw) else draw for draw in positions]
         if positions and isinstance(positions[0], Draw):
             draws = uniform(np.array(positions, np.uint64))
-            positions = [draw.position for draw in positions]
         else:
             draws = torch.rand(len(positions), 3, dtype=torch.float64).numpy()
-        return self.batch(positions, self.views.pick(draws).tolist())
+        return self.batch(plain, self.views.pick(draws).tolist())
 
     def batch(self, positions: Sequence[int], views: Sequence[int]) -> dict[str, Any]:
         """Return given views of given images, as :meth:`__getitems__` does."""
@@ -140,11 +140,11 @@ class BatchedViews:
 
 @FUNCTIONS.register_module()
 def as_batch(batch: Any) -> Any:
-    """Collate what is a batch already."""
+    """Collate function of data sets that return whole batches."""
     if not isinstance(batch, dict):
         raise UsageError(
-            "train_dataloader: collate_fn=dict(type='shake_mm.as_batch') goes with shake_mm.BatchedViews alone, in a "
-            'SeededDataset perhaps: use default_collate.'
+            "train_dataloader: collate_fn=dict(type='shake_mm.as_batch') is for shake_mm.BatchedViews alone, possibly "
+            'inside a SeededDataset: use default_collate.'
         )
     return batch
 

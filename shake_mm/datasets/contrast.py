@@ -25,7 +25,7 @@ class ContrastDataset:
     The draws follow numpy's global random state, which mmengine seeds in every worker.
 
     Args:
-        dataset (dict | BaseDataset): The data set, or its config; mmengine's wrappers are welcome. Every sample has a
+        dataset (dict | BaseDataset): The data set, or its config; also one of mmengine's wrappers. Every sample has a
             single label, and the pipeline ends in ``PackInputs``.
         negatives (int): :math:`K`. Defaults to 16384, the CRD benchmark's.
         mode (str): The positive: ``'exact'`` for the item itself, ``'relax'`` for any sample of its class.

@@ -123,7 +123,7 @@ def _is_whole(folder: Path, num_images: int) -> bool:
 
 
 def _write(folder: Path, scenes: Iterable[Scene]) -> None:
-    """Write a set beside its folder, then put it in place in one step: nobody ever sees a part of it."""
+    """Write a set beside its folder, then move it into place in one step, so that nobody ever sees a part of it."""
     draft = folder.with_name(f'.{folder.name}.{uuid.uuid4().hex}')
     draft.mkdir(parents=True)
     try:
@@ -165,7 +165,7 @@ def _install(draft: Path, folder: Path, num_images: int) -> None:
     except OSError:
         if _is_whole(folder, num_images):
             return
-        # Someone took images away from a set that was whole, or a copy broke off: it makes room.
+        # Images were taken from a complete set, or a copy of it was interrupted: what remains is moved aside.
         remains = draft.with_name(f'{draft.name}.old')
         folder.rename(remains)
         draft.rename(folder)

@@ -183,6 +183,8 @@ class DigitPairs(_GlyphDataset):
         resized = _resize(glyphs, self.image_size // 2, self.interpolation)
 
         data_list: list[dict[str, Any]] = []
+        if self.num_samples is None:
+            raise UsageError('num_samples of DigitPairs is None, but its images are drawn: give a number.')
         for block in range(-(-self.num_samples // 100)):
             # A generator for each hundred, drawn to its end, keeps image i the same in a set of any length.
             rng = np.random.default_rng((self.seed, SPLITS.index(self.split), block))

@@ -1,4 +1,4 @@
-"""What a data set shows: its images and their views, whatever wraps it."""
+"""The images of a data set and their views, whatever wraps it."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a data set cannot read: refused with the file's name, or replaced and counted across worker processes."""
+"""Samples that cannot be read: refused with the file's name, or replaced and counted across worker processes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,15 +12,15 @@ HOOK = 'shake_mm.ReadGuardHook'
 
 
 class Reader:
-    """Stands in for ``prepare_data`` of a data set: what its pipeline fails on is no accident that stays unnoticed.
+    """Replaces ``prepare_data`` of a data set, so that no failure of its pipeline goes unnoticed.
 
     With policy ``'fail'`` the error names the file. With ``'skip'`` the next sample that can be read is taken, so that
     the same run takes the same ones, and the failure is counted in memory that all workers share. Where the pipeline
     gives None (``LoadImageFromFile(ignore_empty=True)``, mmdet's ``FilterAnnotations``), mmengine takes another sample
-    at random: that is counted. A data set in test mode always fails, since a metric would not be of all samples.
+    at random, which is counted. A data set in test mode always fails, since a metric must cover all samples.
 
     Args:
-        dataset (BaseDataset): Whose ``prepare_data`` it replaces.
+        dataset (BaseDataset): The data set whose ``prepare_data`` it replaces.
         name (str): Key of its loader in the config.
         policy (str): ``'fail'`` or ``'skip'``. Defaults to ``'fail'``.
         max_skips (int): How many different samples may be skipped.
@@ -41,7 +41,7 @@ class Reader:
         dataset.prepare_data = self
 
     def __call__(self, position: int) -> Any:
-        """Prepare a sample, or the next one that can be.
+        """Prepare a sample, or the next one that can be read.
 
         Raises:
             UsageError: If it cannot be read, and must be.
@@ -58,28 +58,28 @@ class Reader:
             if item is None:
                 self._leave_out(at)
             return item
-        raise UsageError(f'{self.name}.dataset: none of its {count} samples can be read: mend its data_prefix.')
+        raise UsageError(f'{self.name}.dataset: none of its {count} samples can be read: fix its data_prefix.')
 
     def file(self, position: int) -> str:
         """The file of a sample, or its number."""
         return self.dataset.get_data_info(position).get('img_path') or f'sample {position}'
 
     def release(self) -> None:
-        """Give the data set its own method back."""
+        """Restore the method of the data set itself."""
         vars(self.dataset).pop('prepare_data', None)
 
     def _fail(self, at: int, error: Exception) -> None:
         what = f'{self.name}.dataset: {self.file(at)} cannot be read ({_told(error)})'
         if not self.skips:
             raise UsageError(
-                f"{what}: mend or remove it, or let training samples be skipped by dict(type='{HOOK}', policy='skip') "
+                f"{what}: fix or remove it, or let training samples be skipped by dict(type='{HOOK}', policy='skip') "
                 'in custom_hooks.'
             ) from error
         self.unread[at] += 1
         self.events += 1
         if self.unread.count_nonzero() > self.max_skips:
             raise UsageError(
-                f'{what}, and max_skips={self.max_skips} others were skipped before: mend the data, or raise max_skips '
+                f'{what}, and max_skips={self.max_skips} others were skipped before: fix the data, or raise max_skips '
                 f'of {HOOK}.'
             ) from error
 
@@ -87,7 +87,7 @@ class Reader:
         if self.own:
             raise UsageError(
                 f'{self.name}.dataset: the pipeline gives nothing for {self.file(at)}, but ContrastDataset needs every '
-                'sample: mend or remove the file.'
+                'sample: fix or remove the file.'
             )
         self.left_out[at] += 1
         self.events += 1
@@ -105,5 +105,5 @@ def innermost(dataset: Any) -> Iterator[tuple[BaseDataset, tuple[Any, ...]]]:
 
 
 def _told(error: Exception) -> str:
-    """An error in one line, or its kind where it says nothing."""
+    """The message of an error in one line, or its type if it has none."""
     return ' '.join(str(error).split()) or type(error).__name__

@@ -32,7 +32,7 @@ class Draw(NamedTuple):
 def seed_generators(seed: int, *key: int, cuda: bool = False) -> None:
     """Seed the global generators of Python, numpy and torch from a run's seed and what the draws are for.
 
-    numpy's ``SeedSequence`` mixes the numbers, so that neighbouring keys have unrelated streams.
+    numpy's ``SeedSequence`` mixes the numbers, so that neighboring keys have unrelated streams.
 
     Args:
         seed (int): The run's seed.
@@ -50,7 +50,7 @@ def seed_generators(seed: int, *key: int, cuda: bool = False) -> None:
 
 @contextmanager
 def generators_kept() -> Iterator[None]:
-    """Give the global generators of Python, numpy and torch (CPU) back their states at the end."""
+    """Restore the states of the global generators of Python, numpy and torch (CPU) at the end."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield
@@ -90,16 +90,16 @@ class SeededDataset:
         return len(self.dataset)
 
     def __getitem__(self, draw: Draw | int) -> Any:
-        """Return the item of a sample, as its draw wants it."""
+        """Return the item of a sample, prepared with its draw."""
         if not isinstance(draw, Draw):
             return self.dataset[draw]
-        # Nothing else draws in a worker, and to keep the states costs more than to seed.
+        # Nothing else draws in a worker, and keeping the states costs more than seeding.
         with generators_kept() if get_worker_info() is None else nullcontext():
             seed_generators(draw.seed, draw.epoch, draw.position)
             return self.dataset[draw.position]
 
     def __getattr__(self, name: str) -> Any:
-        """Look up what the wrapped data set has; while an unpickled copy is bare there is none."""
+        """Look up attributes of the wrapped data set, which a copy lacks while it is being unpickled."""
         if name == 'dataset':
             raise AttributeError(name)
         return getattr(self.dataset, name)

@@ -1,4 +1,4 @@
-"""The finite set of views that padding, a random crop and a random flip make of an image, and who draws which."""
+"""The finite set of views that padding, a random crop and a random flip make of an image, and how one is drawn."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ class ViewSet:
         flip_prob (float): How often a view is mirrored. Defaults to 0: never.
 
     Raises:
-        UsageError: If a view is larger than a padded image, or the probability is none.
+        UsageError: If a view is larger than a padded image, or the probability is not one.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ViewSet:
                 'choose a smaller one, or pad more.'
             )
         if not 0 <= flip_prob <= 1:
-            raise UsageError(f'flip_prob={flip_prob} is no probability: choose one from 0 to 1.')
+            raise UsageError(f'flip_prob={flip_prob} is not a probability: choose one from 0 to 1.')
 
     def __len__(self) -> int:
         """Return the number of views of an image."""
@@ -99,8 +99,10 @@ class RandomView(BaseTransform):
 
     It writes ``view_idx``, which ``PackInputs`` has to hand on beside the ``sample_idx``::
 
-        (dict(type='shake_mm.RandomView', crop_size=32, padding=4, flip_prob=0.5),)
-        (dict(type='PackInputs', meta_keys=('sample_idx', 'view_idx')),)
+        pipeline = [
+            dict(type='shake_mm.RandomView', crop_size=32, padding=4, flip_prob=0.5),
+            dict(type='PackInputs', meta_keys=('sample_idx', 'view_idx')),
+        ]
 
     No random transform may come beside it where a teacher's logits are kept by view.
 
@@ -140,7 +142,7 @@ def views_in(pipeline: Sequence[Mapping]) -> tuple[list[dict], dict[str, Any]]:
         tuple[list[dict], dict]: The transforms before those, and the arguments of :class:`RandomView`.
 
     Raises:
-        UsageError: If it draws in another way, so that the views are not these.
+        UsageError: If it draws in another way, which gives other views.
     """
     before: list[dict] = []
     views: dict[str, Any] = {}
@@ -159,8 +161,8 @@ def views_in(pipeline: Sequence[Mapping]) -> tuple[list[dict], dict[str, Any]]:
             before.append(dict(transform))
         else:
             raise UsageError(
-                f'train_dataloader: the pipeline has a {kind}, so that an image has not the views of one RandomCrop '
-                'and one horizontal RandomFlip alone: take it out, or leave out --batched and --cache-teachers.'
+                f'train_dataloader: the pipeline has a {kind}, but views are made by one RandomCrop and one '
+                'horizontal RandomFlip alone: take it out, or leave out --batched and --cache-teachers.'
             )
     return before, views
 
@@ -169,12 +171,12 @@ _ACROSS = ('horizontal', None)
 
 
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else tuple(size)
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def _borders(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
     """Left, top, right, bottom."""
     if isinstance(padding, int):
         return (padding,) * 4
-    borders = tuple(padding)
-    return borders * 2 if len(borders) == 2 else borders
+    left, top, right, bottom = (*padding, *padding) if len(padding) == 2 else padding
+    return left, top, right, bottom

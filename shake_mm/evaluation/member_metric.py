@@ -16,9 +16,9 @@ from ..registry import METRICS
 class MemberMetric(BaseMetric):
     r"""Compares the members of a distiller on the evaluation set.
 
-    - ``teacher/top1``, ``proxy/top1``: accuracy in percent (the student's is the run's own ``accuracy/top1``; it stands
-      here as ``student/top1`` too, and differs only where the student's logits are not what it predicts by, as DeiT's
-      class head). With several of a kind, ``proxy0/top1`` and so on.
+    - ``teacher/top1``, ``proxy/top1``: accuracy in percent (the student's is the run's own ``accuracy/top1``; it is
+      repeated here as ``student/top1``, which differs only where the student does not predict by its logits, as with
+      DeiT's class head). With several of a kind, ``proxy0/top1`` and so on.
     - ``ensemble/top1``: of the mean of the student's and the proxies' probabilities.
     - ``gap/teacher``: :math:`\mathrm{KL}(\sigma(f_T) \| \sigma(f_S))`, and ``gap/proxy``:
       :math:`\mathrm{KL}(\sigma(f_{T'}) \| \sigma(f_S))`, both at :math:`\tau = 1`, mean over the set (Cho and
@@ -32,7 +32,7 @@ class MemberMetric(BaseMetric):
 
     def __init__(self, collect_device: str = 'cpu') -> None:
         super().__init__(collect_device=collect_device)
-        self.prefix = None  # the names above carry their own
+        self.prefix = None  # the names above have prefixes of their own
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Reduce a batch to one row of numbers per sample."""

@@ -14,7 +14,7 @@ from ..utils import unwrap_model
 
 
 class _Drop:
-    """Forward hook of one stage: what it returns stands in for the stage's output."""
+    """Forward hook of one stage, whose return value replaces the stage's output."""
 
     def __init__(self, layer: str, block: nn.Module) -> None:
         self.layer, self.block, self.iteration = layer, block, 0
@@ -38,19 +38,19 @@ class _Drop:
 class DropBlockHook(Hook):
     r"""Drops blocks of the student's features while it trains (Ghiasi et al., 2018), by mmdet's ``DropBlock``.
 
-    Where a map of size :math:`h \times w` begins a block of size :math:`b \times b` with the probability
+    At each place of a map of size :math:`h \times w` a block of size :math:`b \times b` begins with the probability
 
     .. math::
         \gamma_t = \frac{p_t}{b^2} \frac{h w}{(h - b + 1)(w - b + 1)}, \qquad p_t = p \min(t / T, 1)
 
-    the block is zero, and what is left is scaled up to the map's former size. The probability rises linearly over the
+    Blocks are set to zero, and the rest is scaled up to make up for them. The probability rises linearly over the
     first :math:`T` iterations: by default over the whole training, as in DropBlock's paper. It depends on the run's
     iteration :math:`t` alone, so a resumed run goes on where it stopped; nothing is added to checkpoints.
 
     Everything behind a stage sees its dropped output: the next stage, the head, the shadow head, and the tap of the
     stage itself (``student.f3``), so also terms that compare features. Taps inside the stage (``student.f3.preact`` of
-    a ResNet) see what is not dropped yet. Teachers, peers and proxies with layers of their own drop nothing, nor does
-    the student in evaluation mode.
+    a ResNet) see the features before. Teachers, peers and proxies with layers of their own drop nothing, nor does the
+    student in evaluation mode.
 
     Args:
         drop_prob (float): :math:`p`, in (0, 1]. Defaults to 0.1.
@@ -96,14 +96,14 @@ class DropBlockHook(Hook):
             drop.iteration = runner.iter
 
     def after_train(self, runner: Any) -> None:
-        """Leave the network as it was."""
+        """Take the blocks out of the network again."""
         for handle in self._handles:
             handle.remove()
         self._drops, self._handles = [], []
 
 
 def _student_layers(model: Distiller, taps: Sequence[str] | None) -> dict[str, nn.Module]:
-    """The layers behind the student's taps, its last two stages by default."""
+    """The layers that the student's taps name, by default its last two stages."""
     if taps is None:
         stages = levels_of(model.members.aliases()['student'])
         if len(stages) < 2:

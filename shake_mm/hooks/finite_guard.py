@@ -24,28 +24,28 @@ COUNT = 'skipped_updates'
 
 @HOOKS.register_module()
 class FiniteGuardHook(Hook):
-    """Stops a run whose losses or gradients are not finite, or leaves such steps out.
+    """Stops a run whose losses or gradients are not finite, or skips such steps.
 
-    What every named loss was, and before every optimizer step the gradients' norm, is tested on the device. The error
-    names what was not finite first, in which iteration, and the samples of that batch; all their ids are in the log.
+    Every named loss and, before every optimizer step, the norm of the gradients are tested on the device. The error
+    names what was not finite first, the iteration, and the samples of that batch; all their ids are in the log.
 
-    ``'stop'`` takes no host sync per step. On the CPU, where reading the answer costs nothing, a bad one raises before
+    ``'stop'`` needs no host sync per step. On the CPU, where reading the answer costs nothing, a bad one raises before
     the update. On an accelerator the gradients of that step and of all later ones are zeroed there, and the run stops
     at the next check: when it logs, at the end of an epoch, and before every checkpoint, so that none is written after
     it.
 
-    ``'skip'`` reads one number a step, for which an accelerator has to be waited for, as AMP's scaler does anyway. The
+    ``'skip'`` reads one number a step, for which the host waits for the accelerator, as AMP's scaler does anyway. The
     gradients of a bad step are dropped, with those accumulated for the same update: weights and the optimizer's state
     stay as they are, likewise averaged weights (``EMAHook``); running statistics and memories are as before the step.
-    All processes leave out the same steps. Each is logged and counted, also beyond a resume.
+    All processes skip the same steps. Each is logged and counted, across resumes too.
 
-    Infinite gradients that AMP's scaler skips are no error.
+    Infinite gradients that AMP's scaler skips are not an error.
 
     Args:
-        interval (int, optional): Iterations between two checks on an accelerator. Defaults to those of the run's
+        interval (int, optional): Iterations between two checks on an accelerator. Defaults to the interval of the run's
             ``LoggerHook``, which reads the losses anyway.
         policy (str): ``'stop'`` or ``'skip'``. Defaults to ``'stop'``.
-        max_skips (int): With ``'skip'``, the run stops at the next bad step after so many. Defaults to 10.
+        max_skips (int): With ``'skip'``, the run stops at the next bad step after this many. Defaults to 10.
 
     Raises:
         UsageError: If there is no such policy, or ``max_skips`` is less than 1.
@@ -60,10 +60,10 @@ class FiniteGuardHook(Hook):
             raise UsageError(f"FiniteGuardHook: max_skips={max_skips} must be 1 or more: policy='stop' skips none.")
         self.interval, self.policy, self.max_skips = interval, policy, max_skips
         self._iteration = 0
-        self._first: dict[str, Tensor] = {}  # the iteration in which each value was bad first, or -1
+        self._first: dict[str, Tensor] = {}  # the first iteration in which each value was bad, or -1
         self._batches = RecentBatches()
         self._handles: list[Any] = []
-        self._model: nn.Module | None = None
+        self._model: nn.Module  # the run's, without its wrapper
         self._before: dict[str, Tensor] = {}  # buffers as they were before the step
         self._spoilt = False  # whether the gradients of the coming update are to be dropped
 
@@ -84,7 +84,7 @@ class FiniteGuardHook(Hook):
         self._handles += [opt.register_step_pre_hook(self._guard) for opt in optimizers_of(runner.optim_wrapper)]
 
     def after_train(self, runner: Any) -> None:
-        """Stop watching, and say what was left out."""
+        """Stop watching, and log how many updates were skipped."""
         for handle in self._handles:
             handle.remove()
         if self.policy == 'skip' and (count := _count(runner)):
@@ -99,7 +99,7 @@ class FiniteGuardHook(Hook):
             self._before = {name: buffer.clone() for name, buffer in self._model.named_buffers()}
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Check, where it costs nothing or is due."""
+        """Check when it is due, or wherever that costs nothing."""
         if self.policy == 'skip':
             self._settle(runner)
             return
@@ -148,7 +148,7 @@ class FiniteGuardHook(Hook):
         return bool(flag >= 0)
 
     def _settle(self, runner: Any) -> None:
-        """Leave the step out if it was bad; ends it in either case."""
+        """Skip the step if it was bad, and finish it in either case."""
         if bad := bool(self._first) and self._bad_anywhere():
             for name, buffer in self._model.named_buffers():
                 buffer.copy_(self._before[name])
@@ -161,7 +161,7 @@ class FiniteGuardHook(Hook):
         self._batches.forget()
 
     def _report(self, runner: Any) -> None:
-        """Count a step that is left out, and stop where there have been too many."""
+        """Count a skipped step, and stop the run if there have been too many."""
         count = _count(runner) + 1
         runner.message_hub.update_info(COUNT, count)
         _, what = self._culprits()
@@ -209,7 +209,7 @@ def _count(runner: Any) -> int:
 
 
 def _let_average(runner: Any, go_on: bool) -> None:
-    """Let averaged weights take part in an iteration, or not: their hook would average what has not changed."""
+    """Let averaged weights take part in an iteration, or not: their hook would average weights that did not change."""
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
             vars(hook).pop('after_train_iter', None)

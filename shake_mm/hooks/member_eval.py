@@ -18,7 +18,7 @@ class MemberEvalHook(Hook):
     """Adds :class:`MemberMetric` to the run's evaluators and the members' logits to its validation and test passes.
 
     The frozen teachers' logits are computed in the first pass over a data loader and kept on the CPU for the later
-    ones, so that a teacher is evaluated once a run. Validation and test data must therefore not be shuffled or
+    ones, so that a teacher is evaluated once per run. Validation and test data must therefore not be shuffled or
     augmented at random.
 
     Detectors are not compared so, and are evaluated as always; ``tools/test.py --member`` measures another member.

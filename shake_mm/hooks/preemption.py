@@ -18,7 +18,7 @@ from ..loops import ExactTrainLoop
 from ..registry import HOOKS
 
 FILE = 'preempted.pth'
-# EX_TEMPFAIL of sysexits.h: "the user is invited to retry". 143 is what SIGTERM leaves where nothing was saved.
+# EX_TEMPFAIL of sysexits.h: "the user is invited to retry". 143 is the status after SIGTERM if nothing was saved.
 EXIT_CODE = 75
 
 
@@ -31,9 +31,9 @@ class Preempted(SystemExit):
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """Ends a run at SIGTERM, as clusters send it before they take a machine away, with a checkpoint to go on from.
+    """Ends a run at SIGTERM, which clusters send before they take a machine away, with a checkpoint to resume from.
 
-    The running step ends, or the validation if there is one, ``preempted.pth`` is written into the work directory,
+    The current step, or the running validation, is finished, ``preempted.pth`` is written into the work directory,
     ``last_checkpoint`` names it, and the process exits with status 75. ``--resume`` continues with the next batch. A
     second SIGTERM ends the process at once.
 
@@ -41,7 +41,7 @@ class PreemptionHook(Hook):
     asking would make every step wait for the device, only every ``interval`` iterations and at the end of an epoch.
 
     Args:
-        interval (int, optional): Iterations between two agreements with nccl. Defaults to those of the run's
+        interval (int, optional): Iterations between two agreements with nccl. Defaults to the interval of the run's
             ``LoggerHook``.
     """
 
@@ -53,10 +53,10 @@ class PreemptionHook(Hook):
         self._previous: Any = None
 
     def before_train(self, runner: Any) -> None:
-        """Listen."""
+        """Start to listen for SIGTERM."""
         if not isinstance(runner.train_loop, ExactTrainLoop):
             raise UsageError(
-                'custom_hooks: PreemptionHook needs train_cfg.type=shake_mm.ExactTrainLoop, or the run could not go on '
+                'custom_hooks: PreemptionHook needs train_cfg.type=shake_mm.ExactTrainLoop, or the run cannot resume '
                 'where it stops: leave both to --exact of tools/train.py.'
             )
         if self.interval is None:
@@ -65,11 +65,11 @@ class PreemptionHook(Hook):
         for loop in (runner.train_loop, runner.val_loop):
             if loop is not None:
                 loop.dataloader.worker_init_fn = partial(_begin_worker, loop.dataloader.worker_init_fn)
-        # Before Python's own end of its children, which waits for them; persistent workers outlive the training.
+        # Before Python ends its children itself, and waits for them; persistent workers outlive the training.
         Finalize(None, _end_workers, exitpriority=0)
 
     def after_train(self, runner: Any) -> None:
-        """Stop listening."""
+        """Restore the earlier handler of SIGTERM."""
         signal.signal(signal.SIGTERM, self._previous or signal.SIG_DFL)
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -90,7 +90,7 @@ class PreemptionHook(Hook):
         signal.signal(signal.SIGTERM, self._previous or signal.SIG_DFL)
 
     def _agreed(self, due: bool) -> bool:
-        """Whether any process was asked; between two agreements nobody was."""
+        """Whether any process was asked to stop; between two agreements the answer is no."""
         if get_world_size() == 1:
             return self._asked
         if not (due or get_backend() == 'gloo'):
@@ -114,15 +114,15 @@ def _accumulates(wrapper: Any) -> bool:
 
 
 def _begin_worker(init: Callable[[int], None] | None, worker: int) -> None:
-    """Let a data worker live on: clusters and launchers signal it too, and the last step may need its samples."""
+    """Keep a data worker alive: clusters and launchers signal it too, and the last step may need its samples."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if init is not None:
         init(worker)
 
 
 def _end_workers() -> None:
-    """End data workers that are left: they do not heed the SIGTERM by which Python would end them."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes their end for a failure
+    """Kill the data workers that are left: they ignore the SIGTERM by which Python would end them."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would take their end for a failure
     for process in multiprocessing.active_children():
         if process.daemon:
             process.kill()

@@ -1,4 +1,4 @@
-"""Never leave out a sample silently."""
+"""Never skip a sample silently."""
 
 from typing import Any
 
@@ -15,19 +15,19 @@ POLICIES = ('fail', 'skip')
 
 @HOOKS.register_module()
 class ReadGuardHook(Hook):
-    """What happens where a sample cannot be read: the run fails and names the file, or skips it and counts.
+    """Handles samples that cannot be read: the run fails and names the file, or skips and counts them.
 
-    ``'skip'`` takes the next sample of the data set that can be read; which, depends on nothing but the data. Each file
-    is named in the log when it is first met, and the end of an epoch tells the totals. Validation and test always fail.
+    ``'skip'`` takes the next sample of the data set that can be read; which one depends on the data alone. Each file is
+    named in the log when it is first met, and the totals follow after each epoch. Validation and test always fail.
 
-    A pipeline that gives None makes mmengine take another sample at random. A detector's does so by design where a crop
-    is empty, and ``LoadImageFromFile(ignore_empty=True)`` where a file is broken; the end of an epoch tells how often.
+    A pipeline that returns None makes mmengine take another sample at random. A detector's does so by design if a crop
+    is empty, and ``LoadImageFromFile(ignore_empty=True)`` if a file is broken; how often is logged after each epoch.
 
-    It watches all data sets that derive from mmengine's ``BaseDataset``, below any wrappers.
+    It watches all data sets that derive from mmengine's ``BaseDataset``, inside any wrappers.
 
     Args:
         policy (str): ``'fail'`` or ``'skip'``. Defaults to ``'fail'``.
-        max_skips (int): With ``'skip'``, the run fails where more than so many different samples cannot be read.
+        max_skips (int): With ``'skip'``, the run fails if more than this many different samples cannot be read.
             Defaults to 10.
 
     Raises:
@@ -47,21 +47,21 @@ class ReadGuardHook(Hook):
         self._named: set[str] = set()
 
     def before_train(self, runner: Any) -> None:
-        """Watch what the run reads, before there are workers."""
+        """Watch what the run reads, before workers are started."""
         self._watch(runner, 'train', self.policy)
         if runner.val_loop is not None:
             self._watch(runner, 'val', 'fail')
 
     def before_test(self, runner: Any) -> None:
-        """Watch what the test reads."""
+        """Watch what the test reads; it always fails on a sample that cannot be read."""
         self._watch(runner, 'test', 'fail')
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Name what could not be read."""
+        """Log the files that could not be read."""
         self._name(runner)
 
     def after_train_epoch(self, runner: Any) -> None:
-        """Tell the totals."""
+        """Log how many samples were replaced or left out so far."""
         self._name(runner)
         readers = self._readers['train']
         for counts, what in (
@@ -73,11 +73,11 @@ class ReadGuardHook(Hook):
                 runner.logger.warning(f'by epoch {runner.epoch + 1}, {total} times {what}: {shortened(files)}')
 
     def after_train(self, runner: Any) -> None:
-        """Stop watching."""
+        """Stop watching the data sets of training and validation."""
         self._release('train', 'val')
 
     def after_test(self, runner: Any) -> None:
-        """Stop watching."""
+        """Stop watching the data sets of the test."""
         self._release('test')
 
     def _watch(self, runner: Any, mode: str, policy: str) -> None:

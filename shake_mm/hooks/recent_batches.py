@@ -1,15 +1,15 @@
-"""Which samples a step was made of, for what is only known steps later."""
+"""Which samples a step used, for errors that are noticed only steps later."""
 
 from collections.abc import Sequence
 from typing import Any
 
 IDS = ('sample_idx', 'img_id', 'img_path')
-"""Where the packers of mmpretrain and mmdet leave what identifies a sample."""
+"""Fields in which the packers of mmpretrain and mmdet store what identifies a sample."""
 SHOWN = 16
 
 
 class RecentBatches:
-    """The samples of the last steps, until they are forgotten.
+    """Remembers the samples of the last steps until told to forget them.
 
     Only the samples are kept, not the images, and their ids are looked up when they are asked for.
     """
@@ -26,7 +26,7 @@ class RecentBatches:
         return [found for found in map(id_of, self._samples.get(iteration) or ()) if found is not None]
 
     def forget(self) -> None:
-        """Forget all but the last."""
+        """Forget all iterations but the last one noted."""
         self._samples = dict(list(self._samples.items())[-1:])
 
 
@@ -36,7 +36,7 @@ def id_of(sample: Any) -> Any:
 
 
 def shortened(ids: Sequence, shown: int = SHOWN) -> str:
-    """Ids for a sentence.
+    """List ids as part of a sentence.
 
     Example:
         >>> shortened([3, 1, 4], shown=2)

@@ -15,7 +15,7 @@ from ..utils import unwrap_model
 
 @HOOKS.register_module()
 class TeacherCacheHook(Hook):
-    """Opens the caches of the teachers that have one, for the run's training set, or refuses those of another."""
+    """Opens the caches of the teachers that have one, and refuses those of another training set."""
 
     priority = 'VERY_HIGH'
 

@@ -1,4 +1,4 @@
-"""Training by epochs that a resume continues at the very next batch, with the very same random numbers."""
+"""An epoch-based loop that resumes at the very next batch, with the very same random numbers."""
 
 from typing import Any
 
@@ -11,27 +11,27 @@ from ..datasets.seeded import SeededBatchSampler, SeededDataset, seed_generators
 from ..errors import UsageError
 from ..registry import LOOPS
 
-# What the draws of the main process are for; those of the samples are made in SeededDataset, by keys of two numbers.
+# What the main process draws for. SeededDataset makes the draws of the samples, under keys of two numbers.
 EPOCH, ITERATION = 0, 1
 
 
 @LOOPS.register_module()
 class ExactTrainLoop(EpochBasedTrainLoop):
-    """mmengine's loop by epochs, resumable after any iteration.
+    """mmengine's epoch-based loop, resumable after any iteration.
 
-    - A resumed epoch begins with the batch after the last one, by its right number.
+    - A resumed epoch begins with the batch after the last one, under its right number.
     - At the beginning of each epoch and of each iteration the global generators are seeded from the run's seed, the
       process and the epoch or iteration. What a step draws (dropout, Mixup, the sampling of boxes) therefore does not
       depend on what was drawn before, and no generator's state has to be stored.
 
-    The seed is the checkpoint's where a run is resumed, also if the config leaves it to chance.
+    A resumed run takes the checkpoint's seed, even if the config leaves the seed to chance.
 
     Takes the arguments of mmengine's ``EpochBasedTrainLoop``. The data loader needs ``shake_mm.SeededDataset`` and
     ``shake_mm.SeededBatchSampler``; ``tools/train.py --exact`` writes all three into a config.
 
     Raises:
         UsageError: If the loader lacks those, processes have unequal numbers of batches, a checkpoint would be written
-            while gradients are being accumulated, or the run resumes one of other batches or another number of
+            while gradients are being accumulated, or the run resumes one with other batches or another number of
             processes.
     """
 
@@ -52,7 +52,7 @@ class ExactTrainLoop(EpochBasedTrainLoop):
         return super().run()
 
     def run_epoch(self) -> None:
-        """Iterate over what is left of an epoch."""
+        """Train on the batches that are left of an epoch."""
         seed_generators(self.seed, EPOCH, self._epoch, get_rank(), cuda=True)
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
@@ -69,16 +69,16 @@ class ExactTrainLoop(EpochBasedTrainLoop):
         super().run_iter(idx, data_batch)
 
     def _check_batches(self) -> None:
-        """Refuse an epoch at whose end one process would wait for the gradients of another that has none."""
+        """Refuse epochs of unequal length: one process would wait for the gradients of another that has ended."""
         counts = all_gather_object(len(self.dataloader))
         if len(set(counts)) > 1:
             raise UsageError(
                 f'train_dataloader: the processes have {", ".join(map(str, counts))} batches an epoch, and would wait '
-                'for each other for ever: leave sampler.round_up=True.'
+                'for each other forever: leave sampler.round_up=True.'
             )
 
     def _check_place(self) -> None:
-        """Refuse to resume where the iteration count means other samples."""
+        """Refuse to resume a run in which the iteration count means other samples."""
         here = dict(batches=len(self.dataloader), processes=get_world_size())
         there = self.runner.message_hub.runtime_info.get('exact', here)
         if there != here or not 0 <= self._iter - self._epoch * here['batches'] <= here['batches']:
@@ -97,10 +97,10 @@ class ExactTrainLoop(EpochBasedTrainLoop):
                 if interval % steps:
                     raise UsageError(
                         f'checkpoint: an interval of {interval} iterations is not a multiple of accumulative_counts='
-                        f'{steps}, so that gradients would be lost at a resume: choose one that is.'
+                        f'{steps}, so that gradients would be lost on resuming: choose one that is.'
                     )
 
 
 def _is_seeded(dataset: Any) -> bool:
-    """Whether a data set is seeded, perhaps below the slice that ``num_batch_per_epoch`` makes."""
+    """Whether a data set is seeded, possibly inside the slice that ``num_batch_per_epoch`` makes."""
     return isinstance(getattr(dataset, '_dataset', dataset), SeededDataset)

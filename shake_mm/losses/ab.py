@@ -6,12 +6,12 @@ from ..registry import MODELS
 from .pair import check_equal, full_precision
 
 SCALE = 3 / 1000
-"""Of the authors' code, which the CRD benchmark keeps."""
+"""Factor of the authors' code, which the CRD benchmark keeps."""
 
 
 @full_precision
 def activation_boundary(feature: Tensor, target: Tensor, margin: float = 1.0) -> Tensor:
-    r"""How far pre-activations are from the side of zero, by a margin, on which the target's lie; one level.
+    r"""Penalty of pre-activations that are not, by a margin, on the target's side of zero; one level.
 
     .. math::
         L(s, t) = \frac{3}{1000 N} \sum_i

@@ -79,7 +79,7 @@ def _one_sided(log_q: Tensor, log_p: Tensor, alpha: float, clip: float) -> Tenso
     else:
         weight = (alpha * ratio).clamp(max=math.log(clip)).exp()
         value, slope = q * (weight - 1) / (alpha * (alpha - 1)), q * weight / alpha
-    # worth the divergence, with the gradient of the second part
+    # the value of the divergence, with the gradient of the second part
     return value.sum(1) - (slope * (log_q - fixed)).sum(1)
 
 

@@ -8,7 +8,7 @@ from .pair import check_equal, full_precision
 
 @full_precision
 def correlation_congruence(feature: Tensor, target: Tensor) -> Tensor:
-    r"""Product of the errors of neighbouring samples, averaged over the neighbours of a batch.
+    r"""Product of the errors of neighboring samples, averaged over the neighbors of a batch.
 
     .. math::
         L(s, t) = \frac{1}{N - 1} \sum_{i=1}^{N-1} \sum_k d_{ik} \, d_{i+1,k}, \qquad d = |s - t|
@@ -21,7 +21,7 @@ def correlation_congruence(feature: Tensor, target: Tensor) -> Tensor:
         target (Tensor): :math:`t`, the teacher's embedding, shape (N, D).
 
     Returns:
-        Tensor: A scalar; 0 for a batch of one, which has no neighbours.
+        Tensor: A scalar; 0 for a batch of one, which has no neighbors.
 
     Raises:
         UsageError: If the shapes differ.

@@ -136,7 +136,7 @@ class CRDLoss(nn.Module):
         return self.loss_weight * sum(losses)
 
     def _check_shapes(self, student: Tensor, teacher: Tensor, contrast_idx: Tensor, own_idx: Tensor) -> None:
-        """Raise a UsageError that names the key to mend; values of indices cannot be read without a sync."""
+        """Raise a UsageError that names the key to fix; values of indices cannot be read without a sync."""
         dim = self.memory_student.shape[1]
         for name, embedding in (('student', student), ('teacher', teacher)):
             if embedding.dim() != 2 or embedding.shape[1] != dim:
@@ -163,9 +163,9 @@ class CRDLoss(nn.Module):
 
     @torch.no_grad()
     def _mean_score(self, scores: tuple[Tensor, Tensor]) -> Tensor:
-        """Return Z / n of both directions, shape (2, ), fixing it in the first training batch."""
+        """Return Z / n of both directions, shape (2, ), which the first training batch fixes."""
         mean = torch.stack([score.exp().mean() for score in scores])
-        # Embeddings of any other than unit length may be beyond the numbers of which there is a logarithm.
+        # Embeddings that are not of unit length may give numbers that have no finite logarithm.
         numbers = torch.finfo(self.mean_score.dtype)
         mean = mean.clamp(numbers.tiny, numbers.max)
         if self.training:

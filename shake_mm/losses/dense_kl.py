@@ -1,7 +1,7 @@
 """Divergence of the class predictions of detectors, at the same places, without ground truth."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from mmengine.dist import all_reduce
@@ -16,7 +16,7 @@ from .pair import full_precision
 
 ACTIVATIONS = ('sigmoid', 'softmax')
 WEIGHTINGS = ('confidence', 'uniform')
-Logits = Tensor | Sequence[Tensor]
+Logits: TypeAlias = Tensor | Sequence[Tensor]
 
 
 def dense_kl(
@@ -38,29 +38,22 @@ def dense_kl(
 
     .. math::
         L(a, b; r) = \frac{\sum_l w_l D_l}{\max(\sum_l w_l, 1)}, \qquad
-        D_l = \tau^2 \sum_c \mathrm{KL}\big(\mathrm{B}(\sigma(b_{lc} / \tau)) \,\|\,
-            \mathrm{B}(\sigma(a_{lc} / \tau))\big)
-        \;\text{or}\;
-        \tau^2 \, \mathrm{KL}\big(\mathrm{softmax}(b_l / \tau) \,\|\, \mathrm{softmax}(a_l / \tau)\big)
+        w_l = \big(\max_c \sigma(r_{lc})\big)^\gamma \;\text{or}\; \big(1 - \mathrm{softmax}(r_l)_{bg}\big)^\gamma, \\
+        D_l = \tau^2 \sum_c \mathrm{KL}\big(\mathrm{B}(\sigma(b_{lc} / \tau)) \| \mathrm{B}(\sigma(a_{lc} / \tau))\big)
+        \;\text{or}\; \tau^2 \, \mathrm{KL}\big(\mathrm{softmax}(b_l / \tau) \,\|\, \mathrm{softmax}(a_l / \tau)\big)
 
-    for heads with sigmoids, :math:`\mathrm{B}` a Bernoulli distribution, and with a softmax. Most locations are
-    background, on which detectors agree. So a location counts by the reference's confidence that there is something,
-
-    .. math::
-        w_l = \big(\max_c \sigma(r_{lc})\big)^\gamma \;\text{or}\; \big(1 - \mathrm{softmax}(r_l)_{bg}\big)^\gamma,
-
-    the background being the last channel, as in mmdet; or all count 1. No gradient flows into targets and weights.
-
-    Under distributed training :math:`\sum_l w_l` is the mean over processes, so that the mean of their losses is that
-    of the joint batch. Half-precision logits are compared in float32.
+    for heads with sigmoids, :math:`\mathrm{B}` being a Bernoulli distribution, or with a softmax, whose last channel is
+    the background, as in mmdet. Most locations are background, on which detectors agree, so a location counts by the
+    reference's confidence that there is something; or all count 1. No gradient flows into targets and weights.
+    Half-precision logits are compared in float32. Under distributed training :math:`\sum_l w_l` is the mean over
+    processes, so that the mean of their losses is that of the joint batch.
 
     Args:
         logits (Tensor | Sequence[Tensor]): :math:`a`, maps (N, A * C, H, W) of one or more levels, for each of A
             anchors the C classes in turn, or rows (R, C).
         target (Tensor | Sequence[Tensor]): :math:`b`, of the same shapes.
         reference (Tensor | Sequence[Tensor], optional): :math:`r`, of the same shapes. Defaults to the target.
-        num_classes (int): C, the channels of a location: mmdet's ``cls_out_channels``, with a softmax one more than
-            there are classes.
+        num_classes (int): C, the number of channels at a location.
         tau (float): Temperature, larger than 0. Defaults to 4.
         activation (str): ``'sigmoid'`` or ``'softmax'``. Defaults to ``'sigmoid'``.
         weighting (str): ``'confidence'`` or ``'uniform'``. Defaults to ``'confidence'``.
@@ -78,10 +71,7 @@ def dense_kl(
         >>> dense_kl(a, b, num_classes=2, tau=1.0)  # log 2 of each class, nearly, where the target is sure
         tensor(1.3835)
     """
-    a, b, r = (_levels(x) for x in (logits, target, target if reference is None else reference))
-    _check_equal('target', a, b)
-    _check_equal('reference', a, r)
-    _check_channels(a, num_classes)
+    a, b, r = _checked(num_classes, logits, target, target if reference is None else reference)
     options = (num_classes, tau, activation, gamma if weighting == 'confidence' else None, threshold)
     # Level by level: a concatenation holds a second copy of all logits.
     divergence, weight = sum(_sums(*level, *options) for level in zip(a, b, r)).unbind()
@@ -150,6 +140,15 @@ def _confidence(r: Tensor, activation: str) -> Tensor:
     return (r[:, :, :-1].logsumexp(2) - r[:, :, -1]).sigmoid()
 
 
+def _checked(num_classes: int, logits: Logits, target: Logits, reference: Logits) -> list[list[Tensor]]:
+    """The levels of all three, which agree with each other and with the number of classes."""
+    a, b, r = (_levels(x) for x in (logits, target, reference))
+    _check_equal('target', a, b)
+    _check_equal('reference', a, r)
+    _check_channels(a, num_classes)
+    return [a, b, r]
+
+
 def _levels(x: Logits) -> list[Tensor]:
     return [x] if isinstance(x, Tensor) else list(x)
 
@@ -168,7 +167,7 @@ def _check_equal(name: str, logits: list[Tensor], other: list[Tensor]) -> None:
 
 
 def _check_channels(levels: list[Tensor], num_classes: int) -> None:
-    """Refuse what is neither maps of whole groups of classes nor rows of one."""
+    """Refuse tensors that are neither maps with whole groups of classes nor rows of one group."""
     for x in levels:
         maps, rows = x.dim() == 4 and x.shape[1] % num_classes == 0, x.dim() == 2 and x.shape[1] == num_classes
         if not (maps or rows):
@@ -184,7 +183,8 @@ class DenseKLLoss(nn.Module):
     """Module of :func:`dense_kl`, for dense heads and the RoI heads of detectors.
 
     Args:
-        num_classes (int): Channels of a location, the head's ``cls_out_channels``.
+        num_classes (int): Channels at a location: mmdet's ``cls_out_channels``, with a softmax one more than there are
+            classes.
         tau (float): Temperature, larger than 0. Defaults to 4.
         activation (str): ``'sigmoid'`` or ``'softmax'``. Defaults to ``'sigmoid'``.
         weighting (str): What a location counts, ``'confidence'`` or ``'uniform'``. Defaults to ``'confidence'``.
@@ -218,7 +218,7 @@ class DenseKLLoss(nn.Module):
         ):
             if not right:
                 raise UsageError(f'DenseKLLoss: {message}.')
-        self.options = dict(
+        self.options: dict[str, Any] = dict(
             num_classes=num_classes,
             tau=tau,
             activation=activation,

@@ -9,7 +9,7 @@ from .pair import check_equal, full_precision
 
 @full_precision
 def hard_label(logits: Tensor, target: Tensor) -> Tensor:
-    r"""Cross-entropy with the class that a target finds likeliest, averaged over the batch.
+    r"""Cross-entropy with the class that a target finds most likely, averaged over the batch.
 
     .. math::
         L(a, b) = -\log \mathrm{softmax}(a)_y, \quad y = \arg\max_k b_k

@@ -1,4 +1,4 @@
-"""What the losses between two features share: their precision, their shapes, their sizes."""
+"""What losses between two features share: precision, checks of shapes, and pooling to one size."""
 
 import functools
 from collections.abc import Callable
@@ -23,13 +23,13 @@ def full_precision(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def in_full_precision(loss: Callable[..., Tensor], feature: Any, *args: Any, **kwargs: Any) -> Tensor:
-    """Evaluate a loss in float32 at least, also where autocast is on; in float64 where what learns is.
+    """Evaluate a loss in float32 at least, even under autocast; in float64 if the feature is in float64.
 
     Squares, Gram matrices and sums over whole maps overflow in half precision, or lose their small terms.
 
     Args:
         loss (Callable): Called as ``loss(feature, *args, **kwargs)``.
-        feature (Tensor | Sequence): What learns. Its precision, or float32 if that is less, is everyone's.
+        feature (Tensor | Sequence): What learns. All tensors get its precision, or float32 if that is higher.
         *args (Any): Further tensors, lists of them, or numbers.
         **kwargs (Any): Likewise.
 
@@ -48,7 +48,7 @@ def _first(value: Any) -> Tensor:
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
-    """Give all floating point tensors in nested lists and dicts a type."""
+    """Cast all floating point tensors in nested lists and dicts."""
     if isinstance(value, Tensor):
         return value.to(dtype) if value.is_floating_point() else value
     if isinstance(value, dict):
@@ -61,26 +61,26 @@ def check_equal(name: str, feature: Tensor, target: Tensor) -> None:
 
     Args:
         name (str): The loss, named in the error.
-        feature (Tensor): What learns.
+        feature (Tensor): The tensor that learns.
         target (Tensor): What it is compared with.
 
     Raises:
         UsageError: If the shapes differ.
     """
     if feature.shape != target.shape:
-        raise UsageError(f'{name}: {_shapes(feature, target)}, but they must be equal: {_mend(feature, target)}.')
+        raise UsageError(f'{name}: {_shapes(feature, target)}, but they must be equal: {_remedy(feature, target)}.')
 
 
 def check_batch(name: str, feature: Tensor, target: Tensor) -> None:
-    """Refuse tensors that do not hold one sample a row, the same number of both.
+    """Refuse tensors that do not hold one sample a row, or differ in their number of rows.
 
     Args:
         name (str): The loss, named in the error.
-        feature (Tensor): What learns, shape (N, ...).
+        feature (Tensor): The tensor that learns, shape (N, ...).
         target (Tensor): What it is compared with, shape (N, ...).
 
     Raises:
-        UsageError: If the batches differ, or there is nothing but a batch.
+        UsageError: If the batches differ, or a tensor has no dimension but the batch.
     """
     if feature.dim() < 2 or target.dim() < 2 or len(feature) != len(target):
         raise UsageError(f'{name}: {_shapes(feature, target)}, but both must be (N, ...) of the same batch N.')
@@ -91,7 +91,7 @@ def matched_maps(name: str, feature: Tensor, target: Tensor, same_channels: bool
 
     Args:
         name (str): The loss, named in errors.
-        feature (Tensor): What learns, shape (N, C_s, H_s, W_s).
+        feature (Tensor): The tensor that learns, shape (N, C_s, H_s, W_s).
         target (Tensor): What it is compared with, shape (N, C_t, H_t, W_t).
         same_channels (bool): Whether C_s and C_t must agree. Defaults to False.
 
@@ -108,7 +108,7 @@ def matched_maps(name: str, feature: Tensor, target: Tensor, same_channels: bool
     check_batch(name, feature, target)
     if same_channels and feature.shape[1] != target.shape[1]:
         raise UsageError(
-            f'{name}: {_shapes(feature, target)}, but the channels must be equal: {_mend(feature, target)}.'
+            f'{name}: {_shapes(feature, target)}, but the channels must be equal: {_remedy(feature, target)}.'
         )
     size = tuple(min(pair) for pair in zip(feature.shape[2:], target.shape[2:]))
     return tuple(x if x.shape[2:] == size else F.adaptive_avg_pool2d(x, size) for x in (feature, target))
@@ -118,8 +118,8 @@ def _shapes(feature: Tensor, target: Tensor) -> str:
     return f'the feature has shape {tuple(feature.shape)} and the target {tuple(target.shape)}'
 
 
-def _mend(feature: Tensor, target: Tensor) -> str:
-    """What to do about shapes that differ."""
+def _remedy(feature: Tensor, target: Tensor) -> str:
+    """How to bring together shapes that differ."""
     if feature.dim() != target.dim() or len(feature) != len(target):
         return 'tap layers of the same kind, for the same batch'
     if feature.dim() == 4:

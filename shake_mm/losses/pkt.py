@@ -9,7 +9,7 @@ from .pair import check_batch, full_precision
 EPS = 1e-7
 
 
-def neighbour_probabilities(feature: Tensor) -> Tensor:
+def neighbor_probabilities(feature: Tensor) -> Tensor:
     """How likely each sample picks each of the batch, by cosine: (N, ...) to (N, N), every row sums to 1."""
     flat = feature.flatten(1)
     # vector_norm has gradient 0 at the origin, where the root of a sum of squares has none.
@@ -20,7 +20,7 @@ def neighbour_probabilities(feature: Tensor) -> Tensor:
 
 @full_precision
 def probabilistic_transfer(feature: Tensor, target: Tensor) -> Tensor:
-    r"""Divergence of the neighbour probabilities within a batch; channels and sizes of the two may differ.
+    r"""Divergence of the neighbor probabilities within a batch; channels and sizes of the two may differ.
 
     .. math::
         L(s, t) = \frac{1}{N^2} \sum_{ij} p^t_{ij} \log \frac{p^t_{ij} + \epsilon}{p^s_{ij} + \epsilon}, \qquad
@@ -43,7 +43,7 @@ def probabilistic_transfer(feature: Tensor, target: Tensor) -> Tensor:
         0.0283
     """
     check_batch('PKTLoss', feature, target)
-    p, q = neighbour_probabilities(target.detach()), neighbour_probabilities(feature)
+    p, q = neighbor_probabilities(target.detach()), neighbor_probabilities(feature)
     return (p * ((p + EPS) / (q + EPS)).log()).mean()
 
 

@@ -78,6 +78,6 @@ class VIDLoss(nn.Module):
         if feature.dim() > 1 and feature.shape[1] != len(self.rho):
             raise UsageError(
                 f'VIDLoss: the feature has shape {tuple(feature.shape)}, but num_channels is {len(self.rho)}: '
-                'leave num_channels out, and it is the number that the target has.'
+                'leave num_channels out, and the target tells it.'
             )
         return self.loss_weight * variational_information(feature, target, self.variance)

@@ -32,6 +32,6 @@ class ShadowNeck(BaseModule):
         self.convs = nn.Sequential(*layers)
 
     def forward(self, maps: Any) -> tuple[Tensor]:
-        """Convolve and pool."""
+        """Convolve and pool the features."""
         last = maps[-1] if isinstance(maps, (tuple, list)) else maps
         return (self.convs(last).mean(dim=(2, 3)),)

@@ -33,7 +33,7 @@ class Case(NamedTuple):
         name (str): What is wrong, in words.
         prepare (callable): Makes it in a :class:`Site` and returns the command line.
         names (str): What the sentence must name: the key or the file.
-        mend (str): A part of the sentence that tells what to do.
+        remedy (str): A part of the sentence that tells what to do.
         tool (str): The script below ``tools``.
     """
 
@@ -41,7 +41,7 @@ class Case(NamedTuple):
     name: str
     prepare: Callable[[Site], list[str]]
     names: str
-    mend: str
+    remedy: str
     tool: str = 'train'
 
 
@@ -71,7 +71,7 @@ class Outcome(NamedTuple):
             f'wrote {self.checkpoints}': self.checkpoints,
             f'{len(self.errors)} lines on stderr': len(self.errors) != 1,
             f'does not name {case.names}': case.names not in ' '.join(self.errors),
-            f'does not say "{case.mend}"': case.mend not in ' '.join(self.errors),
+            f'does not say "{case.remedy}"': case.remedy not in ' '.join(self.errors),
         }
         return ', '.join(fault for fault, holds in faults.items() if holds) or 'pass'
 

@@ -102,7 +102,7 @@ CASES = [
         'a transform that needs what no earlier one made',
         lambda s: s.plain({f'{DATA}.pipeline': [dict(type='LoadImageFromFile'), dict(type='PackInputs')]}),
         'pipeline',
-        'mend',
+        'fix',
     ),
     Case('dataset', 'no data set', lambda s: s.plain({DATA: GONE}), 'train_dataloader.dataset', 'add'),
     Case('dataset', 'contrasts without a ContrastDataset', lambda s: s.kd(_crd(32)), 'contrast_idx', 'ContrastDataset'),

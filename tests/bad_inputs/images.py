@@ -73,26 +73,26 @@ def _jpeg(site: Site) -> None:
 
 
 CASES = [
-    Case('image', 'text named as an image', _one(_each(lambda content: b'hello')), '.png', 'mend'),
-    Case('image', 'empty', _one(_each(lambda content: b'')), '.png', 'mend'),
-    Case('image', 'cut off in its header', _one(_each(lambda content: content[:20])), '.png', 'mend'),
-    Case('image', 'PNG cut off in its pixels', _one(_each(lambda c: c[:-200])), '.png', 'mend'),
-    Case('image', 'JPEG cut off in its pixels', _one(_jpeg), '.png', 'mend'),
+    Case('image', 'text named as an image', _one(_each(lambda content: b'hello')), '.png', 'fix'),
+    Case('image', 'empty', _one(_each(lambda content: b'')), '.png', 'fix'),
+    Case('image', 'cut off in its header', _one(_each(lambda content: content[:20])), '.png', 'fix'),
+    Case('image', 'PNG cut off in its pixels', _one(_each(lambda c: c[:-200])), '.png', 'fix'),
+    Case('image', 'JPEG cut off in its pixels', _one(_jpeg), '.png', 'fix'),
     Case(
         'image',
         'PNG with a flipped byte',
         _one(_each(lambda c: c[:300] + bytes([c[300] ^ 255]) + c[301:])),
         '.png',
-        'mend',
+        'fix',
     ),
-    Case('image', 'listed but gone', _listed_but_gone, 'gone', 'mend'),
-    Case('image', 'a folder in the list', _listed_folders, 'class', 'mend'),
+    Case('image', 'listed but gone', _listed_but_gone, 'gone', 'fix'),
+    Case('image', 'a folder in the list', _listed_folders, 'class', 'fix'),
     Case(
         'image',
         'a kind that is not read',
         _one(_each(lambda c: b'\x00\x00\x00\x18ftypheic' + bytes(40))),
         '.png',
-        'mend',
+        'fix',
     ),
     Case(
         'image',

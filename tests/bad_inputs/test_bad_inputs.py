@@ -1,4 +1,4 @@
-"""Every bad input ends in one sentence that names what is wrong and the mend, and costs nothing that was there."""
+"""Every bad input ends in one sentence that names what is wrong and what to do, and costs nothing that was there."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor

@@ -35,7 +35,7 @@ def test_what_launchers_set_passes(start):
     [
         (dict(RANK='4'), 'RANK=4, but WORLD_SIZE=4'),
         (dict(LOCAL_RANK='2'), 'LOCAL_RANK=2, but LOCAL_WORLD_SIZE=2'),
-        (dict(MASTER_PORT='tcp'), 'MASTER_PORT=tcp is no number'),
+        (dict(MASTER_PORT='tcp'), 'MASTER_PORT=tcp is not a number'),
         (dict(MASTER_ADDR=None), 'MASTER_ADDR is not set'),
     ],
 )

@@ -42,7 +42,7 @@ def test_value(relu):
     torch.testing.assert_close(regressor(x), y.clamp(min=0) if relu else y)
 
 
-def test_stride_two_is_centred():
+def test_stride_two_is_centered():
     """The transposed convolution and the strided one are each other's transpose in size: both pad by 1."""
     down, up = ConvRegressor((1, 8, 8), (1, 4, 4)).layers[0], ConvRegressor((1, 4, 4), (1, 8, 8)).layers[0]
     x, y = torch.randn(1, 1, 8, 8), torch.randn(1, 1, 4, 4)

@@ -7,8 +7,8 @@ from shake_mm.connectors import LogitNorm
 
 def test_value_gradient_and_equal_logits():
     z = (5 * torch.randn(3, 7, dtype=torch.float64)).requires_grad_()
-    centred = z - z.sum(dim=1, keepdim=True) / 7
-    expected = 3.1415 * centred / ((centred**2).sum(dim=1, keepdim=True) / 7 + 1e-7) ** 0.5
+    centered = z - z.sum(dim=1, keepdim=True) / 7
+    expected = 3.1415 * centered / ((centered**2).sum(dim=1, keepdim=True) / 7 + 1e-7) ** 0.5
     weights = torch.randn_like(z)
     out = LogitNorm()(z)
     torch.testing.assert_close(out, expected)

@@ -145,6 +145,11 @@ def test_bad_arguments(dataset_type, kwargs, sentence):
         dataset_type(**kwargs)
 
 
+def test_drawn_images_need_a_number():
+    with pytest.raises(UsageError, match='num_samples of DigitPairs is None.*give a number'):
+        DigitPairs(num_samples=None)
+
+
 def test_more_digits_than_there_are():
     with pytest.raises(UsageError, match='450'):
         Digits(split='val', num_samples=451)

@@ -51,7 +51,7 @@ def test_a_draw_is_a_function_of_seed_epoch_and_position():
         assert len({item[column] for item in drawn.values()}) == len(drawn)
 
 
-def test_neighbouring_draws_are_unrelated():
+def test_neighboring_draws_are_unrelated():
     """As a fair generator's: mean 1/2, variance 1/12, no correlation with the next epoch, position, generator."""
     dataset = SeededDataset(Three())
     values = np.array([[dataset[Draw(0, e, p)][1:] for p in range(11)] for e in range(200)])

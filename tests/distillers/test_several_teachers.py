@@ -8,7 +8,7 @@ from mmengine.optim import OptimWrapper
 
 from shake_mm.registry import MODELS
 
-from ..engine.min_norm import reference
+from ..support.min_norm import reference
 
 LAM, TAU = 0.3, 2.0
 

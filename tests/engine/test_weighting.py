@@ -13,9 +13,9 @@ from shake_mm.engine.weighting import Group, cap_of, gram_of, min_norm_weights, 
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 
+from ..support.min_norm import reference
 from ..support.runs import run_config, train
 from .gloo_gradients import main, network
-from .min_norm import reference
 from .test_distributed import WORKER, free_port, launch
 
 # ------------------------------------------------------------------------------------------------ the solver

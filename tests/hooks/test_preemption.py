@@ -148,7 +148,7 @@ def rank(argv, number, port, ask):
 
 
 def test_two_processes_stop_and_go_on_together(model, tmp_path):
-    """Only the second is signalled; the run that goes on ends as the whole one."""
+    """Only the second is signaled; the run that goes on ends as the whole one."""
     config = run_config(model, tmp_path, epochs=2)
     config.dump(tmp_path / 'config.py')
 

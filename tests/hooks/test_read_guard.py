@@ -57,7 +57,7 @@ def test_the_next_that_can_be_read_below_wrappers():
 
 def test_fail_names_the_sample_and_the_reason():
     dataset, hook = watched(digits())
-    with pytest.raises(UsageError, match=r'train_dataloader.dataset: sample 4 cannot be read \(torn\): mend'):
+    with pytest.raises(UsageError, match=r'train_dataloader.dataset: sample 4 cannot be read \(torn\): fix'):
         dataset[4]
     hook.after_train(None)
     with pytest.raises(ValueError, match='torn'):

@@ -127,7 +127,7 @@ def test_small_confidence_of_a_softmax_does_not_cancel():
     assert 0 < given.item() == pytest.approx(exact.item(), rel=1e-5)
 
 
-def test_classes_of_an_anchor_are_neighbours():
+def test_classes_of_an_anchor_are_neighbors():
     """As mmdet reads them: channel a * C + c. The other order would weigh other groups."""
     a, b = torch.zeros(1, 4, 1, 1), torch.full((1, 4, 1, 1), -30.0)
     b[0, 2] = 30.0  # the second anchor is sure of its first class

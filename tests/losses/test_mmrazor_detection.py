@@ -77,8 +77,8 @@ def pearson(s, t):
     for c in range(s.shape[1]):
         normed = []
         for x in (s[:, c], t[:, c]):
-            centred = x - x.mean()
-            normed.append(centred / ((centred.square().sum() / (x.numel() - 1)).sqrt() + 1e-6))
+            centered = x - x.mean()
+            normed.append(centered / ((centered.square().sum() / (x.numel() - 1)).sqrt() + 1e-6))
         total = total + (normed[0] - normed[1]).square().sum()
     return total / (2 * s.numel())
 

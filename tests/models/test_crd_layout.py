@@ -4,7 +4,7 @@ import torch
 from shake_mm.errors import UsageError
 from shake_mm.models import crd_archs, crd_to_mmpretrain
 
-from .zoo import LAYOUTS, random_state
+from ..support.crd_networks import LAYOUTS, random_state
 
 
 def test_every_network_has_a_config():

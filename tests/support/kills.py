@@ -109,7 +109,7 @@ def run(config, folder, *options, point=None, number=signal.SIGKILL):
     process = multiprocessing.get_context('fork').Process(target=_train, args=(argv, point, int(number)))
     process.start()
     process.join()
-    with suppress(ProcessLookupError):  # data workers of a killed process that wait to be read for ever
+    with suppress(ProcessLookupError):  # data workers of a killed process that wait forever to be read
         os.killpg(process.pid, signal.SIGKILL)
     return process.exitcode
 

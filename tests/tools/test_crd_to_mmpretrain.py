@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from ..models.plain_forward import forward
-from ..models.zoo import LAYOUTS, build, random_state
+from ..support.crd_forward import forward
+from ..support.crd_networks import LAYOUTS, build, random_state
 
 
 @pytest.fixture

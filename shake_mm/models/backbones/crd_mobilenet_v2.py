@@ -45,7 +45,7 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the block."""
+        """Widen, filter and narrow the features, and add them to the input where shapes allow."""
         return x + self.conv(x) if self.residual else self.conv(x)
 
 

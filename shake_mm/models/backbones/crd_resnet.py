@@ -42,7 +42,7 @@ class BasicBlock(nn.Module):
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the block."""
+        """Return the residual sum, rectified unless the stage does that itself."""
         shortcut = x if self.downsample is None else self.downsample(x)
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out)) + shortcut

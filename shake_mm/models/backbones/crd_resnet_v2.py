@@ -45,7 +45,7 @@ class Bottleneck(nn.Module):
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the block."""
+        """Return the residual sum, rectified unless the stage does that itself."""
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.relu(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out)) + self.shortcut(x)

@@ -47,7 +47,7 @@ class ShuffleUnit(nn.Module):
         self.stride, self.last = stride, last
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the block."""
+        """Join the branch to its shortcut: a sum, or with stride 2 a concatenation."""
         out = self.shuffle1(self.relu(self.bn1(self.conv1(x))))
         out = self.relu(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))

@@ -39,7 +39,7 @@ class SplitUnit(nn.Module):
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the unit."""
+        """Convolve one half of the channels, keep the other, and shuffle both."""
         kept, out = x.chunk(2, dim=1)
         out = self.relu(self.bn1(self.conv1(out)))
         out = self.bn3(self.conv3(self.bn2(self.conv2(out))))
@@ -77,7 +77,7 @@ class DownUnit(nn.Module):
         self.shuffle = nn.ChannelShuffle(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the unit."""
+        """Convolve the input in two branches of stride 2, and shuffle both."""
         left = self.relu(self.bn2(self.conv2(self.bn1(self.conv1(x)))))
         right = self.relu(self.bn3(self.conv3(x)))
         right = self.relu(self.bn5(self.conv5(self.bn4(self.conv4(right)))))

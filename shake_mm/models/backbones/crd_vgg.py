@@ -74,11 +74,11 @@ class CRDVGG(StagedBackbone):
         return points
 
     def stem(self, x: Tensor) -> Tensor:
-        """Run the first block."""
+        """Run the first block, at the resolution of the images."""
         return self.relu0(self.block0(x))
 
     def stage(self, index: int, x: Tensor) -> Tensor:
-        """Pool, then run a block."""
+        """Halve the resolution by pooling, then run a block."""
         if index < 4 or x.shape[2] == 8:
             x = F.max_pool2d(x, 2)
         return getattr(self, f'relu{index}')(getattr(self, f'block{index}')(x))

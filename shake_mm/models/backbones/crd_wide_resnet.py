@@ -36,7 +36,7 @@ class PreactBlock(nn.Module):
             self.convShortcut = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the block."""
+        """Return the residual sum, whose activation comes with the next block."""
         activated = self.relu1(self.bn1(x))
         shortcut = x if self.convShortcut is None else self.convShortcut(activated)
         return self.conv2(self.relu2(self.bn2(self.conv1(activated)))) + shortcut
@@ -59,7 +59,7 @@ class WideStage(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the stage."""
+        """Run the blocks one after the other."""
         return self.layer(x)
 
 

@@ -42,7 +42,7 @@ class SeparableBlock(nn.Module):
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the block."""
+        """Filter each channel on its own, then mix the channels."""
         out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         return out if self.last else self.relu(out)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from shake_mm.errors import UsageError
 
 # Normal with variance 2 / (k * k * channels out), which the CRD benchmark writes in two ways.
-BENCHMARK_INIT = [
+BENCHMARK_INIT: list[dict] = [
     dict(type='Kaiming', layer='Conv2d', mode='fan_out', nonlinearity='relu'),
     dict(type='Constant', layer='BatchNorm2d', val=1, bias=0),
 ]

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ..plain_forward import forward
-from ..zoo import LAYOUTS, build, build_with, random_state, record
+from ...support.crd_forward import forward
+from ...support.crd_networks import LAYOUTS, build, build_with, random_state, record
 
 # Channels and size of f0, f1, ... of a 32x32 image.
 SHAPES = {

@@ -15,7 +15,7 @@ from shake_mm.models import (
     MobileNetV1,
 )
 
-from ..zoo import record
+from ...support.crd_networks import record
 
 # A tiny network, the shapes of its stages for a 32x32 image, and that of its last output.
 TINY = [

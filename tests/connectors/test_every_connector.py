@@ -1,0 +1,109 @@
+"""What holds for every connector: built from shapes, of the shape it promises, trained by what it gives."""
+
+import copy
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from shake_mm.registry import MODELS, build_part
+
+MAP, SMALL = (6, 8, 8), (9, 4, 4)
+
+
+class Case(NamedTuple):
+    """A connector between two taps.
+
+    Args:
+        of: Shape of what it reads, without the batch; a list of levels for a connector of several.
+        to: Shape of what its result is compared with.
+        result: Shape of its result, if not ``to``.
+        settings: Arguments that are no shapes.
+    """
+
+    of: tuple | list
+    to: tuple | list
+    result: tuple | None = None
+    settings: dict = {}
+
+
+CASES = {
+    'ConvRegressor': Case(MAP, SMALL),
+    'Embedding': Case(MAP, SMALL, (128,)),
+    'Embedding, of unit length': Case((6,), (9,), (16,), dict(out_channels=16, normalize=True)),
+    'LogitNorm': Case((5,), (5,)),
+    'ParaphraserDecoder': Case(MAP, (9, 8, 8)),
+    'ParaphraserEncoder': Case(MAP, MAP, (3, 8, 8)),
+    'ReviewFusion': Case([MAP, (9, 4, 4)], [(7, 4, 4), (8, 2, 2)]),
+    'Translator': Case(MAP, (9, 8, 8)),
+    'VIDRegressor': Case(MAP, (9, 8, 8)),
+}
+every_connector = pytest.mark.parametrize('name', CASES)
+
+
+def facts(case):
+    """What a distiller infers from the taps."""
+    levels = isinstance(case.of, list)
+    channels = {} if levels else dict(in_channels=case.of[0], out_channels=case.to[0])
+    return dict(in_shape=case.of, out_shape=case.to, **channels)
+
+
+def build(name):
+    torch.manual_seed(0)
+    return build_part(dict(type=name.partition(',')[0], **CASES[name].settings), facts(CASES[name]), 'a term')
+
+
+def inputs(case, batch=3, **options):
+    levels = [torch.randn(batch, *shape, **options) for shape in (case.of if isinstance(case.of, list) else [case.of])]
+    return levels if isinstance(case.of, list) else levels[0]
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+@every_connector
+def test_made_of_shapes_alone_it_gives_the_shape_it_promises(name):
+    case, connector = CASES[name], build(name)
+    assert type(connector) is MODELS.get(f'shake_mm.{name.partition(",")[0]}')
+    for batch in (1, 3):
+        shapes = [tuple(x.shape) for x in listed(connector.eval()(inputs(case, batch)))]
+        assert shapes == [(batch, *shape) for shape in listed(case.result or case.to)]
+
+
+@every_connector
+def test_in_a_dry_run_as_with_data(name):
+    """The check of a config runs it on tensors that have shapes only."""
+    connector = build(name)
+    wanted = [x.shape for x in listed(connector(inputs(CASES[name])))]
+    found = listed(copy.deepcopy(connector).to('meta')(inputs(CASES[name], device='meta')))
+    assert [x.shape for x in found] == wanted and all(x.is_meta for x in found)
+
+
+@every_connector
+def test_the_gradient_reaches_all_of_it_and_what_it_reads(name):
+    connector, read = build(name), inputs(CASES[name], requires_grad=True)
+    sum((x * torch.randn_like(x)).sum() for x in listed(connector(read))).backward()
+    for value in (*listed(read), *connector.parameters()):
+        assert value.grad.isfinite().all() and value.grad.abs().max() > 0
+
+
+@every_connector
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_finite_under_autocast(name, dtype):
+    connector, read = build(name), inputs(CASES[name], requires_grad=True)
+    with torch.autocast('cpu', dtype):
+        value = sum(x.float().square().mean() for x in listed(connector(read)))
+    value.backward()
+    assert value.isfinite() and all(x.grad.isfinite().all() for x in listed(read))
+
+
+@every_connector
+def test_saved_and_loaded_it_gives_the_same(name):
+    connector, other = build(name).eval(), build(name).eval()
+    with torch.no_grad():
+        for parameter in connector.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    other.load_state_dict(connector.state_dict())
+    read = inputs(CASES[name])
+    assert all(torch.equal(a, b) for a, b in zip(listed(connector(read)), listed(other(read))))

@@ -1,0 +1,80 @@
+"""Inputs and arguments that a loss must refuse, in one sentence that names it or the argument, and what to do."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from shake_mm import losses
+from shake_mm.errors import UsageError
+
+ROW, MAP = (4, 6), (4, 6, 8, 8)
+KL = dict(type='KLDivLoss')
+
+
+class Refusal(NamedTuple):
+    """What is refused.
+
+    Args:
+        build: Makes the module.
+        shapes: Shapes of what it is called with. None: it is refused when it is built.
+        words: A pattern of the sentence.
+    """
+
+    build: Any
+    shapes: tuple | None
+    words: str
+
+
+REFUSALS = {
+    'ABLoss': Refusal(losses.ABLoss, (MAP, (4, 6, 4, 4)), 'ABLoss.*connector'),
+    'ATLoss': Refusal(losses.ATLoss, (ROW, MAP), 'ATLoss.*before the pooling'),
+    'AlphaDivLoss': Refusal(losses.AlphaDivLoss, (ROW, (4, 7)), 'same number of classes'),
+    'AlphaDivLoss, built': Refusal(partial(losses.AlphaDivLoss, clip=0.5), None, 'clip is 0.5.*use 1 or more'),
+    'CCLoss': Refusal(losses.CCLoss, (ROW, (4, 7)), 'Embedding'),
+    'CRDLoss': Refusal(partial(losses.CRDLoss, 10, 6), (ROW, (4, 7), (4, 3), (4,)), 'dim=6 of CRDLoss does not fit'),
+    'CRDLoss, built': Refusal(partial(losses.CRDLoss, 0), None, 'num_samples=0.*length of the training set'),
+    'DKDLoss': Refusal(losses.DKDLoss, (ROW, (4, 7), (4,)), 'same number of classes'),
+    'DKDLoss, built': Refusal(partial(losses.DKDLoss, tau=0.0), None, 'temperature'),
+    'DenseKLLoss': Refusal(partial(losses.DenseKLLoss, 6), (MAP, (4, 6, 4, 4)), 'DenseKLLoss: .* must agree'),
+    'DenseKLLoss, built': Refusal(partial(losses.DenseKLLoss, 6, tau=0.0), None, 'DenseKLLoss: tau=0.0'),
+    'FTLoss': Refusal(losses.FTLoss, (MAP, (4, 7, 8, 8)), 'connector'),
+    'FTLoss, built': Refusal(partial(losses.FTLoss, 'other'), None, "form of FTLoss is 'other': use 'factor'"),
+    'FitNetsLoss': Refusal(losses.FitNetsLoss, (MAP, (4, 7, 8, 8)), 'connector'),
+    'HCLLoss': Refusal(losses.HCLLoss, (MAP, (4, 7, 8, 8)), 'ReviewFusion'),
+    'HardLabelLoss': Refusal(losses.HardLabelLoss, (ROW, (4, 7)), 'HardLabelLoss'),
+    'KLDivLoss': Refusal(losses.KLDivLoss, (ROW, (4, 7)), 'same number of classes'),
+    'KLDivLoss, built': Refusal(partial(losses.KLDivLoss, 0.0), None, 'temperature'),
+    'NSTLoss': Refusal(losses.NSTLoss, (ROW, ROW), 'NSTLoss.*maps'),
+    'PKTLoss': Refusal(losses.PKTLoss, (ROW, (3, 6)), 'PKTLoss.*same batch'),
+    'RKDLoss': Refusal(losses.RKDLoss, (ROW, (3, 6)), 'RKDLoss.*same batch'),
+    'SPLoss': Refusal(losses.SPLoss, (ROW, (3, 6)), 'SPLoss.*same batch'),
+    'SoftCELoss': Refusal(losses.SoftCELoss, (ROW, (4, 7)), 'SoftCELoss'),
+    'SoftCELoss, built': Refusal(partial(losses.SoftCELoss, tau=0.0), None, 'tau is 0'),
+    'StagewiseLoss': Refusal(
+        partial(losses.StagewiseLoss, KL, (1, 0.5)), ([ROW], [ROW]), 'as many stages as `weights`'
+    ),
+    'StagewiseLoss, built': Refusal(partial(losses.StagewiseLoss, KL, ()), None, '`weights` is empty'),
+    'VIDLoss': Refusal(partial(losses.VIDLoss, 6), (MAP, (4, 7, 8, 8)), 'connector'),
+    'VIDLoss, built': Refusal(partial(losses.VIDLoss, 6, eps=-1.0), None, 'eps >= 0'),
+}
+
+
+def made(shape):
+    return [made(one) for one in shape] if isinstance(shape, list) else torch.zeros(shape)
+
+
+@pytest.mark.parametrize('name', REFUSALS)
+def test_refused_in_one_sentence(name):
+    build, shapes, words = REFUSALS[name]
+    with pytest.raises(UsageError, match=words) as info:
+        loss = build()
+        assert shapes is not None, 'it was built'
+        loss(*map(made, shapes))
+    assert '\n' not in str(info.value) and str(info.value).endswith('.')
+
+
+@pytest.mark.parametrize('name', [name for name, refusal in REFUSALS.items() if refusal.shapes])
+def test_what_is_refused_in_a_call_was_built(name):
+    assert type(REFUSALS[name].build()).__name__ == name.partition(',')[0]

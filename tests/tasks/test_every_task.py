@@ -1,0 +1,147 @@
+"""What holds for every task: it knows its networks, trains the student alone, and says who cannot teach it."""
+
+import copy
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import DefaultScope
+
+from shake_mm.errors import UsageError
+from shake_mm.members import MemberSpec
+from shake_mm.registry import MODELS
+from shake_mm.tasks import task_of
+
+from ..support.detectors import detector, lively, scenes
+
+
+class Case(NamedTuple):
+    """Networks of a task.
+
+    Args:
+        student: Makes the config of one, with so many channels.
+        method: What distills such networks: SHAKE where logits can be compared, else a term of features.
+        stranger: Makes the config of a network that cannot teach the student.
+        words: The sentence that says so.
+    """
+
+    student: Callable[[int], dict]
+    method: dict
+    stranger: Callable[[], dict]
+    words: str
+
+
+def classifier(channels: int, classes: int = 5) -> dict:
+    """An mmpretrain classifier for images of any size."""
+    return dict(
+        type='mmpretrain.ImageClassifier',
+        backbone=dict(type='shake_mm.CRDResNet', depth=8, widths=(channels,) * 4),
+        neck=dict(type='mmpretrain.GlobalAveragePooling'),
+        head=dict(type='mmpretrain.LinearClsHead', num_classes=classes, in_channels=channels),
+        data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor', num_classes=classes),
+    )
+
+
+def detr(width: int) -> ConfigDict:
+    """A DETR of one layer, whose queries are no places that two networks share."""
+    model = ConfigDict(MemberSpec.parse('student', 'mmdet::detr/detr_r50_8xb2-150e_coco.py').model)
+    model.backbone = dict(type='ResNet', depth=18, base_channels=width, out_indices=(3,))
+    model.neck.in_channels = [8 * width]
+    for part in (model.encoder, model.decoder):
+        part.num_layers = 1
+    return model
+
+
+SHAKE = dict(type='shake_mm.SHAKE')
+FEATURES = dict(
+    type='shake_mm.Baseline',
+    terms=dict(hint=dict(of='student.neck[0]', to='teacher0.neck[0]', loss=dict(type='torch.nn.MSELoss'))),
+)
+CASES = {
+    'ClassificationTask': Case(classifier, SHAKE, lambda: classifier(4, classes=7), 'teacher0 has 7 classes'),
+    'DenseDetectionTask': Case(
+        lambda width: detector('retinanet', width), SHAKE, lambda: detector('faster_rcnn'), 'teacher0: a FasterRCNN'
+    ),
+    'DetectionTask': Case(
+        detr, FEATURES, lambda: classifier(4), 'teacher0 is a ImageClassifier, but the student detects'
+    ),
+    'RoIDetectionTask': Case(
+        lambda width: detector('faster_rcnn', width), SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet'
+    ),
+}
+every_task = pytest.mark.parametrize('name', CASES)
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        yield
+
+
+@pytest.fixture
+def data(batch):
+    """A batch for the networks of a task."""
+
+    def data(name):
+        if name != 'ClassificationTask':
+            return scenes()
+        inputs, samples = batch(size=16)
+        return dict(inputs=list(inputs), data_samples=samples)
+
+    return data
+
+
+def build(name):
+    """A distiller and its teacher's network."""
+    case = CASES[name]
+    teacher = lively(case.student(6), 2)
+    torch.manual_seed(1)
+    model = MODELS.build(dict(case.method, student=case.student(4), teachers=dict(config=teacher)))
+    for key, parameter in model.named_parameters():
+        if 'bn' not in key:
+            parameter.data.add_(0.2 * torch.randn_like(parameter))
+    return model, teacher
+
+
+@every_task
+def test_it_knows_its_networks(name):
+    assert type(task_of(MODELS.build(CASES[name].student(4)))).__name__ == name
+
+
+@every_task
+def test_a_step_trains_the_student_and_not_the_teacher(data, name):
+    model, teacher = build(name)
+    before = copy.deepcopy(teacher.state_dict())
+    losses = model.train()(**model.data_preprocessor(data(name), True), mode='loss')
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert total.isfinite() and any(key.startswith('loss_') for key in losses)
+    assert all(p.grad is None for p in teacher.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in teacher.state_dict().items())
+    reached = {
+        key.split('.')[1] for key, p in model.named_parameters() if key.startswith('student') and p.grad is not None
+    }
+    assert 'backbone' in reached and len(reached) > 1
+    assert not any('teacher' in key for key in model.state_dict())
+
+
+@every_task
+def test_inference_is_the_plain_student_s(data, name):
+    model, _ = build(name)
+    plain = copy.deepcopy(model.student).eval()
+    with torch.no_grad():
+        found, wanted = (network.eval().test_step(data(name)) for network in (model, plain))
+    assert len(found) == len(wanted) > 0
+    for a, b in zip(found, wanted):
+        scores = [s.pred_instances.scores if 'pred_instances' in s else s.pred_score for s in (a, b)]
+        assert len(scores[0]) and torch.equal(*scores)
+
+
+@every_task
+def test_a_teacher_that_cannot_be_is_one_clear_error(name):
+    case = CASES[name]
+    teacher = lively(case.stranger())
+    with pytest.raises(UsageError, match=case.words):
+        MODELS.build(dict(case.method, student=case.student(4), teachers=dict(config=teacher)))
