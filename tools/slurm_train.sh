@@ -34,7 +34,7 @@ train() {
 
 # A job that Slurm started again goes on where it stopped.
 if [ -n "$EXACT" ] && [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then AGAIN=(--resume); fi
-# Bash itself is signalled too where Slurm signals a whole batch job: it waits for srun, which passes the signal on.
+# Bash itself is signaled too where Slurm signals a whole batch job: it waits for srun, which passes the signal on.
 [ -z "$EXACT" ] || trap : TERM
 while :; do
     status=0
