@@ -47,7 +47,7 @@ class DML(Distiller):
     ) -> None:
         kl = divergence_of(tau, divergence)
         student_tap, teacher_tap = 'student.logits', 'teacher*.logits'
-        defaults = {
+        defaults: dict[str, dict] = {
             'task': {'of': 'student'},
             'student_from_teacher': {
                 'of': student_tap,

@@ -48,7 +48,7 @@ class SHAKE(Distiller):
         student_tap, proxy_tap, teacher_tap = 'student.logits', 'proxy*.logits', 'teacher*.logits'
         # The task's divergence of logits; where a detector's weighs positions, the teacher tells which.
         kl = {'loss': divergence_of(tau, divergence), **({'reference': teacher_tap} if teachers else {})}
-        defaults = {
+        defaults: dict[str, dict] = {
             'task': {'of': 'student'},
             'student_from_proxy': {
                 'of': student_tap,

@@ -137,7 +137,7 @@ class Distiller(BaseModel):
                     teacher.forward_head(passed[name], taps)
             for entry in plan.derived:
                 entry.compute(taps)
-            field = cache(lambda name: task.batch_field(data_samples, name))
+            field = cache(lambda name: task.batch_field(data_samples or (), name))
             losses: dict[str, Tensor] = {}
             for name in plan.terms:
                 losses.update(self.terms[name](taps, own, field))

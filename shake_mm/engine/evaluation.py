@@ -55,7 +55,7 @@ class MemberEvaluation(StandIn):
     def evaluate(self, inputs: Tensor, data_samples: list) -> list:
         """The samples, with the field that :meth:`Task.attach_logits` fills."""
         members, objective = self.distiller.members, self.distiller.objective
-        key, read = (self.loop, self.batch), objective.trace_proxies().members
+        read, batch = objective.trace_proxies().members, self.batch
         self.batch += 1
         with objective.taps.recording() as taps:
             samples = self.distiller(inputs, data_samples, mode='predict')
@@ -64,10 +64,11 @@ class MemberEvaluation(StandIn):
                 members.task.forward_trunk(peer, members.view(name, inputs, data_samples))
                 logits[name] = taps.tensor(f'{name}.logits')
             for name, teacher in members.frozen.items():
-                if (*key, name) not in self.cache or name in read:
+                key = (self.loop, batch, name)
+                if key not in self.cache or name in read:
                     teacher.forward_head(teacher(inputs), taps)
-                    self.cache[(*key, name)] = taps.tensor(f'{name}.logits').cpu()
-                logits[name] = self.cache[(*key, name)]
+                    self.cache[key] = taps.tensor(f'{name}.logits').cpu()
+                logits[name] = self.cache[key]
             for entry in objective.trace_proxies().derived:
                 entry.compute(taps)
             logits |= {name: taps.tensor(f'{name}.logits') for name in objective.proxies}

@@ -76,7 +76,7 @@ class Term(BaseModule):
     @property
     def taps(self) -> tuple[str, ...]:
         """The taps that must be recorded for this term."""
-        taps = (self.of, self.to or [], self.reference or [])
+        taps: tuple[str | list[str], ...] = (self.of, self.to or [], self.reference or [])
         return () if self.loss is None else tuple(tap for side in taps for tap in listed(side))
 
     def forward(self, taps: Taps, own: Mapping[str, Losses], field: Callable[[str], Tensor]) -> Losses:
@@ -94,7 +94,7 @@ class Term(BaseModule):
             raise UsageError(f"terms.{self.name}: a warm-up needs dict(type='shake_mm.StageHook') in `custom_hooks`.")
         weight = self.weight * self.factor
         if self.loss is None:
-            return {f'{self.of}.{key}': value for key, value in _scaled(own[self.of], weight).items()}
+            return {f'{self.of}.{key}': value for key, value in _scaled(own[str(self.of)], weight).items()}
         learner = taps.value(self.of)
         compared = [learner if self.connector is None else self.connector(learner)]
         if self.to is not None:
@@ -160,7 +160,7 @@ def _detached(value: Any) -> Any:
 def _scaled(losses: Losses, weight: float) -> Losses:
     """Weigh what counts towards the objective; other entries (accuracies) are logged as they are."""
 
-    def scale(value):
+    def scale(value: Any) -> Any:
         return [weight * item for item in value] if isinstance(value, (list, tuple)) else weight * value
 
     return {key: scale(value) if 'loss' in key else value for key, value in losses.items()}

@@ -58,7 +58,7 @@ class LogitsCache:
                 ) from None
         self._rows = np.memmap(path, np.uint16, 'r+', shape=tuple(shape))
         # A batch reads rows from all over the file: what a disk would read ahead, 128 kB a row, is in vain.
-        self._rows._mmap.madvise(mmap.MADV_RANDOM)
+        self._rows._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
 
     def __deepcopy__(self, memo: dict) -> 'LogitsCache':
         """Share the file between copies of a model."""

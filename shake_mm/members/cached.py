@@ -66,22 +66,32 @@ class CachedMember(FrozenMember):
             views=images.views.describe(),
         )
         classes = self.task.num_classes(self.network)
+        assert classes is not None  # check_cacheable has seen to it
         self.cache = LogitsCache(self.folder, key, (len(images), len(images.views), classes), self.name)
         self._verified = False
+        return self.cache
+
+    @property
+    def opened(self) -> LogitsCache:
+        """The cache, which a run opens when it begins.
+
+        Raises:
+            UsageError: If it is not open.
+        """
+        if self.cache is None:
+            raise UsageError(f"{self.name}: `cache` needs dict(type='shake_mm.TeacherCacheHook') in `custom_hooks`.")
         return self.cache
 
     def forward(self, inputs: Tensor, data_samples: list | None = None) -> Any:
         """Look the logits of a training batch up; run the network where there are no samples."""
         if data_samples is None:
             return super().forward(inputs)
-        if self.cache is None:
-            raise UsageError(f"{self.name}: `cache` needs dict(type='shake_mm.TeacherCacheHook') in `custom_hooks`.")
         images, views = self._identities(data_samples)
-        logits, missing = self.cache.read(images, views)
+        logits, missing = self.opened.read(images, views)
         if missing.any():
             where = np.flatnonzero(missing)
             logits[where] = fresh = self.compute(inputs[torch.from_numpy(where).to(inputs.device)])
-            self.cache.write(images[where], views[where], fresh)
+            self.opened.write(images[where], views[where], fresh)
         if not self._verified:
             self._verify(inputs, logits, np.flatnonzero(~missing)[:_CHECKED])
         dtype = torch.promote_types(inputs.dtype, torch.float32)

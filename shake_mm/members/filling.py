@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..datasets import BatchedViews
+from .cache import LogitsCache
 from .cached import CachedMember
 
 
@@ -30,8 +31,9 @@ def fill(
         batch_size (int): Views a pass.
         tell (callable): Is told of every number of rows that are there, found or computed.
     """
-    images, views, _ = member.cache.shape
-    for image, todo in _chunks(member, max(1, batch_size // views), start=os.getpid() * 7919 % images):
+    cache = member.opened
+    images, views, _ = cache.shape
+    for image, todo in _chunks(cache, max(1, batch_size // views), start=os.getpid() * 7919 % images):
         tell(int((~todo).sum()))
         rows, which = np.nonzero(todo)
         for begin in range(0, len(rows), batch_size):
@@ -40,15 +42,15 @@ def fill(
             with torch.inference_mode():
                 batch = dataset.batch(positions.tolist(), which[part].tolist())
                 inputs = data_preprocessor({'inputs': batch['inputs']})['inputs']
-                member.cache.write(positions, which[part], member.compute(inputs))
+                cache.write(positions, which[part], member.compute(inputs))
             tell(len(positions))
-    member.cache.flush()
+    cache.flush()
 
 
-def _chunks(member: CachedMember, size: int, start: int) -> Iterator[tuple[int, np.ndarray]]:
+def _chunks(cache: LogitsCache, size: int, start: int) -> Iterator[tuple[int, np.ndarray]]:
     """Some images at a time, from one of them on and around: the first, and which of their rows are missing."""
-    images = member.cache.shape[0]
+    images = cache.shape[0]
     begins = list(range(0, images, size))
     first = start // size
     for begin in begins[first:] + begins[:first]:
-        yield begin, member.cache.missing(slice(begin, min(begin + size, images)))
+        yield begin, cache.missing(slice(begin, min(begin + size, images)))

@@ -98,8 +98,7 @@ class Members:
     def reload_peers(self) -> None:
         """Give the peers that start from a checkpoint its weights again."""
         for name, peer in self.peers.items():
-            if self.specs[name].checkpoint is not None:
-                _load(peer, self.specs[name])
+            _load(peer, self.specs[name])
 
 
 def build_members(student: Any, teachers: Any, data_preprocessor: Mapping[str, Any] | None = None) -> Members:
@@ -139,8 +138,7 @@ def _add_teacher(members: Members, spec: MemberSpec) -> None:
     mine, theirs = task.num_classes(members.student), task.num_classes(network)
     if mine is not None and theirs is not None and mine != theirs:
         raise UsageError(f'{name} has {theirs} classes and the student has {mine}: set both `num_classes` alike.')
-    if spec.checkpoint is not None:
-        _load(network, spec)
+    _load(network, spec)
     task.check_teacher(members.student, network, name, resized=spec.resize is not None, trained=spec.trainable)
     view = TeacherView(members.student.data_preprocessor, network.data_preprocessor, spec.resize)
     members.specs[name] = spec
@@ -156,4 +154,5 @@ def _add_teacher(members: Members, spec: MemberSpec) -> None:
 
 
 def _load(network: nn.Module, spec: MemberSpec) -> None:
-    load_strictly(network, read_weights(spec.checkpoint, spec.name), spec.name, spec.checkpoint)
+    if spec.checkpoint is not None:
+        load_strictly(network, read_weights(spec.checkpoint, spec.name), spec.name, spec.checkpoint)

@@ -1,5 +1,6 @@
 """Object detection with mmdet."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ class DetectionTask(Task):
         if resized:
             raise UsageError(f'{name}: a detector sees the image as the student does: remove `resize`.')
 
-    def check_logits(self, student: nn.Module, others: dict[str, nn.Module]) -> None:
+    def check_logits(self, student: nn.Module, others: Mapping[str, nn.Module]) -> None:
         """Refuse: nothing is known of the classes of these detectors."""
         raise UsageError(
             f'student: {type(student).__name__} has no classes that could be distilled: the queries of a DETR, say, '
@@ -89,14 +90,15 @@ class DenseDetectionTask(DetectionTask):
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:
         """The levels of the pyramid, and what the head reads and makes."""
-        own = {'feats': 'bbox_head:input', 'logits': tuple(f'bbox_head[0][{i}]' for i in range(self.levels(network)))}
+        own: dict[str, Alias] = {'feats': 'bbox_head:input'}
+        own['logits'] = tuple(f'bbox_head[0][{i}]' for i in range(self.levels(network)))
         return {**super().aliases(network), **own}
 
     def levels(self, network: nn.Module) -> int:
         """As many as the head has strides, else as the neck gives."""
         return len(_strides(getattr(network, 'bbox_head', None))) or super().levels(network)
 
-    def check_logits(self, student: nn.Module, others: dict[str, nn.Module]) -> None:
+    def check_logits(self, student: nn.Module, others: Mapping[str, nn.Module]) -> None:
         """Classes must be separable, and those of the others be of the same priors."""
         for name, network in {'student': student, **others}.items():
             if not _strides(getattr(network, 'bbox_head', None)):
@@ -111,7 +113,7 @@ class DenseDetectionTask(DetectionTask):
             for what in (_strides, _priors, _anchors, _channels):
                 mine, its = what(head), what(theirs)
                 if mine != its and None not in (mine, its):
-                    words = what.__doc__.rstrip('.').lower()
+                    words = str(what.__doc__).rstrip('.').lower()
                     raise UsageError(
                         f'{name} has {words} {its} and the student {mine}: logits can only be compared at the same '
                         'places, give both detectors the same.'
@@ -165,12 +167,11 @@ class RoIDetectionTask(DetectionTask):
         """The levels of the pyramid, and what the head reads and makes."""
         own = {'logits': 'bbox_head{}[0]', 'feats': 'bbox_head{}:input', 'rois': 'bbox_roi_extractor{}:inputs[1]'}
         layers = {name: f'roi_head.{layer}' for name, layer in own.items()}
-        if isinstance(getattr(network, 'roi_head', None), CascadeRoIHead):
-            stages = range(network.roi_head.num_stages)
-            layers = {name: tuple(layer.format(f'.{i}') for i in stages) for name, layer in layers.items()}
-        else:
-            layers = {name: layer.format('') for name, layer in layers.items()}
-        return {**super().aliases(network), **layers}
+        aliases = super().aliases(network)
+        if not isinstance(getattr(network, 'roi_head', None), CascadeRoIHead):
+            return {**aliases, **{name: layer.format('') for name, layer in layers.items()}}
+        stages = range(network.roi_head.num_stages)
+        return {**aliases, **{name: tuple(layer.format(f'.{i}') for i in stages) for name, layer in layers.items()}}
 
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
@@ -183,7 +184,7 @@ class RoIDetectionTask(DetectionTask):
                 'remove `trainable`.'
             )
 
-    def check_logits(self, student: nn.Module, others: dict[str, nn.Module]) -> None:
+    def check_logits(self, student: nn.Module, others: Mapping[str, nn.Module]) -> None:
         """All must classify boxes in the same number of stages, by a pass that reads features and boxes alone."""
         plain = (StandardRoIHead._bbox_forward, CascadeRoIHead._bbox_forward)
         for name, network in {'student': student, **others}.items():
