@@ -85,7 +85,7 @@ def test_the_wrapper_is_gone_before_the_process_group(monkeypatch):
     """Else a process may abort at its end: a runner lies in reference cycles, so cli.run has to collect them."""
     from argparse import Namespace
 
-    from shake_mm import cli
+    from shake_mm.cli import common as cli
 
     class Runner:
         def __init__(self):
