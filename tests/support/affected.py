@@ -20,7 +20,7 @@ from .durations import read
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ('shake_mm', 'tests', 'tools', 'benchmarks', 'analysis')
-LIMIT = 120.0  # seconds of tests in each of two processes; starting these takes up to half a minute more
+LIMIT = 100.0  # seconds of tests in each of two processes; starting these takes up to half a minute more
 UNKNOWN = 5.0  # seconds that a file of no known duration is taken to need
 SMOKE = (
     'tests/test_contributing.py',
