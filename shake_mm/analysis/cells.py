@@ -8,6 +8,7 @@ import torch
 from mmengine.registry import DefaultScope
 
 from ..engine import Distiller
+from ..engine.stages import total_epochs
 from ..members import MemberSpec
 from ..registry import MODELS
 from ..tasks import DetectionTask
@@ -40,7 +41,7 @@ def cell_steps(cfg: Mapping[str, Any], batch_size: int, image_size: Size, device
         list[StageStep]: One for each stage, each with a model of its own.
     """
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    steps, begin, last = [], 0, cfg['train_cfg']['max_epochs']
+    steps, begin, last = [], 0, total_epochs(cfg)
     with quiet():
         first = _build(cfg)
         ends = [stage.until or last for stage in first.stages]

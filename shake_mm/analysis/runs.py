@@ -17,6 +17,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from ..engine.stages import total_epochs
 from .scalars import Row, Scalars, read_run
 
 _DONE = 'finished.json'
@@ -64,7 +65,7 @@ class Run:
     @cached_property
     def epochs(self) -> int:
         """How many epochs it trains."""
-        return self.load().train_cfg.max_epochs
+        return total_epochs(self.load())
 
     @property
     def checkpoint(self) -> Path:

@@ -7,17 +7,17 @@ from typing import Any, NamedTuple
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
-from ..validation import check_sizes
 from ..errors import UsageError
 from ..members import CachedMember, FrozenMember, MemberSpec, TeacherView, check_cacheable, load_strictly, read_weights
 from ..registry import MODELS
 from ..tasks import task_of
+from ..validation import check_sizes
 from .construction import build_objective, input_sizes
 from .expand import select
-from .plan import Plan, plan_of
 from .gradient_check import check_reached
+from .plan import Plan, plan_of
 from .speaking import predict_as
-from .stages import build_stages, set_trained
+from .stages import build_stages, resolve_bodies, set_trained
 from .taps import Taps, listed
 from .weighting import adaptive_groups, weigh
 
@@ -52,7 +52,7 @@ class Distiller(BaseModel):
         terms (dict[str, dict | None]): The objective, see :class:`Term` and :func:`expand_terms`.
         connectors (dict[str, dict], optional): Modules that several terms read, each with its ``source``, a tap. What
             one makes is the tap ``connectors.NAME``. (A connector of a single term stands in the term.)
-        stages (list[dict], optional): See :class:`Stage`; several need ``shake_mm.StageHook``.
+        stages (dict[str, dict], optional): By name, see :class:`Stage`; several need ``shake_mm.StageHook``.
         num_samples (int, optional): Size of the training set, for losses that remember every sample.
         input_size (int | tuple[int, int], optional): Height and width of the images, from which the shapes of taps
             are inferred. Defaults to the student's ``img_size``, or 32 where it has none; networks of strides that are
@@ -74,7 +74,7 @@ class Distiller(BaseModel):
         proxies: dict | Sequence[dict] | None = None,
         terms: Mapping[str, dict | None] | None = None,
         connectors: Mapping[str, dict] | None = None,
-        stages: Sequence[dict] | None = None,
+        stages: Mapping[str, dict | None] | Sequence[dict] | None = None,
         num_samples: int | None = None,
         input_size: int | Sequence[int] | None = None,
         compile: bool | dict = False,
@@ -116,7 +116,8 @@ class Distiller(BaseModel):
             check_cacheable(member.name, self)
         self._adaptive = adaptive_groups(terms, self.terms, self._origins)
 
-        self.stages = build_stages(stages)
+        peers = {f'peers.{name}': peer for name, peer in self.peers.items()}
+        self.stages = resolve_bodies(build_stages(stages), {'student': self.student, **peers})
         self._trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
         for stage in self.stages:  # unknown names are an error now, not in epoch 60
             select(self._origins, stage.terms)
