@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import UsageError
-from ..validation import check_arguments, check_number
+from ..validation import check_arguments, check_mapping, check_number
 
 PARTS = ('student', 'peers', 'proxies', 'connectors', 'terms')
 """The parts of a distiller that hold parameters."""
@@ -107,8 +107,10 @@ def _by_name(configs: Any) -> list[tuple[str, dict | None]]:
         warnings.warn(f'stages: a list is the former form: give each a name, e.g. {_EXAMPLE}.', FutureWarning, 2)
         configs = {str(i): config for i, config in enumerate(configs)}
     configs = {} if configs is None else configs
-    if not isinstance(configs, Mapping) or not all(isinstance(c, Mapping | None) for c in configs.values()):
-        raise UsageError(f'stages is {configs!r}, but it must be a dict of dicts: write {_EXAMPLE}.')
+    check_mapping('stages', configs, _EXAMPLE)
+    for name, config in configs.items():
+        if config is not None:
+            check_mapping(f'stages.{name}', config, f'{name}=dict(until=30)')
     return list(configs.items())
 
 
