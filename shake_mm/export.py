@@ -19,7 +19,7 @@ from .registry import MODELS
 from .version import __version__
 
 # top-level variables that only distillation configs use
-_OURS = ('teachers', 'student', 'peers', 'terms', 'connectors', 'taps', 'contrast', 'with_init')
+_OURS = ('teachers', 'student', 'peers', 'method', 'terms', 'connectors', 'taps', 'contrast', 'with_init')
 CLASS_HEAD = 'head.layers.head'
 """The class head in mmpretrain's ``DeiTClsHead``."""
 

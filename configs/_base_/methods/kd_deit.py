@@ -7,3 +7,5 @@ method = dict(
     lam=0.5,
     terms=dict(student_from_teacher=dict(of='proxy*.logits', loss=dict(type='HardLabelLoss'))),
 )
+
+terms = method['terms']  # its former name
