@@ -48,8 +48,8 @@ class StageHook(Hook):
         warms_up = any(term.warmup for term in model.terms.values())
         if isinstance(loop, IterBasedTrainLoop) and (len(model.stages) > 1 or warms_up):
             raise UsageError(
-                f'train_cfg: {"stages" if len(model.stages) > 1 else "the warm-up of a term"} counts epochs, but the '
-                'training runs by iterations: set by_epoch=True and max_epochs.'
+                f'train_cfg: {"stages count" if len(model.stages) > 1 else "the warm-up of a term counts"} epochs, but '
+                'the training runs by iterations: set by_epoch=True and max_epochs.'
             )
         if added_epochs(model.stages) and loop is not self._lengthened:
             lengthen(runner, model.stages)

@@ -1,24 +1,18 @@
 """AB and FT: their learning rates epoch by epoch, and what AB's first stage trains, are the CRD benchmark's."""
 
 from functools import cache
-from itertools import groupby
+from itertools import groupby, product
 
 import pytest
 import torch
 from mmengine.config import Config
 
+from shake_mm.analysis.runs import Run
 from shake_mm.engine.stages import build_stages, resolve_bodies, total_epochs
 from shake_mm.registry import MODELS
 
 from ..support.points import run
 from .cells import CONFIGS, TABLES, cell_path
-
-CELLS = [
-    (method, '_'.join(pair), data)
-    for method in ('ab', 'ft')
-    for data in ('cifar100', 'digits100')
-    for pair in TABLES.DATA[data].pairs
-]
 
 FAST = [(0.05, 180), (0.005000000000000001, 30), (0.0005000000000000001, 30), (5.0000000000000016e-05, 30)]
 LIGHT = [(0.01, 180), (0.001, 30), (0.0001, 30), (1e-05, 30)]
@@ -36,6 +30,16 @@ def expected(method, pair, data):
     return SLOW if method == 'ft' and not pair.startswith('vgg') else FAST
 
 
+def cells():
+    """Every cell of both methods; those whose rates a cell before them has too are slow tests."""
+    kinds = set()
+    for method, data in product(('ab', 'ft'), ('cifar100', 'digits100')):
+        for pair in map('_'.join, TABLES.DATA[data].pairs):
+            kind = (method, *expected(method, pair, data))
+            yield pytest.param(method, pair, data, marks=[pytest.mark.slow] if kind in kinds else [])
+            kinds.add(kind)
+
+
 @cache
 def watched(text, folder):
     """A run by the schedule of a config."""
@@ -44,7 +48,7 @@ def watched(text, folder):
     return run(cfg.stages, folder, **parts)[1]
 
 
-@pytest.mark.parametrize('method, pair, data', CELLS)
+@pytest.mark.parametrize('method, pair, data', cells())
 def test_learning_rates_are_as_ever(method, pair, data, tmp_path_factory):
     cfg = Config.fromfile(cell_path(method, pair, data))
     parts = {key: cfg[key] for key in ('train_cfg', 'optim_wrapper', 'param_scheduler')}
@@ -57,18 +61,26 @@ def test_learning_rates_are_as_ever(method, pair, data, tmp_path_factory):
     assert seen.stages == [int(i >= 2 * begins) for i in range(len(seen.stages))]
 
 
+def test_the_last_checkpoint_counts_the_added_epochs(tmp_path):
+    """Of runs that a grid looks for."""
+    run_of_ab = Run('AB', cell_path('ab', 'resnet14_resnet8', 'digits100'), tmp_path, seed=0)
+    assert run_of_ab.checkpoint.name == 'epoch_23.pth'
+    shorter = Run('AB', run_of_ab.config, tmp_path, seed=0, options=('model.stages.init.until=1',))
+    assert shorter.checkpoint.name == 'epoch_21.pth'
+
+
 BODIES = {
     'mobilenetv2': ('conv1.', 'blocks.'),
     'shufflev2': ('conv1.', 'bn1.', 'layer1.', 'layer2.', 'layer3.'),
 }
 """What AB initializes, where it is less than the whole backbone: the layers before the last convolution."""
 
-NETWORKS = [(data, name) for data in ('cifar100', 'digits100') for name in TABLES.DATA[data].networks]
+STUDENTS = sorted({(data, pair[1]) for data in ('cifar100', 'digits100') for pair in TABLES.DATA[data].pairs})
 
 
-@pytest.mark.parametrize('data, name', NETWORKS)
+@pytest.mark.parametrize('data, name', STUDENTS)
 def test_the_body_is_what_the_levels_depend_on(data, name):
-    """Of every network, by what AB's first stage trains, and by the gradients of its features."""
+    """Of every student, by what AB's first stage trains, and by the gradients of its features."""
     with torch.device('meta'):
         network = MODELS.build(Config.fromfile(CONFIGS / f'baseline/{name}_{data}.py').model)
     config = Config.fromfile(cell_path('ab', 'resnet110_resnet20')).model.stages

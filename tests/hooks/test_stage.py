@@ -180,15 +180,14 @@ class Stop(Hook):
 
 @pytest.mark.parametrize('exact', [False, True])
 def test_a_run_resumes_in_either_stage(shake, tmp_path, exact):
-    """With schedulers of both kinds; --exact also in the midst of an epoch."""
+    """With schedulers of both kinds; with --exact also in the midst of an epoch, and where the second stage begins."""
     model = {**shake, 'stages': dict(STAGES, proxy=dict(STAGES['proxy'], adds_epochs=True, lr_factor=0.2))}
     schedule = [*SCHEDULES['by iteration'], dict(type='MultiStepLR', milestones=[1], by_epoch=True)]
 
     def start(folder, stop=None, **changes):
-        interval = dict(type='CheckpointHook', by_epoch=not exact, interval=1)
-        config = run_config(
-            model, folder, epochs=2, param_scheduler=schedule, default_hooks=dict(checkpoint=interval), **changes
-        )
+        changes['default_hooks'] = dict(checkpoint=dict(type='CheckpointHook', by_epoch=not exact, interval=1))
+        config = run_config(model, folder, epochs=2, param_scheduler=schedule, **changes)
+        config.val_cfg = config.val_dataloader = config.val_evaluator = None
         if exact:
             make_exact(config)
         runner = Runner.from_cfg(config)
@@ -199,7 +198,7 @@ def test_a_run_resumes_in_either_stage(shake, tmp_path, exact):
     name = 'iter_12.pth' if exact else 'epoch_3.pth'
     whole = torch.load(tmp_path / 'whole' / name, weights_only=True)
     assert whole['meta']['iter'] == 12
-    for stop in (2, 4, 6) if exact else (4, 8):
+    for stop in (2, 4) if exact else (4, 8):
         folder = tmp_path / f'cut{stop}'
         with pytest.raises(KeyboardInterrupt):
             start(folder, stop).train()
@@ -212,7 +211,7 @@ def test_a_run_resumes_in_either_stage(shake, tmp_path, exact):
 @pytest.mark.parametrize(
     'changes, words',
     [
-        (dict(stages=STAGES), 'stages counts epochs, but the training runs by iterations'),
+        (dict(stages=STAGES), 'stages count epochs, but the training runs by iterations'),
         (dict(terms=dict(student_from_proxy=dict(warmup=2))), 'the warm-up of a term counts epochs'),
     ],
 )
