@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS
 
 from shake_mm.analysis.describe import calibrated
 from shake_mm.members import MemberSpec
@@ -87,3 +89,17 @@ def shortened(cfg, folder, epochs, samples=32):
 
 def config_on_digits(method, pair, folder, epochs):
     return shortened(Config.fromfile(swap_base(cell_path(method, pair), folder)), folder, epochs)
+
+
+def rates(cfg, epochs):
+    """Learning rate of every epoch, by mmengine's own schedulers."""
+    wrapper = build_optim_wrapper(torch.nn.Linear(1, 1), cfg.optim_wrapper)
+    configs = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
+    schedulers = [PARAM_SCHEDULERS.build(dict(config, optimizer=wrapper)) for config in configs]
+    lrs = []
+    for _ in range(epochs):
+        lrs.append(wrapper.get_lr()['lr'][0])
+        wrapper.optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    return lrs
