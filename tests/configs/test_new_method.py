@@ -2,8 +2,12 @@
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from shake_mm.analysis import read_run
+from shake_mm.analysis.describe import calibrated
+from shake_mm.engine.stages import total_epochs
+from shake_mm.registry import MODELS
 from tools.train import main as train_main
 
 from ..support.runs import run_config
@@ -45,7 +49,7 @@ method = dict(
 """
 
 CELL = """
-_base_ = ['student.py', 'shake_mm::_base_/distill.py', 'centered.py']
+_base_ = ['student.py', 'shake_mm::_base_/distill.py', '{method}.py']
 model = dict(
     _delete_=True,
     student=_base_.model,
@@ -61,11 +65,15 @@ model = dict(stages=dict(prepare=dict(until=1)))
 
 
 @pytest.fixture
-def folder(make_classifier, trained, tmp_path, monkeypatch):
+def folder(make_classifier, tmp_path, monkeypatch):
     """The pair's files, and the method's two."""
-    teacher = make_classifier(8, classes=100)
-    trained(teacher)
-    student = run_config(make_classifier(6, classes=100), tmp_path, epochs=2, samples=32)
+    scale = dict(mean=[60.0] * 3, std=[77.6] * 3)
+    teacher = make_classifier(8, classes=100, **scale)
+    network = MODELS.build(teacher)
+    network.init_weights()
+    calibrated(network, 16)
+    torch.save({'state_dict': network.state_dict()}, tmp_path / 'teacher.pth')
+    student = run_config(make_classifier(6, classes=100, **scale), tmp_path, epochs=2, samples=32)
     student.pop('custom_hooks')
     student.param_scheduler = dict(type='MultiStepLR', milestones=[1], gamma=0.1)
     student.dump(tmp_path / 'student.py')
@@ -73,7 +81,11 @@ def folder(make_classifier, trained, tmp_path, monkeypatch):
         'teacher.py': f'model = {teacher}',
         'centered_loss.py': LOSS,
         'centered.py': METHOD,
-        'cell.py': CELL.format(folder=tmp_path),
+        'cell.py': CELL.format(folder=tmp_path, method='centered'),
+        **{
+            f'{name}.py': CELL.format(folder=tmp_path, method=f'shake_mm::_base_/methods/{name}')
+            for name in ('ab', 'ft')
+        },
         'shorter.py': SHORTER,
     }
     for name, text in files.items():
@@ -103,3 +115,21 @@ def test_two_files_are_a_method(folder, config, before):
         assert moved == {
             key for key in weights if key.startswith(('student.backbone', 'terms') if i < before else 'student')
         }
+
+
+@pytest.mark.parametrize(
+    'method, stage, terms, rate',
+    [('ab', 'init', {'loss_ab_f1', 'loss_ab_f2', 'loss_ab_f3'}, 0.05), ('ft', 'paraphrase', {'loss_paraphrase'}, 0.01)],
+)
+def test_methods_of_two_stages_on_a_pair_that_is_brought(folder, method, stage, terms, rate):
+    """By one number of the stage the run is short; its own schedule, of two epochs, begins thereafter."""
+    assert total_epochs(Config.fromfile(folder / f'{method}.py')) == 32
+    out = folder / 'out'
+    arguments = ['--work-dir', str(out), '--debug', '--cfg-options', f'model.stages.{stage}.until=1']
+    assert train_main([str(folder / f'{method}.py'), *arguments]) == 0
+    rows = read_run(out).train
+    losses = [{key for key in row if 'loss_' in key or key.startswith('student.')} for row in rows]
+    assert losses[0] == terms and losses[1] == losses[2] == {'student.loss'} | (
+        {'loss_ft'} if method == 'ft' else set()
+    )
+    assert [row['lr'] for row in rows] == pytest.approx([rate, 0.05, 0.005])

@@ -1,5 +1,5 @@
-# FT: a first stage of 30 epochs trains the paraphraser, an autoencoder of the teacher's last features, at a fifth of the
-# learning rate. Then, by the run's own schedule, a translator on the student's is to find the same factors. The
+# FT: a first stage of 30 epochs trains the paraphraser, an autoencoder of the teacher's last features, at a fifth of
+# the learning rate. Then, by the run's own schedule, a translator on the student's is to find the same factors. The
 # benchmark's weight belongs to its own form of the loss.
 method = dict(
     type='shake_mm.Distiller',
