@@ -96,6 +96,6 @@ setup(
         'tests': requirements('tests'),
     },
     cmdclass={'build_py': BuildWithMim},
-    package_data={'shake_mm': ['py.typed'], 'shake_mm.analysis': ['paper.yaml']},
+    package_data={'shake_mm': ['py.typed']},
     zip_safe=False,
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from shake_mm.engine.stages import total_epochs
 from shake_mm.errors import UsageError
 from shake_mm.grid.scalars import Row, Scalars, read_run
 
@@ -105,9 +106,9 @@ def read_record(work_dir: Path, best: bool = False, metric: str = ACCURACY) -> R
         raise UsageError('there is no config')
     # A copy holds no bases, and its types need not be registered to read it.
     cfg = Config.fromfile(configs[-1], import_custom_modules=False)
-    epochs = (cfg.get('train_cfg') or {}).get('max_epochs')
-    if epochs is None:
+    if (cfg.get('train_cfg') or {}).get('max_epochs') is None:
         raise UsageError('train_cfg.max_epochs is missing')
+    epochs = total_epochs(cfg)
     scalars = read_run(work_dir)
     metrics = scalars.last(epochs)
     if metric not in metrics:

@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 from benchmarks.plain_loops import ClassificationLoops, DetectionLoops
 from benchmarks.training import Size, Step, initialized, quiet, train_step
 from shake_mm.engine import Distiller
+from shake_mm.engine.stages import total_epochs
 from shake_mm.members import MemberSpec
 from shake_mm.registry import MODELS
 from shake_mm.tasks import DetectionTask
@@ -41,7 +42,7 @@ def cell_steps(cfg: Mapping[str, Any], batch_size: int, image_size: Size, device
         list[StageStep]: One for each stage, each with a model of its own.
     """
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    steps, begin, last = [], 0, cfg['train_cfg']['max_epochs']
+    steps, begin, last = [], 0, total_epochs(cfg)
     with quiet():
         first = _build(cfg)
         ends = [stage.until or last for stage in first.stages]

@@ -109,6 +109,9 @@ def whole_run(cfg: Config, epochs: int, clock: Clock) -> dict[str, Spread]:
     """
     cfg = copy.deepcopy(cfg)
     cfg.train_cfg.update(max_epochs=epochs + 1, val_interval=epochs + 2)
+    stages = cfg.model.get('stages') or {}
+    for stage in stages.values() if isinstance(stages, dict) else stages:  # no epochs but these, of the first stage
+        stage.update(adds_epochs=False, lr_factor=1.0)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.default_hooks.checkpoint = None
     cfg.custom_hooks = [h for h in cfg.get('custom_hooks', ()) if h['type'] != 'shake_mm.MemberEvalHook']

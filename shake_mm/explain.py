@@ -24,7 +24,7 @@ DEAD_WORKER = (
     'where memory ran out lower train_dataloader.num_workers'
 )
 
-UPSTREAM: tuple[tuple[type[Exception], re.Pattern, str], ...] = (
+UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern, str], ...] = (
     (ValueError, re.compile(r'^Invalid (.+?): (.+)$'), 'optim_wrapper.optimizer has an invalid {0}, {1}: correct it'),
     (
         ValueError,
@@ -110,7 +110,7 @@ def _from_a_worker(error: BaseException) -> bool:
 
 
 def _explain_os_error(error: OSError) -> str:
-    remedy = REMEDIES.get(error.errno)
+    remedy = REMEDIES.get(error.errno or 0)
     return f'{one_line(error)}: {remedy}' if remedy else one_line(error)
 
 
@@ -131,7 +131,7 @@ def _explain_unknown_type(key: str, scope: str | None, kind: str) -> str:
     key = key.strip('\'"')
     wanted_scope, _, name = key.rpartition('.')
     plain_scopes = () if wanted_scope else (scope, 'mmengine')
-    known = {}
+    known: dict[str, str] = {}
     for registry in sorted(_registries(kind), key=lambda registry: registry.scope not in plain_scopes):
         if wanted_scope in ('', registry.scope):
             prefix = '' if registry.scope in plain_scopes else f'{registry.scope}.'

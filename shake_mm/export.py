@@ -18,7 +18,7 @@ from .tasks.classification import CLASS_HEAD, class_head_alone
 from .version import __version__
 
 # top-level variables that only distillation configs use
-_OURS = ('teachers', 'student', 'peers', 'terms', 'connectors', 'taps', 'contrast', 'with_init')
+_OURS = ('teachers', 'student', 'peers', 'method', 'terms', 'connectors', 'taps', 'contrast', 'with_init')
 
 
 def export_student(config: str | Config, checkpoint: str, out: str, class_head_only: bool = False) -> tuple[Path, Path]:

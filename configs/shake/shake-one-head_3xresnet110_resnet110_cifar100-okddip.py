@@ -1,10 +1,2 @@
-# One shadow head for all teachers.
 _base_ = ['../_base_/pairs/3xresnet110_resnet110_cifar100-okddip.py', '../_base_/methods/shake_one_head.py']
-model = dict(
-    _delete_=True,
-    type='shake_mm.SHAKE',
-    student=_base_.model,
-    teachers=_base_.teachers,
-    proxies=[dict(type='ShadowHead')],
-    terms=_base_.terms,
-)
+model = dict(_delete_=True, student=_base_.model, teachers=_base_.teachers, **_base_.method)

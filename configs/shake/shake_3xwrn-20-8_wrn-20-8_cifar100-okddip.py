@@ -1,3 +1,2 @@
-# A shadow head for every teacher (Eq. 6), the mean of them (AVER).
-_base_ = '../_base_/pairs/3xwrn-20-8_wrn-20-8_cifar100-okddip.py'
-model = dict(_delete_=True, type='shake_mm.SHAKE', student=_base_.model, teachers=_base_.teachers)
+_base_ = ['../_base_/pairs/3xwrn-20-8_wrn-20-8_cifar100-okddip.py', '../_base_/methods/shake.py']
+model = dict(_delete_=True, student=_base_.model, teachers=_base_.teachers, **_base_.method)

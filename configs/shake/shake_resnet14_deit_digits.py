@@ -1,9 +1,4 @@
-_base_ = ['../_base_/pairs/resnet14_deit_digits.py', '../_base_/methods/deit.py']
+_base_ = ['../_base_/pairs/resnet14_deit_digits.py', '../_base_/methods/shake_deit.py']
 model = dict(
-    _delete_=True,
-    type='shake_mm.SHAKE',
-    student=dict(config=_base_.model, taps=_base_.taps),
-    teachers=_base_.teachers,
-    proxies=dict(type='ShadowToken'),
-    terms=_base_.terms,
+    _delete_=True, student=dict(config=_base_.model, taps=_base_.taps), teachers=_base_.teachers, **_base_.method
 )

@@ -119,7 +119,7 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
         ``PreemptionHook`` stopped a run).
     """
     apply_preferences()
-    status = 0
+    status: Any = 0
     try:
         command(args)
     except KeyboardInterrupt:

@@ -56,9 +56,9 @@ def patch_history_buffer() -> bool:
 
 def _appended(values: np.ndarray, value: int | float) -> np.ndarray:
     """Like ``np.append``, but into spare room behind the array, which doubles when it is used up."""
-    number, room = len(values), values.base
+    number, room = len(values), values if values.base is None else values.base
     fits = np.can_cast(np.min_scalar_type(value), values.dtype, 'same_kind')
-    begins = room is not None and room.ctypes.data == values.ctypes.data and room.dtype == values.dtype
+    begins = room.ctypes.data == values.ctypes.data and room.dtype == values.dtype
     if not (fits and begins and room.ndim == 1 and len(room) > number):
         dtype = values.dtype if fits and number else np.result_type(values, np.asarray(value))
         room = np.empty(max(64, 2 * number), dtype)

@@ -16,7 +16,7 @@ from ..validation import check_sizes
 from .gradient_check import check_gradients
 from .objective import build_objective
 from .plan import Plan, plan_of
-from .stages import build_stages, set_trained
+from .stages import build_stages, resolve_bodies, set_trained
 from .weighting import weigh
 
 
@@ -38,7 +38,7 @@ class Distiller(BaseModel):
         terms (dict[str, dict | None]): The objective, see :class:`Term` and :func:`expand_terms`.
         connectors (dict[str, dict], optional): Modules that several terms read, each with its ``source``, a tap. What
             one makes is the tap ``connectors.NAME``. (A connector of a single term stands in the term.)
-        stages (dict[str, dict], optional): See :class:`Stage`; several need ``shake_mm.StageHook``.
+        stages (dict[str, dict], optional): By name, see :class:`Stage`; several need ``shake_mm.StageHook``.
         num_samples (int, optional): Size of the training set, for losses that remember every sample.
         input_size (int | tuple[int, int], optional): Height and width of the images, from which the shapes of taps
             are inferred. Defaults to the student's ``img_size``, or 32 where it has none; networks of strides that are
@@ -60,7 +60,7 @@ class Distiller(BaseModel):
         proxies: dict | Sequence[dict] | None = None,
         terms: Mapping[str, dict | None] | None = None,
         connectors: Mapping[str, dict] | None = None,
-        stages: Mapping[str, dict] | Sequence[dict] | None = None,
+        stages: Mapping[str, dict | None] | Sequence[dict] | None = None,
         num_samples: int | None = None,
         input_size: int | Sequence[int] | None = None,
         compile: bool | dict = False,
@@ -81,7 +81,8 @@ class Distiller(BaseModel):
         for member in members.cached:
             check_cacheable(member, self.objective.read, self.data_preprocessor)
 
-        self.stages = build_stages(stages)
+        learners = {members.part_of(name): network for name, network in members.learners.items()}
+        self.stages = resolve_bodies(build_stages(stages), learners)
         self._trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
         for stage in self.stages:  # unknown names are an error now, not in epoch 60
             self.objective.select(stage.terms)

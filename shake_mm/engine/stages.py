@@ -1,13 +1,15 @@
-"""Stages: which terms are active and which members are trained, and until when."""
+"""Stages: which terms are active and which members are trained, until when, and how many epochs they add."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from math import inf
 from typing import Any
 
 from torch import nn
 
 from ..errors import UsageError
-from ..validation import check_arguments, check_number
+from ..validation import check_arguments, check_mapping, check_number
 
 PARTS = ('student', 'peers', 'proxies', 'connectors', 'terms')
 """The parts of a distiller that hold parameters."""
@@ -18,18 +20,28 @@ class Stage:
     """A span of epochs.
 
     Args:
+        name (str): Its key in the config.
         until (int, optional): The first epoch that does not belong to the stage. None for the last stage.
         terms (list[str], optional): Names of the active terms. Defaults to all.
         train (list[str], optional): Prefixes of the trained parameters, as ``state_dict`` names them
-            (``'student'``, ``'peers.teacher0.head'``, ``'proxies'``). Defaults to all.
+            (``'student'``, ``'peers.teacher0.head'``, ``'proxies'``), or a network's body (``'student.body'``, see
+            :func:`resolve_bodies`). Defaults to all.
         reset_optimizer (bool): Whether the optimizer forgets its state (momentum) when the stage begins, as where a
             method's initialization ends and its training begins. Defaults to False.
+        adds_epochs (bool): Whether the stage's epochs come before those of ``train_cfg``, whose schedule begins when
+            the stage ends: ``max_epochs``, the parameter schedulers and the later validations move with it. Defaults
+            to False.
+        lr_factor (float): What the learning rate is multiplied by in a stage that adds epochs, which is otherwise the
+            optimizer's own. Defaults to 1.
     """
 
+    name: str
     until: int | None = None
     terms: Sequence[str] | None = None
     train: Sequence[str] | None = None
     reset_optimizer: bool = False
+    adds_epochs: bool = False
+    lr_factor: float = 1.0
 
     def trains(self, name: str) -> bool:
         """Whether the parameter ``name`` is trained."""
@@ -51,38 +63,127 @@ class Stage:
         if prefixes and (empty == prefixes or not {*empty} <= {*PARTS}):
             wrong = [prefix for prefix in empty if prefix not in PARTS] or empty
             raise UsageError(
-                f'stages: no parameter matches {wrong[0]!r} in train={prefixes}: name trained parts of '
+                f'stages.{self.name}: no parameter matches {wrong[0]!r} in train={prefixes}: name trained parts of '
                 f'{", ".join(sorted({name.partition(".")[0] for name in trainable}))}.'
             )
 
 
-_KEYS = tuple(field.name for field in fields(Stage))
+_KEYS = tuple(field.name for field in fields(Stage) if field.name != 'name')
+_EXAMPLE = "stages=dict(first=dict(until=30, terms=['hint']), main=dict())"
 
 
-def build_stages(configs: Sequence[dict] | None) -> tuple[Stage, ...]:
-    """Stages from their config; without one, a single stage trains everything on all terms."""
-    if configs is not None and not (isinstance(configs, (list, tuple)) and all(isinstance(c, dict) for c in configs)):
-        raise UsageError(f'stages must be a list of dicts with {_KEYS}, but it is {configs}.')
-    for key in (key for config in configs or () for key in config):
+def build_stages(configs: Mapping[str, dict | None] | Sequence[dict] | None) -> tuple[Stage, ...]:
+    """Build stages from their config; without one, a single stage trains everything on all terms.
+
+    Args:
+        configs (dict[str, dict | None], optional): The stages by name; None drops one. They follow one another by their
+            ``until``, in whichever order they are written: mmengine sorts the keys of the configs that it saves.
+
+    Raises:
+        UsageError: Naming the stage and the key.
+    """
+    stages = [_build_stage(name, config) for name, config in _by_name(configs) if config is not None]
+    stages = stages or [Stage('main')]
+    if isinstance(configs, Mapping):
+        stages.sort(key=lambda stage: inf if stage.until is None else stage.until)
+    ends = [inf if stage.until is None else stage.until for stage in stages]
+    if ends[-1] != inf or ends != sorted(set(ends)):
+        raise UsageError(
+            'stages: `until` must increase and be left out of the last stage, but it reads '
+            f'{", ".join(f"{stage.name}: {stage.until}" for stage in stages)}.'
+        )
+    adding = [stage.adds_epochs for stage in stages]
+    if adding != sorted(adding, reverse=True) or adding[-1]:
+        name = stages[-1].name if adding[-1] else stages[adding.index(False)].name
+        raise UsageError(
+            f'stages.{name}: the epochs that stages add come before those of `train_cfg`: set adds_epochs=True in the '
+            'first stages alone, and never in the last.'
+        )
+    return tuple(stages)
+
+
+def _by_name(configs: Any) -> list[tuple[str, dict | None]]:
+    """Names and configs of stages; those of a list are called by their place in it."""
+    if isinstance(configs, Sequence) and not isinstance(configs, str):
+        warnings.warn(f'stages: a list is the former form: give each a name, e.g. {_EXAMPLE}.', FutureWarning, 2)
+        configs = {str(i): config for i, config in enumerate(configs)}
+    configs = {} if configs is None else configs
+    check_mapping('stages', configs, _EXAMPLE)
+    for name, config in configs.items():
+        if config is not None:
+            check_mapping(f'stages.{name}', config, f'{name}=dict(until=30)')
+    return list(configs.items())
+
+
+def _build_stage(name: str, config: Mapping[str, Any]) -> Stage:
+    """A stage, after its keys are checked."""
+    where = f'stages.{name}'
+    for key in config:
         if key not in _KEYS:
-            raise UsageError(f"stages: unknown key '{key}', a stage has {', '.join(_KEYS)}.")
-    for config in configs or ():
-        check_arguments(Stage, config, 'stages')
-        if config.get('until') is not None:
-            check_number('stages: until', config['until'], least=1)
-        for key in ('terms', 'train'):
-            _check_names(key, config.get(key))
-    stages = tuple(Stage(**config) for config in configs or [{}])
-    ends = [stage.until for stage in stages]
-    if ends[-1] is not None or any(end is None for end in ends[:-1]) or ends[:-1] != sorted(set(ends[:-1])):
-        raise UsageError(f'stages: `until` must increase and be left out of the last stage, but it reads {ends}.')
-    return stages
+            raise UsageError(f"{where}: unknown key '{key}', a stage has {', '.join(_KEYS)}.")
+    check_arguments(Stage, config, where)
+    stage = Stage(name, **config)
+    if stage.until is not None:
+        check_number(f'{where}.until', stage.until, least=1)
+    for key in ('terms', 'train'):
+        _check_names(f'{where}.{key}', config.get(key))
+    if not 0 < stage.lr_factor <= 1:
+        raise UsageError(f'{where}.lr_factor is {stage.lr_factor}, but it must be above 0 and at most 1.')
+    if stage.lr_factor != 1 and not stage.adds_epochs:
+        raise UsageError(
+            f'{where}: lr_factor={stage.lr_factor} needs adds_epochs=True: `param_scheduler` sets the rest.'
+        )
+    return stage
 
 
-def _check_names(key: str, names: Any) -> None:
+def _check_names(where: str, names: Any) -> None:
     several = isinstance(names, Sequence) and not isinstance(names, str) and len(names) > 0
     if names is not None and not (several and all(isinstance(name, str) for name in names)):
-        raise UsageError(f'stages: {key}={names!r} must be a list of names, or be left out, which means all.')
+        raise UsageError(f'{where} is {names!r}, but it must be a list of names, or be left out, which means all.')
+
+
+def resolve_bodies(stages: Iterable[Stage], networks: Mapping[str, nn.Module]) -> tuple[Stage, ...]:
+    """Write out what stages call a network's body: all that its levels, ``f1`` to ``fm``, depend on.
+
+    A backbone that has layers behind its last level states the others as ``body_layers``; else the whole backbone is
+    the body, and of a network without a backbone all of it.
+
+    Args:
+        stages (iterable of Stage): Whose ``train`` may name ``'student.body'``, say.
+        networks (dict[str, nn.Module]): By the names that ``state_dict`` has, e.g. ``'student'``.
+    """
+    bodies = {f'{name}.body': _body_of(name, network) for name, network in networks.items()}
+    resolved = []
+    for stage in stages:
+        train = stage.train and [part for prefix in stage.train for part in bodies.get(prefix, [prefix])]
+        resolved.append(replace(stage, train=train))
+    return tuple(resolved)
+
+
+def _body_of(name: str, network: nn.Module) -> list[str]:
+    if hasattr(network, 'body'):  # a layer that is really called so
+        return [f'{name}.body']
+    if not hasattr(network, 'backbone'):
+        return [name]
+    layers = getattr(network.backbone, 'body_layers', None)
+    return [f'{name}.backbone'] if layers is None else [f'{name}.backbone.{layer}' for layer in layers]
+
+
+def added_epochs(stages: Iterable[Stage]) -> int:
+    """How many epochs the stages add to those of ``train_cfg``."""
+    return max((stage.until or 0 for stage in stages if stage.adds_epochs), default=0)
+
+
+def total_epochs(cfg: Mapping[str, Any]) -> int:
+    """How many epochs a run trains: those of its ``train_cfg`` and those that the stages of its model add.
+
+    Args:
+        cfg (dict): The run's config.
+    """
+    stages = (cfg.get('model') or {}).get('stages') or {}
+    configs = stages.values() if isinstance(stages, Mapping) else stages
+    added = [stage['until'] for stage in configs if stage and stage.get('adds_epochs')]
+    return cfg['train_cfg']['max_epochs'] + max(added, default=0)
 
 
 def stage_at(stages: Sequence[Stage], epoch: int) -> int:
@@ -92,7 +193,7 @@ def stage_at(stages: Sequence[Stage], epoch: int) -> int:
 
 def begins_at(stages: Sequence[Stage], index: int) -> int:
     """First epoch (counted from 0) of the stage ``index``."""
-    return stages[index - 1].until if index else 0
+    return stages[index - 1].until or 0 if index else 0
 
 
 def set_trained(model: nn.Module, stage: Stage, trainable: Iterable[str]) -> list[str]:
@@ -118,5 +219,5 @@ def set_trained(model: nn.Module, stage: Stage, trainable: Iterable[str]) -> lis
         else:
             parameter.grad = None
     if not trained:
-        raise UsageError(f'stages: no parameter matches train={list(stage.train or [])}.')
+        raise UsageError(f'stages.{stage.name}: no parameter matches train={list(stage.train or [])}.')
     return trained

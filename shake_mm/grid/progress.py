@@ -1,7 +1,7 @@
 """Show the progress of trainings on a console."""
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from .runs import Run
 from .scalars import Scalars
@@ -27,8 +27,8 @@ class Display:
             console=console,
             disable=not console.is_terminal,
         )
-        self._tasks: dict[Run, int] = {}
-        self._ended: list[int] = []
+        self._tasks: dict[Run, TaskID] = {}
+        self._ended: list[TaskID] = []
         self._told: dict[Run, int] = {}
 
     def __call__(self, run: Run, state: str, scalars: Scalars) -> None:

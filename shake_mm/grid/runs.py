@@ -17,6 +17,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from ..engine.stages import total_epochs
 from .scalars import Scalars, read_run
 
 TRAIN = (sys.executable, '-m', 'shake_mm.cli.train')
@@ -65,8 +66,8 @@ class Run:
 
     @cached_property
     def epochs(self) -> int:
-        """The number of epochs in its config."""
-        return self.load().train_cfg.max_epochs
+        """How many epochs it trains, with those that its stages add."""
+        return total_epochs(self.load())
 
     @property
     def checkpoint(self) -> Path:
@@ -115,7 +116,9 @@ def train_all(
     Raises:
         RunFailed: If one of them fails and ``keep_going`` is False; the others are stopped.
     """
-    waiting, active, failures = [], {}, {}
+    waiting: list[Run] = []
+    active: dict[Run, subprocess.Popen] = {}
+    failures: dict[Run, str] = {}
     for run in runs:
         if run.finished():
             watch(run, 'skipped', read_run(run.work_dir))
@@ -139,7 +142,7 @@ def train_all(
                     (run.work_dir / _DONE).write_text(json.dumps({'fingerprint': run.fingerprint}))
                 watch(run, state, read_run(run.work_dir))
     finally:
-        _stop(active.values())
+        _stop(list(active.values()))
     return failures
 
 

@@ -1,13 +1,19 @@
 """Move a distiller from stage to stage."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict, _ParamScheduler
+from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 
-from ..engine.stages import begins_at, stage_at
+from ..engine.stages import Stage, added_epochs, begins_at, stage_at
+from ..errors import UsageError
 from ..registry import HOOKS
+from ..utils import unwrap_model
 from .finite_guard import optimizers_of
 
 
@@ -19,20 +25,46 @@ class StageHook(Hook):
     gradients it waits for, so ``find_unused_parameters`` can stay False. The optimizer holds all parameters from the
     start and skips those without gradient; where the stage says so, it begins as a new one would, without momentum.
 
+    Stages that add epochs lengthen the run: its ``max_epochs``, its parameter schedulers and its later validations
+    (``val_begin`` where it is not the first epoch, and ``dynamic_intervals``) are moved behind them before it begins.
+
     It also tells the model the epoch, for terms whose weight warms up.
     """
 
     priority = 'VERY_HIGH'
 
+    def __init__(self) -> None:
+        self._lengthened: BaseLoop | None = None
+
+    def before_run(self, runner: Any) -> None:
+        """Lengthen the training by the epochs that stages add, before a checkpoint is resumed.
+
+        Raises:
+            UsageError: If the training runs by iterations, in which stages and warm-ups cannot be counted.
+        """
+        loop = runner._train_loop
+        if not isinstance(loop, BaseLoop):  # no training, but a validation or a test
+            return
+        model = unwrap_model(runner.model)
+        warms_up = any(term.warmup for term in model.terms.values())
+        if isinstance(loop, IterBasedTrainLoop) and (len(model.stages) > 1 or warms_up):
+            raise UsageError(
+                f'train_cfg: {"stages count" if len(model.stages) > 1 else "the warm-up of a term counts"} epochs, but '
+                'the training runs by iterations: set by_epoch=True and max_epochs.'
+            )
+        if added_epochs(model.stages) and loop is not self._lengthened:
+            lengthen(runner, model.stages)
+            self._lengthened = loop
+
     def before_train_epoch(self, runner: Any) -> None:
         """Enter the stage of the epoch that begins."""
         wrapped = is_model_wrapper(runner.model)
-        model = runner.model.module if wrapped else runner.model
+        model = unwrap_model(runner.model)
         model.enter_epoch(runner.epoch)
         if not model.enter_stage(stage_at(model.stages, runner.epoch)):
             return
         stage = model.stages[model.stage_index]
-        runner.logger.info(f'Stage {model.stage_index} begins at epoch {runner.epoch}: {stage}')
+        runner.logger.info(f'Stage {stage.name} begins at epoch {runner.epoch}: {stage}')
         _forget_losses(runner.message_hub)
         begins = runner.iter == begins_at(model.stages, model.stage_index) * len(runner.train_dataloader)
         if stage.reset_optimizer and begins:  # not where a resumed run is in the midst of the stage's first epoch
@@ -43,6 +75,76 @@ class StageHook(Hook):
             runner.model = model
             runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
             runner.model.train()
+
+
+def lengthen(runner: Any, stages: Sequence[Stage]) -> None:
+    """Put the epochs that stages add before those of the training loop, and its schedules behind them.
+
+    Args:
+        runner (Runner): With its training loop, optimizers and schedulers built, and nothing resumed.
+        stages (sequence of Stage): Those of its model.
+
+    Raises:
+        UsageError: If the loop does not count epochs as mmengine's does.
+    """
+    loop, added = runner._train_loop, added_epochs(stages)
+    if not isinstance(loop, EpochBasedTrainLoop):
+        name = next(stage.name for stage in stages if stage.adds_epochs)
+        raise UsageError(f'stages.{name}: adds_epochs=True needs an EpochBasedTrainLoop: train_cfg has another.')
+    length = len(loop.dataloader)
+    loop._max_epochs += added
+    loop._max_iters += added * length
+    loop.val_begin += added if loop.val_begin > 1 else 0
+    loop.dynamic_milestones = [epoch + added if epoch else 0 for epoch in loop.dynamic_milestones]
+
+    several = isinstance(runner.optim_wrapper, OptimWrapperDict)
+    wrappers = dict(runner.optim_wrapper.items()) if several else {'': runner.optim_wrapper}
+    built = runner.param_schedulers or {}
+    schedulers = built if isinstance(built, dict) else {'': built}
+    moved = {}
+    for name, wrapper in wrappers.items():
+        own = schedulers.get(name, [])
+        _postpone(own, added, length)
+        moved[name] = [*_slow(stages, wrapper, length), *own]
+    if any(moved.values()):
+        runner.param_schedulers = moved if several else moved['']
+
+
+def _postpone(schedulers: Sequence[_ParamScheduler], added: int, length: int) -> None:
+    """Take back the step that schedulers have done where they were built, and let them begin ``added`` epochs later."""
+    for scheduler in schedulers:
+        key = scheduler.param_name
+        for group in scheduler.optimizer.param_groups:
+            group[key] = group[f'initial_{key}']
+            if getattr(scheduler, 'use_betas', False):  # the momentum of Adam
+                group['betas'] = (group[key], *group['betas'][1:])
+        if scheduler.begin <= 0 and scheduler.last_step >= 0:
+            scheduler.last_step -= 1
+        shift = added if scheduler.by_epoch else added * length
+        scheduler.begin += shift
+        scheduler.end += shift
+
+
+def _slow(stages: Sequence[Stage], wrapper: Any, length: int) -> list[_ParamScheduler]:
+    """The schedulers of stages that have a learning rate of their own.
+
+    They count iterations and come first, so that the rate is given back before any other scheduler begins. (``end`` is
+    one more than the iterations: mmengine's ConstantLR gives the rate back in the last one before it.)
+    """
+    spans = [(stage, begins_at(stages, i) * length) for i, stage in enumerate(stages) if stage.lr_factor != 1]
+    return [
+        PARAM_SCHEDULERS.build(
+            dict(
+                type='ConstantLR',
+                optimizer=wrapper,
+                factor=stage.lr_factor,
+                by_epoch=False,
+                begin=begin,
+                end=(stage.until or 0) * length + 1,
+            )
+        )
+        for stage, begin in spans
+    ]
 
 
 def _forget_losses(hub: MessageHub) -> None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import UsageError
 from .names import Alias, TapName, element_of, with_last_level
@@ -87,15 +87,15 @@ class Taps:
         values = [self._recorded(name, text) for name in self._resolve(text)]
         return values if self._is_several(name) else values[0]
 
-    def tensor(self, text: str) -> Tensor | list[Tensor]:
-        """As :meth:`raw`, a tuple of levels reduced to its last one; a list stays a list."""
+    def tensor(self, text: str) -> Any:
+        """As :meth:`raw`, a tuple of levels reduced to its last one: a tensor, or a list of tensors."""
         return _last(self.raw(text))
 
     def read(self, source: str | Sequence[str]) -> Any:
         """What a proxy reads: :meth:`raw` of one tap, or a list of the :meth:`tensor` of several."""
         return self.raw(source) if isinstance(source, str) else self.value(source)
 
-    def value(self, tap: str | Sequence[str]) -> Tensor | list[Tensor]:
+    def value(self, tap: str | Sequence[str]) -> Any:
         """:meth:`tensor` of one tap, or a list of those of several."""
         return self.tensor(tap) if isinstance(tap, str) else [self.tensor(item) for item in tap]
 

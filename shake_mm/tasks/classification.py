@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..registry import TASKS
+from ..taps import Alias
 from .base import Task
 
 WRAPPERS = {TimmClassifier: 'model', HuggingFaceClassifier: 'model[0]'}
@@ -30,7 +31,7 @@ class ClassificationTask(Task):
     model_types = (BaseClassifier,)
     compares_members = True
 
-    def aliases(self, network: nn.Module) -> dict[str, str]:
+    def aliases(self, network: nn.Module) -> dict[str, Alias]:
         """Logits, features and levels.
 
         The levels ``f0``, ``f1``, … are what the backbone states as ``tap_points``, or the ``res_layers`` of
@@ -64,7 +65,8 @@ class ClassificationTask(Task):
 
     def build_branch(self, network: nn.Module, config: dict | None) -> dict:
         """A copy of the config of the student's head."""
-        head = (config or {}).get('head')
+        config = config or {}
+        head = config.get('head')
         if head is None:
             raise UsageError(
                 'proxies: the student has no `head` in its config to copy: give `head=dict(...)` to the shadow head.'

@@ -236,9 +236,9 @@ class RoIDetectionTask(DetectionTask):
         height, width = inputs.shape[2:]
         box = inputs.new_tensor([0, 0, width / 2, height / 2]).expand(len(inputs), -1)
         boxes = torch.cat([torch.arange(len(inputs), device=box.device)[:, None].to(box), box], dim=1)
-        head, stages = network.roi_head, [()]
-        if isinstance(head, CascadeRoIHead):
-            stages = [(stage,) for stage in range(head.num_stages)]
+        head = network.roi_head
+        cascade = isinstance(head, CascadeRoIHead)
+        stages = [(stage,) for stage in range(head.num_stages)] if cascade else [()]
         results = [head._bbox_forward(*stage, features, boxes) for stage in stages]
         proposals = [level for output in network.rpn_head(features) for level in output] if network.with_rpn else []
         return [*proposals, *(result[key] for result in results for key in ('cls_score', 'bbox_pred'))]
@@ -271,7 +271,7 @@ def _roi_features(head: nn.Module) -> Tensor:
 def _strides(head: nn.Module | None) -> list[tuple[int, int]]:
     """Strides."""
     strides = getattr(getattr(head, 'prior_generator', None), 'strides', None) or ()
-    return [(s, s) if isinstance(s, int) else tuple(int(v) for v in s) for s in strides]
+    return [(s, s) if isinstance(s, int) else (int(s[0]), int(s[1])) for s in strides]
 
 
 def _priors(head: nn.Module) -> list[int] | None:

@@ -1,11 +1,14 @@
 """The cells of Table 4 as the tests need them: their names, and the same cell on digits instead of CIFAR-100."""
 
 import importlib.util
+import math
 import sys
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS
 
 from analysis.describe import calibrated
 from shake_mm.members import MemberSpec
@@ -25,8 +28,7 @@ def load_generator():
 GENERATOR = load_generator()
 TABLES = sys.modules['config_tables']
 PAIRS = ['_'.join(pair) for pair in TABLES.TABLE_PAIRS]
-LATER = ('baseline', 'kd', 'dkd', 'dist', 'review')
-METHODS = [name for name in TABLES.METHODS if name not in LATER]
+METHODS = list(TABLES.TABLE4)
 """The rows of the paper's Table 4, below the baselines."""
 
 
@@ -73,15 +75,31 @@ def shortened(cfg, folder, epochs, samples=32):
         inner.num_samples = samples
         loader.batch_size = 16
     cfg.work_dir = str(folder / 'run')
-    cfg.train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=1)
+    first, *later = sorted(cfg.model.get('stages', {}).values(), key=lambda stage: stage.get('until', math.inf)) or [{}]
+    if later:
+        first.until = 1
+    added = int(first.get('adds_epochs', False))
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=epochs - added, val_interval=1)
     cfg.param_scheduler = None  # its milestones lie beyond the few epochs
     cfg.default_hooks.logger.interval = 1
     cfg.randomness.seed = 0
     cfg.log_level = 'WARNING'
-    if len(cfg.model.get('stages', ())) > 1:
-        cfg.model.stages[0].until = 1
     return cfg
 
 
 def config_on_digits(method, pair, folder, epochs):
     return shortened(Config.fromfile(swap_base(cell_path(method, pair), folder)), folder, epochs)
+
+
+def rates(cfg, epochs):
+    """Learning rate of every epoch, by mmengine's own schedulers."""
+    wrapper = build_optim_wrapper(torch.nn.Linear(1, 1), cfg.optim_wrapper)
+    configs = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
+    schedulers = [PARAM_SCHEDULERS.build(dict(config, optimizer=wrapper)) for config in configs]
+    lrs = []
+    for _ in range(epochs):
+        lrs.append(wrapper.get_lr()['lr'][0])
+        wrapper.optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    return lrs

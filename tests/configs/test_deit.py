@@ -15,8 +15,7 @@ from tools.export_student import main as export_main
 from tools.train import main as train_main
 
 from ..support import libraries
-from .cells import CONFIGS, shortened
-from .test_cells import rates
+from .cells import CONFIGS, rates, shortened
 
 IN1K, DIGITS = 'regnety-16gf_deit-tiny_8xb128_in1k', 'resnet14_deit_digits'
 

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from analysis.describe import describe
+from shake_mm.registry import MODELS
 
 from .cells import CONFIGS, GENERATOR, METHODS, PAIRS, TABLES, augmented_on, cell_path, forms_on
 
@@ -30,6 +31,11 @@ ELSEWHERE = {
         - {CONFIGS / path for path in augmented_on('cifar100', WRN)}
     ),
     *(path for path in DISTILLED if 'okddip' in path.stem or 'deit' in path.stem),
+}
+METHOD_FILES = sorted((CONFIGS / '_base_' / 'methods').glob('*.py'))
+PARTS = {
+    *('type', 'terms', 'connectors', 'proxies', 'stages', 'divergence'),
+    *('tau', 'lam', 'alpha', 'weighting'),
 }
 SIZES = {'in1k': 64, 'digits100': 16}
 
@@ -61,8 +67,34 @@ def test_builds_and_steps(path):
 def test_a_config_is_a_few_lines():
     for path in DISTILLED:
         code = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith('#')]
-        assert code[0].startswith(('_base_', 'peers')), path
-        assert path in GENERATED or len(code) <= 11, path
+        assert code[0].startswith('_base_') and len(code) <= 16, path
+        assert (path in GENERATED) == path.read_text().startswith(GENERATOR.NOTICE), path
+
+
+@pytest.mark.parametrize('path', METHOD_FILES, ids=lambda path: path.stem)
+def test_a_method_is_all_in_its_file(path):
+    """Under one name; those that configs of version 0.1 read stand for parts of it."""
+    cfg = Config.fromfile(path)
+    method = cfg.pop('method')
+    assert path.stem == 'deit' or MODELS.get(method.type)
+    assert method.keys() <= PARTS
+    former = {key: cfg.pop(key) for key in ('terms', 'connectors') if key in cfg}
+    assert former == {key: method[key] for key in former}
+    assert cfg.keys() <= ({'taps'} if path.stem.endswith('deit') else set())
+
+
+def test_former_configs_of_a_method_load(tmp_path, make_classifier):
+    """As version 0.1 wrote them, with the parts by their names."""
+    (tmp_path / 'student.py').write_text(f'model = {make_classifier(6)}')
+    (tmp_path / 'former.py').write_text(
+        "_base_ = ['student.py', 'shake_mm::_base_/distill.py', 'shake_mm::_base_/methods/ft.py']\n"
+        "model = dict(_delete_=True, type='shake_mm.Distiller', student=_base_.model, teachers=[_base_.model], "
+        'terms=_base_.terms, connectors=_base_.connectors)\n'
+    )
+    model = Config.fromfile(tmp_path / 'former.py').model
+    assert list(model.terms) == ['task', 'paraphrase', 'ft'] and model.connectors.factor.source == 'teacher0.fm'
+    model.teachers[0] = MODELS.build(model.teachers[0])
+    assert [stage.name for stage in MODELS.build(model).stages] == ['main']
 
 
 def test_the_metafiles_list_every_config():

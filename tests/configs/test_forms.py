@@ -44,7 +44,7 @@ def test_is_another_pair_of_what_trains(cell):
     swapped = text.replace(
         '_'.join([*pair, 'cifar100']), '_'.join(small.split('/')[1].split('_')[1:]).removesuffix('.py')
     )
-    assert swapped.replace('until=60', 'until=5') == other
+    assert swapped.replace('kd_dagger_60.py', 'kd_dagger_5.py') == other
     cfg = Config.fromfile(CONFIGS / cell)
     teachers = [MemberSpec.parse('teacher', dict(config=entry.config)).config for entry in cfg.model.teachers]
     assert len(teachers) == (int(pair[0][0]) if pair[0][1] == 'x' else 1) and cfg.train_cfg.max_epochs == 240

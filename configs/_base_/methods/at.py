@@ -1,5 +1,10 @@
 # AT: the attention maps of all stages are to agree.
-terms = dict(
-    task=dict(of='student'),
-    at=dict(of='student.f*', to='teacher*.f*', loss=dict(type='ATLoss'), weight=1000.0),
+method = dict(
+    type='shake_mm.Distiller',
+    terms=dict(
+        task=dict(of='student'),
+        at=dict(of='student.f*', to='teacher*.f*', loss=dict(type='ATLoss'), weight=1000.0),
+    ),
 )
+
+terms = method['terms']  # its former name

@@ -1,12 +1,17 @@
 # CC: correlations between neighbouring samples of a batch, in trained embeddings of both networks.
-terms = dict(
-    task=dict(of='student'),
-    cc=dict(
-        of='student.pool',
-        to='teacher*.pool',
-        connector=dict(type='Embedding'),
-        to_connector=dict(type='Embedding'),
-        loss=dict(type='CCLoss'),
-        weight=0.02,
+method = dict(
+    type='shake_mm.Distiller',
+    terms=dict(
+        task=dict(of='student'),
+        cc=dict(
+            of='student.pool',
+            to='teacher*.pool',
+            connector=dict(type='Embedding'),
+            to_connector=dict(type='Embedding'),
+            loss=dict(type='CCLoss'),
+            weight=0.02,
+        ),
     ),
 )
+
+terms = method['terms']  # its former name

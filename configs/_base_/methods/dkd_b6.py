@@ -1,3 +1,5 @@
 _base_ = './dkd.py'
 
-terms = dict(dkd=dict(loss=dict(beta=6.0)))
+method = dict(terms=dict(dkd=dict(loss=dict(beta=6.0))))
+
+terms = method['terms']  # its former name

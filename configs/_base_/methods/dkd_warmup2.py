@@ -1,4 +1,6 @@
 # The weight rises over a tenth of twenty epochs.
 _base_ = './dkd.py'
 
-terms = dict(dkd=dict(warmup=2))
+method = dict(terms=dict(dkd=dict(warmup=2)))
+
+terms = method['terms']  # its former name

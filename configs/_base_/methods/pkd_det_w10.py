@@ -1,4 +1,6 @@
 # The weight of mmrazor's config of RetinaNet.
 _base_ = './pkd_det.py'
 
-terms = dict(pkd=dict(weight=10.0))
+method = dict(terms=dict(pkd=dict(weight=10.0)))
+
+terms = method['terms']  # its former name

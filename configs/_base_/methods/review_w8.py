@@ -1,3 +1,5 @@
 _base_ = './review.py'
 
-terms = dict(review=dict(weight=8.0))
+method = dict(terms=dict(review=dict(weight=8.0)))
+
+terms = method['terms']  # its former name

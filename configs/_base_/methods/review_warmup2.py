@@ -1,4 +1,6 @@
 # The weight rises over a tenth of twenty epochs.
 _base_ = './review.py'
 
-terms = dict(review=dict(warmup=2))
+method = dict(terms=dict(review=dict(warmup=2)))
+
+terms = method['terms']  # its former name

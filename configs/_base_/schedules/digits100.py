@@ -9,16 +9,3 @@ test_cfg = dict()
 
 # The learning rate is meant for batches of 64 in total.
 auto_scale_lr = dict(base_batch_size=64)
-
-# Methods that begin with an initialization (AB, FT) do so for 3 epochs, before the schedule.
-with_init = dict(
-    until=3,
-    train_cfg=dict(max_epochs=23, val_interval=5, dynamic_intervals=[(21, 1)]),
-    param_scheduler=dict(type='MultiStepLR', begin=3, milestones=[12, 16, 18], gamma=0.1, by_epoch=True),
-    # FT's paraphraser learns at a fifth of the rate, but for VGG students. (`end` is one more than the epochs:
-    # mmengine's ConstantLR gives the rate back in the last epoch before it.)
-    slow_param_scheduler=[
-        dict(type='ConstantLR', factor=0.2, begin=0, end=4, by_epoch=True),
-        dict(type='MultiStepLR', begin=3, milestones=[12, 16, 18], gamma=0.1, by_epoch=True),
-    ],
-)

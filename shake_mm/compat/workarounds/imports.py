@@ -57,7 +57,6 @@ def workaround_mmrazor() -> bool:
             raise ImportError(f'quantization of mmrazor needs torch 1.13, but torch {torch.__version__} is installed')
 
     stub = types.ModuleType(name, 'Stands for the quantization of mmrazor, which torch 2 cannot import.')
-    stub.BackendConfigs, stub.QConfigHandler = {}, QConfigHandler
-    stub.__all__ = ['BackendConfigs', 'QConfigHandler']
+    vars(stub).update(BackendConfigs={}, QConfigHandler=QConfigHandler, __all__=['BackendConfigs', 'QConfigHandler'])
     sys.modules[name] = stub
     return True

@@ -67,9 +67,10 @@ def _plain(value: Any) -> Any:
     for kind in (list, tuple, set):
         if isinstance(value, kind):
             return kind(_plain(item) for item in value)
-    for kind in (bool, int, float, complex, str):
-        if isinstance(value, kind):
-            return kind(value)
+    plain: Any
+    for plain in (bool, int, float, complex, str):
+        if isinstance(value, plain):
+            return plain(value)
     raise TypeError(f'a {type(value).__name__} has no plain form')
 
 

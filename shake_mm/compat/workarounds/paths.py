@@ -60,7 +60,7 @@ def workaround_installed_path() -> bool:
     except importlib.metadata.PackageNotFoundError:  # mmengine then asks Python where the package is
         return False
     upstream = mmengine.utils.get_installed_path
-    if osp.isdir(expected) or hasattr(upstream, '__wrapped__'):
+    if osp.isdir(str(expected)) or hasattr(upstream, '__wrapped__'):
         return False
 
     @wraps(upstream)
@@ -68,5 +68,5 @@ def workaround_installed_path() -> bool:
         return PACKAGE_DIR if package == PACKAGE else upstream(package)
 
     for module in IMPORTERS:
-        import_module(module).get_installed_path = get_installed_path
+        vars(import_module(module))['get_installed_path'] = get_installed_path
     return True

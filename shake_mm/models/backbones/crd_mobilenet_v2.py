@@ -69,6 +69,8 @@ class CRDMobileNetV2(StagedBackbone):
         - Output: a tuple of features; stage 0, 1, 2, 3 has stride 2, 4, 8, 16.
     """
 
+    body_layers = ('conv1', 'blocks')
+
     def __init__(
         self,
         widen_factor: float = 0.5,

@@ -104,6 +104,8 @@ class CRDShuffleNetV2(StagedBackbone):
         - Output: a tuple of features; stage 0, 1, 2 has stride 2, 4, 8.
     """
 
+    body_layers = ('conv1', 'bn1', 'layer1', 'layer2', 'layer3')
+
     def __init__(
         self,
         widths: Sequence[int] = (116, 232, 464, 1024),

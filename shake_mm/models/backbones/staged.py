@@ -30,7 +30,8 @@ class StagedBackbone(BaseModule):
     r"""Backbone of a stem and :math:`m` stages.
 
     A network of ``conv1``, ``bn1``, ``relu`` and ``layer1`` to ``layer{m}``, made by :func:`join_stage`, needs no
-    method of its own; the others override :meth:`stem`, :meth:`stage`, :meth:`tail` and :attr:`tap_points`.
+    method of its own; the others override :meth:`stem`, :meth:`stage`, :meth:`tail` and :attr:`tap_points`, and
+    :attr:`body_layers` where :meth:`tail` has parameters that no tap depends on.
 
     Args:
         num_stages: :math:`m`.
@@ -40,6 +41,10 @@ class StagedBackbone(BaseModule):
     Raises:
         UsageError: If ``out_indices`` names no stage, or one that does not exist.
     """
+
+    body_layers: tuple[str, ...] | None = None
+    """The layers that the features at :attr:`tap_points` depend on; None for all. Stages of training call them
+    ``student.body``."""
 
     def __init__(self, num_stages: int, out_indices: Sequence[int], init_cfg: dict | list[dict] | None) -> None:
         super().__init__(init_cfg=init_cfg)

@@ -1,0 +1,4 @@
+# The initialization takes 3 epochs, beside twenty.
+_base_ = './ab.py'
+
+method = dict(stages=dict(init=dict(until=3)))

@@ -1,0 +1,2 @@
+# KD of several teachers, weighed by their gradients, batch by batch (AEKD).
+method = dict(type='shake_mm.KD', weighting='aekd')

@@ -1,0 +1,4 @@
+# SHAKE beside FitNets.
+_base_ = './fitnets.py'
+
+method = dict(type='shake_mm.SHAKE')
