@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from ..engine import Distiller
 from ..errors import UsageError
-from ..hooks import MemberEvalHook, ReadGuardHook, StageHook
+from ..hooks import AuditHook, MemberEvalHook, ReadGuardHook, StageHook
 from ..utils import unwrap_model
 from .annotations import CheckedCOCO
 from .config import check_config
@@ -56,6 +56,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         runner.register_hook(ReadGuardHook())
     model = unwrap_model(runner.model)
     _check_hooks(runner, model)
+    if isinstance(model, Distiller) and not any(isinstance(hook, AuditHook) for hook in runner.hooks):
+        runner.register_hook(AuditHook())
     if start is not None:
         check_start(model, start)
     for name in ('train', 'val') if mode == 'train' else ('test',):
@@ -70,7 +72,7 @@ def build_runner(cfg: Config, mode: str) -> Runner:
 
 def _check_hooks(runner: Runner, model: Any) -> None:
     for hook in runner.hooks:
-        if isinstance(hook, StageHook | MemberEvalHook) and not isinstance(model, Distiller):
+        if isinstance(hook, AuditHook | StageHook | MemberEvalHook) and not isinstance(model, Distiller):
             raise UsageError(
                 f'custom_hooks: shake_mm.{type(hook).__name__} is for a distiller, but `model` is a '
                 f'{type(model).__name__}: leave the hook out.'

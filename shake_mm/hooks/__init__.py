@@ -1,5 +1,6 @@
-"""Hooks of the Runner: evaluation, stages, teachers' caches, DropBlock, guards of values and of files, pre-emption."""
+"""Hooks of the Runner: audit, evaluation, stages, caches, DropBlock, guards of values and of files, pre-emption."""
 
+from .audit import AuditHook
 from .drop_block import DropBlockHook
 from .finite_guard import FiniteGuardHook
 from .member_eval import MemberEvalHook
@@ -9,6 +10,7 @@ from .stage import StageHook
 from .teacher_cache import TeacherCacheHook
 
 __all__ = [
+    'AuditHook',
     'DropBlockHook',
     'FiniteGuardHook',
     'MemberEvalHook',

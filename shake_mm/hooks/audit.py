@@ -1,0 +1,73 @@
+"""Audit the first step of a run, and of every stage."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+
+from ..engine.audit import StepAudit
+from ..errors import UsageError
+from ..registry import HOOKS
+from ..utils import unwrap_model
+
+PATIENCE = 5
+"""Steps after which a term that has sent no gradient is a fault, and not a batch without objects."""
+
+
+@HOOKS.register_module()
+class AuditHook(Hook):
+    """Looks at the first step of a run and of each of its stages, see :class:`~shake_mm.engine.audit.StepAudit`.
+
+    What would train on silently wrong is refused in a sentence, and what is odd is warned of, once. Later steps cost
+    nothing: the audit's own hooks are gone by then. ``tools/train.py`` adds this one to every distillation.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        self._stage: int | None = None
+        self._audit: StepAudit | None = None
+        self._steps = 0
+        self._told: set[str] = set()
+
+    def before_train(self, runner: Any) -> None:
+        """Begin anew with each training."""
+        self._stage = None
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Open the audit in the first step of a stage."""
+        model = unwrap_model(runner.model)
+        if model.plan is None or model.stage_index == self._stage:
+            return
+        self._close()
+        self._stage, self._steps = model.stage_index, 0
+
+        def warn(sentence: str) -> None:
+            if sentence not in self._told:  # what is told once is enough
+                self._told.add(sentence)
+                runner.logger.warning(sentence)
+
+        self._audit = StepAudit(model, warn)
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Close the audit, unless a term has yet to show that it teaches.
+
+        Raises:
+            UsageError: If one has not in several steps.
+        """
+        if self._audit is None:
+            return
+        self._steps += 1
+        if not self._audit.missing or self._steps >= PATIENCE:
+            missing = list(self._audit.missing.values())
+            self._close()
+            if missing:
+                raise UsageError(missing[0])
+
+    def after_train(self, runner: Any) -> None:
+        """Close the audit where the training was shorter than it."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._audit is not None:
+            self._audit.close()
+            self._audit = None
