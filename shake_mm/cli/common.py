@@ -126,7 +126,9 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
         print('interrupted', file=sys.stderr)
         return 130
     except SystemExit as stop:
-        status = stop.code
+        if isinstance(stop.code, str):  # a message, which Python prints
+            raise
+        status = stop.code or 0
     except Exception as error:
         # After a data worker has died, PyTorch's handler raises again for every other one that ends, even in here.
         try:

@@ -79,7 +79,7 @@ class DropBlockHook(Hook):
         self._handles: list[Any] = []
 
     def before_train(self, runner: Any) -> None:
-        """Put the blocks behind the levels, in front of the hooks by which taps record."""
+        """Put the blocks behind the levels, ahead of the hooks by which taps record."""
         model = unwrap_model(runner.model)
         settings = dict(
             drop_prob=self.drop_prob,
