@@ -86,8 +86,8 @@ def test_a_job_equals_one_process_of_the_joint_batch(found, joint, name, world):
 def test_a_job_equals_an_emulation_of_its_processes(found, folder, name, world):
     """Each rank has statistics of its own, and they are those of its own batches.
 
-    In float32 a rank adds up gradients in another order, and by how much that moves the weights of two epochs depends on
-    the processor (1e-6 to 2e-5 seen); a mistake moves them by more than 1e-3, as the tests below show.
+    In float32 a rank adds up gradients in another order. How far that moves the weights of two epochs depends on the
+    processor (1e-6 to 2e-5 seen); a mistake moves them by more than 1e-3, as the tests below show.
     """
     emulation = Emulation(world)
     reference(folder, name, emulation)
