@@ -16,6 +16,7 @@ from torch import distributed as torch_dist
 from .checks import check_launch
 from .errors import UsageError
 from .explain import explain, one_line
+from .safe_io import guard_loaders, trust_pickles
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -74,6 +75,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
         cfg.merge_from_dict(options or {})
     except Exception as error:
         raise UsageError(f'--cfg-options do not fit config {path}: {one_line(error)}: correct them') from error
+    trust_pickles(cfg.get('trust_pickles', False))
     return cfg
 
 
@@ -98,7 +100,7 @@ def set_launcher(cfg: Config, args: argparse.Namespace) -> None:
 
 def existing_checkpoint(path: str) -> str:
     """Return the path of a checkpoint, which must exist if it is a local one."""
-    if '://' not in path and not osp.isfile(osp.expanduser(path)):
+    if '://' not in path and '::' not in path and not osp.isfile(osp.expanduser(path)):
         raise UsageError(f'checkpoint {path} does not exist: correct the path')
     return path
 
@@ -119,7 +121,8 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
     """
     status = 0
     try:
-        command(args)
+        with guard_loaders():
+            command(args)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return 130

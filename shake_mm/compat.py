@@ -8,10 +8,8 @@ import atexit
 import gc
 import importlib.metadata
 import importlib.util
-import io
 import json
 import os.path as osp
-import pickle
 import sys
 import types
 from collections.abc import Callable
@@ -24,7 +22,7 @@ import mmengine.dist.utils
 import mmengine.hub.hub
 import numpy as np
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.device import get_device
 from mmengine.logging import HistoryBuffer, MessageHub, print_log
@@ -32,7 +30,6 @@ from mmengine.model import MMDistributedDataParallel
 
 PACKAGE = __package__
 PACKAGE_DIR = osp.dirname(osp.abspath(__file__))
-STATISTICS = ('min', 'max', 'current', 'mean')
 # Operators are forgotten together with the library object that declared them, so it has to live as long as the process.
 _LIBRARIES: list[torch.library.Library] = []
 
@@ -49,7 +46,6 @@ def mend_all() -> dict[str, bool]:
         mend_message_hub,
         mend_history_buffer,
         mend_runtime_info,
-        mend_safe_globals,
         mend_cpu_launch,
         mend_cpu_wrapper,
         mend_config_paths,
@@ -229,39 +225,6 @@ def mend_runtime_info() -> bool:
         return False
     HOOKS.register_module('RuntimeInfoHook', force=True, module=DeferredInfoHook)
     return True
-
-
-def mend_safe_globals() -> bool:
-    """Let ``torch.load`` read checkpoints of the plain mmengine, mmpretrain and mmdet without unsafe pickle.
-
-    Beside weights they hold log histories, numpy values and configuration dictionaries (open-mmlab/mmengine#1655).
-    None of the names allowed here can reach code outside these classes: ``getattr``, with which a ``HistoryBuffer``
-    names its statistics, is stood for by :func:`_statistic`.
-    """
-    probe = io.BytesIO()
-    torch.save(HistoryBuffer([1.0], [1]), probe)
-    probe.seek(0)
-    try:
-        torch.load(probe)
-    except pickle.UnpicklingError:
-        pass
-    else:
-        return False
-    rebuild_array, rebuild_scalar = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
-    allowed = [HistoryBuffer, MessageHub, ConfigDict, (_statistic, 'builtins.getattr'), np.ndarray, np.dtype]
-    allowed += {type(np.dtype(code)) for code in np.typecodes['All']}
-    # numpy 2 renamed the module, and files of both versions live on.
-    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        allowed += [(rebuild_array, f'{module}._reconstruct'), (rebuild_scalar, f'{module}.scalar')]
-    torch.serialization.add_safe_globals(allowed)
-    return True
-
-
-def _statistic(where: Any, name: Any) -> Callable:
-    """Stand for ``getattr`` while a checkpoint is read: it resolves the statistics of ``HistoryBuffer``, no more."""
-    if where is not HistoryBuffer or name not in STATISTICS:
-        raise pickle.UnpicklingError(f'a checkpoint may not read the attribute {name!r} of {where!r}')
-    return vars(HistoryBuffer)[name]
 
 
 def mend_cpu_launch() -> bool:

@@ -1,0 +1,28 @@
+"""Why a file is not read."""
+
+
+class Refused(ValueError):
+    """A file that is not read, because it holds more than plain data or contradicts itself.
+
+    Its message completes a sentence that begins with the file, and ends in the mend.
+    """
+
+
+def code(name: str) -> Refused:
+    """The refusal of a file that names a function or class which plain data do not need."""
+    return Refused(
+        f'cannot be read, as it holds code (`{name}`), which is not run: publish it again with weights and plain '
+        'values only'
+    )
+
+
+def damaged(reason: str) -> Refused:
+    """The refusal of a file whose parts do not fit together."""
+    return Refused(
+        f'cannot be read as weights ({reason}), it is truncated or not a checkpoint: save or download it again'
+    )
+
+
+def unsupported(what: str, mend: str) -> Refused:
+    """The refusal of a file that is what it claims to be, of a kind that is not read."""
+    return Refused(f'cannot be read, as it holds {what}: {mend}')
