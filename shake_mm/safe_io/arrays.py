@@ -23,7 +23,7 @@ class DType:
 
     def __init__(self, name: object, *flags: object) -> None:
         if not isinstance(name, str) or not _PLAIN.fullmatch(name) or any(type(f) not in (bool, int) for f in flags):
-            raise unsupported(f'an array of the dtype {name!r}', 'save numbers and text')
+            raise unsupported(f'holds an array of the dtype {name!r}', 'save numbers and text')
         self.dtype = np.dtype(name)
 
     def build(self, state: Any) -> None:
@@ -35,7 +35,7 @@ class DType:
         if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ('<', '>', '=', '|'):
             raise damaged('a dtype without a byte order')
         if any(part is not None for part in state[2:5]) or any(part not in (None, {}) for part in state[8:]):
-            raise unsupported('an array of a structured dtype', 'save its fields apart')
+            raise unsupported('holds an array of a structured dtype', 'save its fields apart')
         if state[1] in '<>':
             self.dtype = self.dtype.newbyteorder(state[1])
 
@@ -53,7 +53,7 @@ def array(shape: Any, dtype: Any, content: Any, fortran: Any = False) -> np.ndar
         Refused: If these do not fit together.
     """
     if isinstance(content, list):
-        raise unsupported('an array of objects', 'save numbers and text')
+        raise unsupported('holds an array of objects', 'save numbers and text')
     content = _bytes(content)
     fits = isinstance(shape, tuple) and len(shape) <= 32 and all(type(side) is int and side >= 0 for side in shape)
     if not fits or not isinstance(dtype, DType) or dtype.dtype.itemsize == 0:

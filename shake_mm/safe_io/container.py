@@ -52,7 +52,7 @@ def read_file(file: BinaryIO) -> Any:
     if begin[:4] == b'PK\x03\x04':
         return _read_zip(file, size)
     if begin[257:262] == b'ustar':
-        raise unsupported('a tar archive, of torch before 0.1.10', _SAVE_AGAIN)
+        raise unsupported('is a tar archive, of torch before 0.1.10', _SAVE_AGAIN)
     if begin[:1] == b'\x80':
         return _read_legacy(file, size)
     if len(begin) > 8 and begin[8:9] == b'{' and int.from_bytes(begin[:8], 'little') <= size - 8:
@@ -94,7 +94,7 @@ def parse_identity(identity: Any) -> tuple[str, torch.dtype, Any]:
     if not isinstance(kind, Name) or kind.dtype is None or type(key) is not str:
         raise damaged('a storage without a name')
     if view not in ([], [None]):
-        raise unsupported('views of storages, of torch before 0.4', _SAVE_AGAIN)
+        raise unsupported('holds views of storages, of torch before 0.4', _SAVE_AGAIN)
     return key, kind.dtype, numel
 
 
@@ -122,12 +122,12 @@ def _read_zip(file: BinaryIO, size: int) -> Any:
         raise damaged('an archive of something else')
     root = roots[0]
     if any(name.startswith(f'{root}code/') or name == f'{root}constants.pkl' for name in entries):
-        raise unsupported('a program (TorchScript)', 'save the `state_dict` of its model by `torch.save`')
+        raise unsupported('is a program (TorchScript)', 'save the `state_dict` of its model by `torch.save`')
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries.values()):
-        raise unsupported('compressed parts', _SAVE_AGAIN)
+        raise unsupported('has compressed parts', _SAVE_AGAIN)
     order = entries.get(f'{root}byteorder')
     if order is not None and _part(file, order, size) != b'little':
-        raise unsupported('numbers of a big-endian machine', 'save it again on a little-endian one')
+        raise unsupported('holds numbers of a big-endian machine', 'save it again on a little-endian one')
 
     def place(key: str) -> _Place:
         entry = entries.get(f'{root}data/{key}')
@@ -169,7 +169,7 @@ def _read_legacy(file: BinaryIO, size: int) -> Any:
         raise damaged('a pickle that torch did not write')
     system = unpickle(source) == LEGACY_VERSION and unpickle(source)
     if not isinstance(system, dict) or system.get('little_endian') is not True:
-        raise unsupported('numbers of another machine, or another version', _SAVE_AGAIN)
+        raise unsupported('is of another machine or version', _SAVE_AGAIN)
     left, claimed = size, {}
 
     def claim(identity: Any) -> Storage:
@@ -206,7 +206,7 @@ def _read_safetensors(file: BinaryIO, size: int) -> dict[str, Tensor]:
             continue
         kind = DTYPES.get(_SAFETENSORS.get(about['dtype'], ''))
         if kind is None:
-            raise unsupported(f'a tensor of the dtype {about["dtype"]!r}', 'save it again in another')
+            raise unsupported(f'holds a tensor of the dtype {about["dtype"]!r}', 'save it again in another')
         start, end = about['data_offsets']
         shape = tuple(about['shape'])
         number = check_storage(math.prod(shape), kind, size - begin)

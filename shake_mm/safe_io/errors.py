@@ -25,4 +25,4 @@ def damaged(reason: str) -> Refused:
 
 def unsupported(what: str, mend: str) -> Refused:
     """The refusal of a file that is what it claims to be, of a kind that is not read."""
-    return Refused(f'cannot be read, as it holds {what}: {mend}')
+    return Refused(f'cannot be read, as it {what}: {mend}')

@@ -61,7 +61,7 @@ def strided(storage: Storage, offset: int, size: Sequence[int], stride: Sequence
         Refused: If it reaches out of the storage, or repeats its memory.
     """
     if not isinstance(size, tuple) or not isinstance(stride, tuple) or len(size) != len(stride):
-        raise damaged('a tensor without a shape')
+        raise damaged('holds a tensor without a shape')
     if len(size) > MAX_DIMENSIONS or not all(_is_count(number) for number in (offset, *size, *stride)):
         raise damaged('a tensor of an impossible shape')
     held, number = storage.data.numel() // itemsize(dtype), math.prod(size)
@@ -73,7 +73,7 @@ def strided(storage: Storage, offset: int, size: Sequence[int], stride: Sequence
         raise damaged(f'a tensor of shape {tuple(size)} reaches out of its storage of {held} values')
     if number > held:
         raise unsupported(
-            f'a tensor of shape {tuple(size)} that repeats its {held} values in memory',
+            f'holds a tensor of shape {tuple(size)} that repeats its {held} values in memory',
             'save it again as `.contiguous()`',
         )
     return storage.data[: held * itemsize(dtype)].view(dtype).as_strided(size, stride, offset)
@@ -103,14 +103,14 @@ def as_plain_booleans(data: Tensor, dtype: torch.dtype) -> Tensor:
 def refuse_kind(name: str) -> Refused | None:
     """The refusal of a tensor that is not dense, by what torch calls the function or storage; None for others."""
     mends = {
-        'sparse': ('a sparse tensor', 'save it again as `.to_dense()`'),
-        'qtensor': ('a quantized tensor', 'save it again as `.dequantize()`'),
-        'QInt': ('a quantized tensor', 'save it again as `.dequantize()`'),
-        'QUInt': ('a quantized tensor', 'save it again as `.dequantize()`'),
-        'nested': ('a nested tensor', 'save its parts'),
-        'meta_tensor': ('a tensor without values, of the device meta', 'save it again with values'),
-        'wrapper_subclass': ('a tensor of a subclass', 'save it again as a plain tensor'),
-        'DTensor': ('a distributed tensor', 'save it again as `.full_tensor()`'),
+        'sparse': ('holds a sparse tensor', 'save it again as `.to_dense()`'),
+        'qtensor': ('holds a quantized tensor', 'save it again as `.dequantize()`'),
+        'QInt': ('holds a quantized tensor', 'save it again as `.dequantize()`'),
+        'QUInt': ('holds a quantized tensor', 'save it again as `.dequantize()`'),
+        'nested': ('holds a nested tensor', 'save its parts'),
+        'meta_tensor': ('holds a tensor without values, of the device meta', 'save it again with values'),
+        'wrapper_subclass': ('holds a tensor of a subclass', 'save it again as a plain tensor'),
+        'DTensor': ('holds a distributed tensor', 'save it again as `.full_tensor()`'),
     }
     if not name.startswith('torch.'):
         return None

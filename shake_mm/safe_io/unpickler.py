@@ -56,7 +56,7 @@ def unpickle(source: bytes | Bounded, storage: Callable[[Any], Any] | None = Non
         Refused: If it holds anything else.
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else source
-    machine = Machine(storage, 8 * (len(source) if isinstance(source, bytes) else source.left) + 1_000_000)
+    machine = Machine(storage, 4 * (len(source) if isinstance(source, bytes) else source.left) + 1_000_000)
     for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         step = _STEPS.get(opcode.name)
         if step is None:
@@ -64,7 +64,11 @@ def unpickle(source: bytes | Bounded, storage: Callable[[Any], Any] | None = Non
         if number > MAX_STEPS:
             raise damaged(f'more than {MAX_STEPS} values')
         step(machine, argument)
-    return check_plain(machine.result(), lambda value: code(getattr(value, 'text', type(value).__name__)))
+    return check_plain(machine.result(), _foreign)
+
+
+def _foreign(value: Any) -> Exception:
+    return code(value.text) if isinstance(value, Name) else damaged('a part that is no value by itself')
 
 
 class Machine:
