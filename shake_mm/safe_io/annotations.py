@@ -10,8 +10,8 @@ import yaml
 from mmengine.fileio.handlers import PickleHandler
 
 from ..errors import UsageError
-from .errors import Refused
-from .plain import check_plain
+from .errors import Refused, damaged
+from .plain import MAX_DEPTH, check_plain
 from .unpickler import unpickle
 
 KEY = 'trust_pickles'
@@ -51,14 +51,28 @@ def load_yaml(self: Any, file: Any, **kwargs: Any) -> Any:
     Raises:
         UsageError: If it holds anything but plain values.
     """
+    text = file.read()
     try:
-        return check_plain(yaml.load(file, Loader=_Loader))  # noqa: S506  (a safe one)
+        _check_depth(text)
+        return check_plain(yaml.load(text, Loader=_Loader))  # noqa: S506  (a safe one)
     except (yaml.YAMLError, Refused, RecursionError, ValueError) as error:
-        reason = ' '.join(str(error).split())
+        reason = ' '.join(str(error).split()) or type(error).__name__
         raise UsageError(
             f'{_name_of(file)} cannot be read as plain YAML ({reason}): write it with text, numbers, lists and '
             'mappings only.'
         ) from None
+
+
+def _check_depth(text: str | bytes) -> None:
+    """Refuse YAML that is nested deeply, on which libyaml's reader ends the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise damaged('it is nested too deeply')
 
 
 def loader_of_arrays(load: Callable[..., Any]) -> Callable[..., Any]:

@@ -40,17 +40,20 @@ def fetch(address: str, folder: str | None = None, name: str | None = None) -> s
     Raises:
         Refused: If it cannot be fetched, or its content has not the hash in its name.
     """
-    known = os.path.basename(unquote(urlparse(address).path))
+    try:
+        known = os.path.basename(unquote(urlparse(address).path))
+    except ValueError:
+        known = ''
     digits = hash_in(name or known)
     if name is None:
         name = known if digits else f'{hashlib.sha256(address.encode()).hexdigest()[:8]}_{known}'
-    if not known or os.path.basename(name) != name or name in ('.', '..'):
+    if known in ('', '.', '..') or os.path.basename(name) != name or name in ('', '.', '..'):
         raise Refused(f'cannot be fetched, as {address} names no file: give the address of a checkpoint')
     folder = folder or os.path.join(torch.hub.get_dir(), 'checkpoints')
     path = os.path.join(folder, name)
     try:
         os.makedirs(folder, exist_ok=True)
-        with _one_at_a_time(f'{path}.lock'):
+        with _one_at_a_time(os.path.join(folder, f'.{name}.lock')):
             if not os.path.isfile(path):
                 print_log(f'Downloading {address} to {path}', logger='current')
                 _download(address, path, digits)

@@ -50,7 +50,7 @@ def _assignment(statement: ast.stmt) -> tuple[str, Any]:
 
 
 def _value(node: ast.expr) -> Any:
-    """The value of an expression; calls are allowed of ``dict`` alone, with keywords."""
+    """The value of an expression; the only call is that of ``dict``."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name) and node.id in _NAMES:
@@ -68,8 +68,10 @@ def _value(node: ast.expr) -> Any:
         if isinstance(number, int | float | complex):
             return -number
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        if node.func.id == 'dict' and not node.args and all(keyword.arg for keyword in node.keywords):
-            return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
+        if node.func.id == 'dict' and len(node.args) <= 1 and all(keyword.arg for keyword in node.keywords):
+            first = _value(node.args[0]) if node.args else {}
+            if isinstance(first, dict):  # of keys that are no names
+                return {**first, **{keyword.arg: _value(keyword.value) for keyword in node.keywords}}
         if node.func.id == 'set' and not node.args and not node.keywords:
             return set()
     raise _NotPlain(f'line {node.lineno} holds more than values')
