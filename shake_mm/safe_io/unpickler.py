@@ -56,7 +56,7 @@ def unpickle(source: bytes | Bounded, storage: Callable[[Any], Any] | None = Non
         Refused: If it holds anything else.
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else source
-    machine = Machine(storage, 4 * (len(source) if isinstance(source, bytes) else source.left) + 1_000_000)
+    machine = Machine(storage, 4 * (len(source) if isinstance(source, bytes) else source.left) + 100_000)
     for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         step = _STEPS.get(opcode.name)
         if step is None:

@@ -15,6 +15,7 @@ from tests.bad_inputs.case import Case, try_in_own_process, try_in_process
 from tests.bad_inputs.site import Site
 from tests.support import forged
 from tests.support.loopback import NAMES, serving, stand_in
+from tests.support.pickles import Call
 
 TAR, SCRIPT = 'code_tar.pth', 'code_script.pth'
 LOCAL = ('code.pth', 'code_legacy.pth', TAR, SCRIPT)
@@ -143,7 +144,7 @@ def _proposals(site: Site, name: str, content: bytes) -> list[str]:
     return site.scenes({'train_dataloader.dataset.proposal_file': site.write(name, content)})
 
 
-SHELL = pickle.dumps(forged.Call(os.system, forged.COMMAND))
+SHELL = pickle.dumps(Call(os.system, forged.COMMAND))
 DATA = {
     'pickled annotations': (
         lambda site: _annotations(site, 'list.pkl', SHELL),

@@ -90,7 +90,7 @@ def test_not_found(hub):
         read(f'{folder}/x.pth')
 
 
-@pytest.mark.parametrize('path', ['', '/', '/a/', '/..', '/%2e%2e', '/a%2f..%2f..%2f', '/]', ':x/y/'])
+@pytest.mark.parametrize('path', ['', '/', '/a/', '/..', '/%2e%2e', '/a%2f..%2f..%2f', ':x/y/'])
 def test_an_address_without_a_file(path, hub):
     with pytest.raises(UsageError, match='names no file'):
         read(f'http://127.0.0.1:9{path}')

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import forged
 
+ROOT = Path(__file__).resolve().parents[2]
 FILES = dict([*forged.payloads(), *forged.forgeries()])
 HARMLESS = {'memo_far.pth'}
 """What would harm C's unpickler alone, which makes room for the memo in one piece."""
@@ -22,8 +23,8 @@ def outcomes(tmp_path_factory) -> dict[str, str]:
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
     # What torch would do under this variable must not matter.
-    environ = {**os.environ, 'OMP_NUM_THREADS': '1', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD': '1'}
-    command = [sys.executable, str(Path(forged.__file__)), str(folder)]
+    environ = {**os.environ, 'OMP_NUM_THREADS': '1', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD': '1', 'PYTHONPATH': str(ROOT)}
+    command = [sys.executable, '-m', forged.__name__, str(folder)]
     done = subprocess.run(command, cwd=away, capture_output=True, text=True, env=environ, timeout=300)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')]
     assert done.returncode == 0, f'{lines[-1:]} {done.stderr[-2000:]}'

@@ -21,8 +21,9 @@ from shake_mm.errors import UsageError
 from shake_mm.safe_io import guard_loaders, trust_pickles
 from tests.support import forged
 from tests.support.loopback import serving
+from tests.support.pickles import Call
 
-SHELL = forged.Call(os.system, forged.COMMAND)
+SHELL = Call(os.system, forged.COMMAND)
 CODE = dict(forged.payloads())['code.pth']
 
 
