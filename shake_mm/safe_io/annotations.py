@@ -56,7 +56,7 @@ def load_yaml(self: Any, file: Any, **kwargs: Any) -> Any:
         _check_depth(text)
         return check_plain(yaml.load(text, Loader=_Loader))  # noqa: S506  (a safe one)
     except (yaml.YAMLError, Refused, RecursionError, ValueError) as error:
-        reason = ' '.join(str(error).split()) or type(error).__name__
+        reason = error.reason if isinstance(error, Refused) else ' '.join(str(error).split()) or type(error).__name__
         raise UsageError(
             f'{_name_of(file)} cannot be read as plain YAML ({reason}): write it with text, numbers, lists and '
             'mappings only.'

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import damaged, unsupported
+from .errors import SHOWN, damaged, unsupported
 
 _PLAIN = re.compile(r'[<>=|]?(b1|[iu][1248]|f[248]|c8|c16|[US]\d{1,6})')
 
@@ -23,7 +23,7 @@ class DType:
 
     def __init__(self, name: object, *flags: object) -> None:
         if not isinstance(name, str) or not _PLAIN.fullmatch(name) or any(type(f) not in (bool, int) for f in flags):
-            raise unsupported(f'holds an array of the dtype {name!r}', 'save numbers and text')
+            raise unsupported(f'holds an array of the dtype {str(name)[:SHOWN]!r}', 'save numbers and text')
         self.dtype = np.dtype(name)
 
     def build(self, state: Any) -> None:

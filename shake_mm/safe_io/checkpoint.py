@@ -1,6 +1,7 @@
 """The one function that reads weights, wherever they are."""
 
 import os
+import zipfile
 from collections import OrderedDict
 from typing import Any, BinaryIO
 
@@ -84,6 +85,8 @@ def _read_values(file: BinaryIO) -> Any:
         return read_file(file)
     except (Refused, OSError):
         raise
+    except zipfile.BadZipFile:
+        raise damaged('an archive without its end') from None
     except Exception as error:  # whatever a forged file brings the parsers of the standard library to
         raise damaged(type(error).__name__) from error
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import torch
 from torch import Tensor
 
-from .errors import damaged, unsupported
+from .errors import SHOWN, damaged, unsupported
 from .tensors import DTYPES, Storage, as_plain_booleans, check_storage, itemsize, strided
 from .unpickler import Bounded, unpickle
 from .values import Name
@@ -132,7 +132,7 @@ def _read_zip(file: BinaryIO, size: int) -> Any:
     def place(key: str) -> _Place:
         entry = entries.get(f'{root}data/{key}')
         if entry is None:
-            raise damaged(f'its storage {key!r} is missing')
+            raise damaged(f'its storage {key[:SHOWN]!r} is missing')
         return _place(file, entry, size)
 
     return unpickle(_part(file, entries[f'{root}data.pkl'], size), _Storages(file, size, place))
@@ -206,7 +206,9 @@ def _read_safetensors(file: BinaryIO, size: int) -> dict[str, Tensor]:
             continue
         kind = DTYPES.get(_SAFETENSORS.get(about['dtype'], ''))
         if kind is None:
-            raise unsupported(f'holds a tensor of the dtype {about["dtype"]!r}', 'save it again in another')
+            raise unsupported(
+                f'holds a tensor of the dtype {str(about["dtype"])[:SHOWN]!r}', 'save it again in another'
+            )
         start, end = about['data_offsets']
         shape = tuple(about['shape'])
         number = check_storage(math.prod(shape), kind, size - begin)
@@ -216,7 +218,7 @@ def _read_safetensors(file: BinaryIO, size: int) -> dict[str, Tensor]:
             or not 0 <= start <= end <= size - begin
             or end - start != number
         ):
-            raise damaged(f'the tensor {name!r} reaches out of it')
+            raise damaged(f'the tensor {name[:SHOWN]!r} reaches out of it')
         left -= number
         if left < 0:
             raise damaged('tensors that overlap')

@@ -62,8 +62,9 @@ def fetch(address: str, folder: str | None = None, name: str | None = None) -> s
     except (OSError, http.client.HTTPException, ValueError) as error:
         if isinstance(error, Refused):
             raise
+        reason = getattr(error, 'reason', None) or error  # of a URLError
         raise Refused(
-            f'cannot be fetched ({" ".join(str(error).split()) or type(error).__name__}): check the network and the '
+            f'cannot be fetched ({" ".join(str(reason).split()) or type(error).__name__}): check the network and the '
             'folder TORCH_HOME, or download it and give the file'
         ) from error
     return path

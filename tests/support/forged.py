@@ -7,12 +7,17 @@ import io
 import json
 import os
 import pickle
+import random
 import struct
 import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
 
 from tests.support.pickles import (
     LEGACY,
@@ -66,6 +71,7 @@ def payloads() -> Iterator[tuple[str, bytes]]:
     yield 'code_module.pth', archive(pickled(b'(' + text('module') + name('os', 'system') + text('a') * 3 + b'tQ'))
     history = name('mmengine.logging.history_buffer', 'HistoryBuffer')
     yield 'code_getattr.pth', archive(pickled(called('builtins', 'getattr', history, text('__init__'))))
+    yield 'code_lines.pth', archive(pickled(text('os\n\x1b[2J') + text('system' * 10**5) + b'\x93'))
     doors = (
         'builtins.eval builtins.exec builtins.__import__ builtins.open pickle.loads numpy.load runpy.run_path '
         'torch.load torch.hub.load torch.jit.load torch.storage._load_from_bytes mmengine.fileio.load '
@@ -160,6 +166,33 @@ def forgeries() -> Iterator[tuple[str, bytes]]:
     yield 'dtype.safetensors', tables(dict(a=dict(about, dtype='O8')))
     yield 'list.safetensors', tables([about]).replace(b'[', b'{', 1)
     yield 'deep.safetensors', tables(b'{"a":' + b'[' * 100_000)
+
+
+def mutations(number: int) -> Iterator[tuple[str, bytes]]:
+    """Checkpoints that were changed in places, of each format: name and content."""
+    generator = random.Random(0)
+    state = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3)).state_dict()
+    content = dict(state_dict=state, meta=dict(epoch=1, seed=np.int64(3)), history=HistoryBuffer([1.0], [1]))
+    for i in range(number):
+        buffer = io.BytesIO()
+        torch.save(content, buffer, _use_new_zipfile_serialization=i % 3 > 0, pickle_protocol=2 + 2 * (i % 2))
+        whole = buffer.getvalue()
+        if i % 3 < 2:
+            yield f'mutated{i}.pth', _mutated(whole, generator)
+        else:  # behind the checksum
+            with zipfile.ZipFile(buffer) as file:
+                parts = {name.rpartition('/')[2]: file.read(name) for name in file.namelist()}
+            yield f'mutated{i}.pth', archive(_mutated(parts.pop('data.pkl'), generator), parts)
+
+
+def _mutated(content: bytes, generator: random.Random) -> bytes:
+    changed = bytearray(content)
+    for _ in range(generator.choice((1, 1, 2, 5))):
+        place, length = generator.randrange(len(changed)), generator.randrange(1, 30)
+        changed[place : place + generator.choice((0, 1, length))] = generator.choice(
+            (generator.randbytes(1), b'', b'\xff\xff\xff\xff', generator.randbytes(4), changed[-length:])
+        )
+    return bytes(changed)
 
 
 def _copies(module: str, attribute: str, content: bytes) -> bytes:
