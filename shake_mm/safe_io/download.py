@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from typing import BinaryIO
+from urllib.error import URLError
 from urllib.parse import unquote, urlparse
 from urllib.request import Request, urlopen
 
@@ -62,7 +63,7 @@ def fetch(address: str, folder: str | None = None, name: str | None = None) -> s
     except (OSError, http.client.HTTPException, ValueError) as error:
         if isinstance(error, Refused):
             raise
-        reason = getattr(error, 'reason', None) or error  # of a URLError
+        reason = error.reason if type(error) is URLError else error
         raise Refused(
             f'cannot be fetched ({" ".join(str(reason).split()) or type(error).__name__}): check the network and the '
             'folder TORCH_HOME, or download it and give the file'
