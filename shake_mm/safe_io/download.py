@@ -41,6 +41,29 @@ def fetch(address: str, folder: str | None = None, name: str | None = None) -> s
     Raises:
         Refused: If it cannot be fetched, or its content has not the hash in its name.
     """
+    name, digits = _name_for(address, name)
+    path = os.path.join(folder or os.path.join(torch.hub.get_dir(), 'checkpoints'), name)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with _one_at_a_time(os.path.join(os.path.dirname(path), f'.{name}.lock')):
+            if not os.path.isfile(path):
+                print_log(f'Downloading {address} to {path}', logger='current')
+                _download(address, path, digits)
+            elif digits is not None:
+                _check(path, _digest(path), digits)
+    except Refused:
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = error.reason if type(error) is URLError else error
+        raise Refused(
+            f'cannot be fetched ({" ".join(str(reason).split()) or type(error).__name__}): check the network and the '
+            'folder TORCH_HOME, or download it and give the file'
+        ) from error
+    return path
+
+
+def _name_for(address: str, name: str | None) -> tuple[str, str | None]:
+    """The name of the file, and the hash in it."""
     try:
         known = os.path.basename(unquote(urlparse(address).path))
     except ValueError:
@@ -50,25 +73,7 @@ def fetch(address: str, folder: str | None = None, name: str | None = None) -> s
         name = known if digits else f'{hashlib.sha256(address.encode()).hexdigest()[:8]}_{known}'
     if known in ('', '.', '..') or os.path.basename(name) != name or name in ('', '.', '..'):
         raise Refused(f'cannot be fetched, as {address} names no file: give the address of a checkpoint')
-    folder = folder or os.path.join(torch.hub.get_dir(), 'checkpoints')
-    path = os.path.join(folder, name)
-    try:
-        os.makedirs(folder, exist_ok=True)
-        with _one_at_a_time(os.path.join(folder, f'.{name}.lock')):
-            if not os.path.isfile(path):
-                print_log(f'Downloading {address} to {path}', logger='current')
-                _download(address, path, digits)
-            elif digits is not None:
-                _check(path, _digest(path), digits)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        if isinstance(error, Refused):
-            raise
-        reason = error.reason if type(error) is URLError else error
-        raise Refused(
-            f'cannot be fetched ({" ".join(str(reason).split()) or type(error).__name__}): check the network and the '
-            'folder TORCH_HOME, or download it and give the file'
-        ) from error
-    return path
+    return name, digits
 
 
 def hash_in(name: str) -> str | None:

@@ -41,23 +41,8 @@ def guard_loaders() -> Iterator[None]:
     if _depth:
         yield
         return
-    import mmpretrain.datasets.cifar  # which needs a stack that is mended
-
-    replaced = [
-        (torch, 'load', load),
-        (torch.storage, '_load_from_bytes', _loader_of_storages(torch.load)),
-        (torch.hub, 'load_state_dict_from_url', load_url),
-        *(
-            (owner, 'load_url', load_url)
-            for owner in (torch.utils.model_zoo, mmengine.runner.checkpoint, mmengine.utils.dl_utils)
-        ),
-        (PickleHandler, 'load_from_fileobj', annotations.load_pickle),
-        (YamlHandler, 'load_from_fileobj', annotations.load_yaml),
-        (np, 'load', annotations.loader_of_arrays(np.load)),
-        (mmpretrain.datasets.cifar, 'pickle', annotations.PlainPickles),
-    ]
     with ExitStack() as stack:
-        for owner, name, value in replaced:
+        for owner, name, value in _replacements():
             stack.callback(setattr, owner, name, getattr(owner, name))
             setattr(owner, name, value)
         stack.enter_context(_guarded_prefixes())
@@ -67,6 +52,23 @@ def guard_loaders() -> Iterator[None]:
             yield
         finally:
             _depth -= 1
+
+
+def _replacements() -> list[tuple[Any, str, Any]]:
+    """What is replaced: where it is, under which name, and by what."""
+    import mmpretrain.datasets.cifar  # which needs a stack that is mended
+
+    loaders_of_addresses = (torch.utils.model_zoo, mmengine.runner.checkpoint, mmengine.utils.dl_utils)
+    return [
+        (torch, 'load', load),
+        (torch.storage, '_load_from_bytes', _loader_of_storages(torch.load)),
+        (torch.hub, 'load_state_dict_from_url', load_url),
+        *((owner, 'load_url', load_url) for owner in loaders_of_addresses),
+        (PickleHandler, 'load_from_fileobj', annotations.load_pickle),
+        (YamlHandler, 'load_from_fileobj', annotations.load_yaml),
+        (np, 'load', annotations.loader_of_arrays(np.load)),
+        (mmpretrain.datasets.cifar, 'pickle', annotations.PlainPickles),
+    ]
 
 
 def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:

@@ -34,36 +34,55 @@ def check_plain(root: Any, foreign: Callable[[Any], Exception] | None = None) ->
     Raises:
         Refused: If they are such.
     """
-    sizes: dict[int, tuple[int, int]] = {}  # values and depth of what is walked
-    open_: set[int] = set()
-    stack = [root]
-    while stack:
-        value = stack[-1]
-        if type(value) not in _CONTAINERS:
-            if foreign is not None and type(value) not in _LEAVES and not isinstance(value, np.generic):
-                raise foreign(value)
-            stack.pop()
-            continue
-        parts = _parts(value)
-        if id(value) in sizes:
-            stack.pop()
-        elif id(value) in open_:  # all its parts are walked
-            below = [sizes[id(part)] for part in parts if type(part) in _CONTAINERS]
-            total = 1 + len(parts) - len(below) + sum(number for number, _ in below)
-            depth = 1 + max((depth for _, depth in below), default=0)
-            if total > MAX_VALUES or depth > MAX_DEPTH:
-                raise damaged('its values unfold without end' if total > MAX_VALUES else 'it is nested too deeply')
-            sizes[id(value)] = total, depth
-            open_.remove(id(value))
-            stack.pop()
-        else:
-            open_.add(id(value))
-            for part in parts:
-                if id(part) in open_:
-                    raise damaged('it holds itself')
-                if id(part) not in sizes:
-                    stack.append(part)
+    walk = _Walk(foreign)
+    walk.stack.append(root)
+    while walk.stack:
+        walk.step(walk.stack[-1])
     return root
+
+
+class _Walk:
+    """A walk through containers, depth first and without recursion; each is measured once.
+
+    Args:
+        foreign (callable, optional): Gives the error for a value of another type.
+    """
+
+    def __init__(self, foreign: Callable[[Any], Exception] | None) -> None:
+        self.stack: list[Any] = []
+        self._foreign = foreign
+        self._sizes: dict[int, tuple[int, int]] = {}  # values and depth of what is measured
+        self._above: set[int] = set()  # what is being walked
+
+    def step(self, value: Any) -> None:
+        """Look at the value on top of the stack: measure it, or put its parts before it."""
+        if type(value) not in _CONTAINERS:
+            known = type(value) in _LEAVES or isinstance(value, np.generic)
+            if self._foreign is not None and not known:
+                raise self._foreign(value)
+            self.stack.pop()
+        elif id(value) in self._sizes:
+            self.stack.pop()
+        elif id(value) in self._above:  # all its parts are measured
+            self._sizes[id(value)] = self._measure(_parts(value))
+            self._above.remove(id(value))
+            self.stack.pop()
+        else:
+            self._above.add(id(value))
+            for part in _parts(value):
+                if id(part) in self._above:
+                    raise damaged('it holds itself')
+                self.stack.append(part)
+
+    def _measure(self, parts: list[Any]) -> tuple[int, int]:
+        below = [self._sizes[id(part)] for part in parts if type(part) in _CONTAINERS]
+        total = 1 + len(parts) - len(below) + sum(number for number, _ in below)
+        depth = 1 + max((depth for _, depth in below), default=0)
+        if total > MAX_VALUES:
+            raise damaged('its values unfold without end')
+        if depth > MAX_DEPTH:
+            raise damaged('it is nested too deeply')
+        return total, depth
 
 
 def is_key(value: Any) -> bool:

@@ -35,13 +35,13 @@ class Bounded:
         return self._end - self._file.tell()
 
     def read(self, size: int) -> bytes:
-        """As a file's."""
+        """As a file's; a file that ends before is refused."""
         if size > self.left:
             raise damaged('it ends early')
         return self._file.read(size)
 
     def readline(self) -> bytes:
-        """As a file's."""
+        """As a file's, which may be the rest of it."""
         return self._file.readline()
 
 
@@ -87,17 +87,17 @@ class Machine:
         self._budget = budget
 
     def result(self) -> Any:
-        """What is left at the end."""
+        """The value that is left on the stack at the end."""
         if len(self.stack) != 1:
             raise damaged('its values are not one')
         return self.stack[0]
 
     def push(self, value: Any) -> None:
-        """Put a value on the stack."""
+        """Put a value on the stack, above the others."""
         self.stack.append(value)
 
     def pop(self) -> Any:
-        """Take the last value."""
+        """Take the last value, which must not be a mark."""
         if not self.stack or self.stack[-1] is _MARK:
             raise damaged('a value is missing')
         return self.stack.pop()
@@ -128,7 +128,7 @@ class Machine:
         self.push(value)
 
     def spend(self, parts: Any) -> None:
-        """Count what is copied."""
+        """Count what is copied, and refuse too much of it."""
         self._budget -= sum(len(part) for part in parts if isinstance(part, _SIZED)) if isinstance(parts, _SIZED) else 0
         if self._budget < 0:
             raise damaged('its values unfold without end')
