@@ -238,7 +238,5 @@ def test_no_table_runs_what_is_in_a_result_folder(tool: str, tmp_path: Path):
         site.write(f'results/{run.name}/20260101_000000/vis_data/scalars.json', '{"accuracy/top1": 90.0, "step": 1}\n')
         return [str(run.parent), *RESULTS[tool][0]]
 
-    case = Case(
-        'results', 'a config that is code', prepare, 'kd_resnet14_resnet8_digits100.py', 'not run as code', tool
-    )
+    case = Case('results', 'code', prepare, 'results', RESULTS[tool][1], tool)
     _assert_closed(try_in_process(case, tmp_path).verdict(case), tmp_path)
