@@ -1,7 +1,6 @@
 """How data are read while a tool runs: JSON, plain YAML and arrays, and pickles where the config trusts them."""
 
 import os
-import pickle
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -34,15 +33,15 @@ def trust_pickles(trusted: Any) -> None:
     _trusted = trusted
 
 
-def load_pickle(self: PickleHandler, file: Any, **kwargs: Any) -> Any:
-    """Stand for ``PickleHandler.load_from_fileobj``.
+def loader_of_pickles(load: Callable[..., Any]) -> Callable[..., Any]:
+    """Let ``PickleHandler.load_from_fileobj`` load only where the config trusts pickles; a UsageError elsewhere."""
 
-    Raises:
-        UsageError: If the config does not trust pickles.
-    """
-    if not _trusted:
-        raise UsageError(_pickled(_name_of(file)))
-    return pickle.load(file, **kwargs)  # noqa: S301  (the config says so)
+    def load_pickle(self: PickleHandler, file: Any, **kwargs: Any) -> Any:
+        if not _trusted:
+            raise UsageError(_pickled(_name_of(file)))
+        return load(self, file, **kwargs)
+
+    return load_pickle
 
 
 def load_yaml(self: Any, file: Any, **kwargs: Any) -> Any:
@@ -54,7 +53,7 @@ def load_yaml(self: Any, file: Any, **kwargs: Any) -> Any:
     text = file.read()
     try:
         _check_depth(text)
-        return check_plain(yaml.load(text, Loader=_Loader))  # noqa: S506  (a safe one)
+        return check_plain(yaml.load(text, Loader=_Loader))
     except (yaml.YAMLError, Refused, RecursionError, ValueError) as error:
         reason = error.reason if isinstance(error, Refused) else ' '.join(str(error).split()) or type(error).__name__
         raise UsageError(

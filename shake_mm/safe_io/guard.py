@@ -64,7 +64,7 @@ def _replacements() -> list[tuple[Any, str, Any]]:
         (torch.storage, '_load_from_bytes', _loader_of_storages(torch.load)),
         (torch.hub, 'load_state_dict_from_url', load_url),
         *((owner, 'load_url', load_url) for owner in loaders_of_addresses),
-        (PickleHandler, 'load_from_fileobj', annotations.load_pickle),
+        (PickleHandler, 'load_from_fileobj', annotations.loader_of_pickles(PickleHandler.load_from_fileobj)),
         (YamlHandler, 'load_from_fileobj', annotations.load_yaml),
         (np, 'load', annotations.loader_of_arrays(np.load)),
         (mmpretrain.datasets.cifar, 'pickle', annotations.PlainPickles),
