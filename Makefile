@@ -44,5 +44,5 @@ audit: venv  ## Check hashes and known vulnerabilities of what is installed
 	$(PYTHON) tools/misc/audit.py
 
 clean:  ## Remove what builds and tests leave; .venv and runs stay
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find analysis benchmarks shake_mm tests tools configs -name __pycache__ -type d -prune -exec rm -rf {} +

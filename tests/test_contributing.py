@@ -67,8 +67,9 @@ def mirrored(parts: Callable[[], dict[str, str]]) -> Callable[[], set[str]]:
 
 
 def methods() -> dict[str, str]:
-    """The files of methods, by stem."""
-    return {path.stem: path.read_text() for path in (ROOT / METHODS).glob('*.py')}
+    """The files of methods, by stem; not those that hold a former name, one line that inherits."""
+    files = {path.stem: path.read_text() for path in (ROOT / METHODS).glob('*.py')}
+    return {stem: text for stem, text in files.items() if not re.fullmatch(r"(#.*\n)*_base_ = '\./\w+\.py'\n", text)}
 
 
 def with_a_cell() -> set[str]:

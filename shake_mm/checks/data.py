@@ -229,7 +229,7 @@ def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> 
 
 
 def _check_size(model: Distiller, inputs: Tensor, samples: list, name: str) -> None:
-    """Connectors and proxies that were made for images of another size must take these too."""
+    """Refuse images of a size that connectors or proxies, built for another one, do not take."""
     made_for, size = tuple(model.members.image_sizes(model.input_size)['student']), tuple(inputs.shape[-2:])
     if size == made_for or model.members.cached:
         return

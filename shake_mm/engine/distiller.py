@@ -95,12 +95,12 @@ class Distiller(BaseModel):
 
     @property
     def task(self) -> Task:
-        """How the members run."""
+        """The task that says how the members run."""
         return self.members.task
 
     @property
     def taps(self) -> Taps:
-        """The taps of all members."""
+        """The taps of all members and what the engine derives."""
         return self.objective.taps
 
     # ------------------------------------------------------------------------------------------------ the step
@@ -132,7 +132,7 @@ class Distiller(BaseModel):
                 if name in plan.labeled:
                     own[name] = task.loss(network, view, data_samples)
                 elif name in plan.members:
-                    task.forward_head(network, task.forward_trunk(network, view), taps)
+                    task.forward(network, view, taps)
             for name, teacher in frozen.items():
                 if name in plan.headed:
                     teacher.forward_head(passed[name], taps)

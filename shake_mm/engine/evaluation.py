@@ -26,7 +26,7 @@ class StandIn:
         return getattr(self.model, name)
 
     def test_step(self, data: Any) -> list:
-        """As :meth:`val_step`."""
+        """Samples with predictions for a batch, as :meth:`val_step`."""
         return self.val_step(data)
 
     def val_step(self, data: Any) -> list:

@@ -1,4 +1,4 @@
-"""From the config's terms to one term per teacher, proxy and stage of the networks."""
+"""From the config's terms to one term per teacher, proxy and level of the networks."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from ..errors import UsageError
 from ..validation import check_number
 
 LEVEL = re.compile(r'\.f\*(?=$|[.:\[])')
-"""The part of a tap that stands for all stages of a network."""
+"""The part of a tap that stands for all levels of a network."""
 SIDES = ('of', 'to', 'reference')
 WRITTEN_OUT = ('weighting', 'level_decay')
 """Keys of a term's config that say how its copies add up; no copy has them."""
@@ -29,22 +29,22 @@ class Expanded(NamedTuple):
 def expand_terms(
     configs: Mapping[str, dict | None], counts: Mapping[str, int], levels: Mapping[str, Sequence[str]]
 ) -> dict[str, Expanded]:
-    """Write out the terms that hold for every teacher or for every stage of the networks.
+    """Write out the terms that hold for every teacher or for every level of the networks.
 
     A term whose taps name ``teacher*`` or ``proxy*`` is repeated for each of them. ``weighting`` says how the copies
     add up: ``'sum'`` (default), ``'mean'``, which divides the weight by their number, or ``'aekd'``, which weighs them
     anew in every step, see :mod:`~shake_mm.engine.weighting`; they must share the tap that learns. With a single copy
     the name stays as it is, else the index is appended.
 
-    A term whose taps name ``f*`` is repeated for every stage, ``f1`` to ``fm``, and the copies are summed; the stage
-    ``i`` weighs ``level_decay ** (m - i)``. In a list of taps ``f*`` stands for the taps of all stages, in one term.
+    A term whose taps name ``f*`` is repeated for every level, ``f1`` to ``fm``, and the copies are summed; the level
+    ``i`` weighs ``level_decay ** (m - i)``. In a list of taps ``f*`` stands for the taps of all levels, in one term.
 
     A term that is None was dropped by the config.
 
     Args:
         configs (dict): Terms by name, as in the config.
         counts (dict): How many members there are of each kind, e.g. ``{'teacher': 2, 'proxy': 2}``.
-        levels (dict): Tap names of the stages by member, e.g. ``{'student': ['f1', 'f2', 'f3']}``.
+        levels (dict): Tap names of the levels by member, e.g. ``{'student': ['f1', 'f2', 'f3']}``.
 
     Returns:
         dict[str, Expanded]: The terms by the name under which they are logged.
@@ -119,13 +119,13 @@ def _over_levels(name: str, config: dict, levels: Mapping[str, Sequence[str]]) -
     repeated = {side: config[side] for side in ('of', 'to') if LEVEL.search(str(config.get(side)))}
     if not repeated:
         if decay is not None:
-            raise UsageError(f"terms.{name}: 'level_decay' needs a tap with f*, which stands for all stages.")
+            raise UsageError(f"terms.{name}: 'level_decay' needs a tap with f*, which stands for all levels.")
         return [('', config)]
     taps = {side: levels_behind(f'terms.{name}', tap, levels) for side, tap in repeated.items()}
     number = {len(expanded) for expanded in taps.values()}
     if len(number) > 1:
         counts = ' and '.join(f'{len(taps[side])} of {tap}' for side, tap in repeated.items())
-        raise UsageError(f'terms.{name} pairs {counts}: name the stages to compare one by one, e.g. f2.')
+        raise UsageError(f'terms.{name} pairs {counts}: name the levels to compare one by one, e.g. f2.')
     copies = []
     for i in range(m := number.pop()):
         copy = {**config, **{side: expanded[i] for side, expanded in taps.items()}}
@@ -136,13 +136,13 @@ def _over_levels(name: str, config: dict, levels: Mapping[str, Sequence[str]]) -
 
 
 def levels_behind(where: str, tap: str, levels: Mapping[str, Sequence[str]]) -> list[str]:
-    """The taps of all stages that a tap with ``f*`` stands for; any other stands for itself."""
+    """The taps of all levels that a tap with ``f*`` stands for; any other stands for itself."""
     if not LEVEL.search(tap):
         return [tap]
     member = tap.partition('.')[0]
     if not levels.get(member):
         raise UsageError(
-            f"{where}: the stages of '{member}' are not known for '{tap}': name layers, or give the member "
+            f"{where}: the levels of '{member}' are not known for '{tap}': name layers, or give the member "
             "`taps=dict(f1='backbone.…', …)`."
         )
     return [LEVEL.sub(f'.{level}', tap) for level in levels[member]]

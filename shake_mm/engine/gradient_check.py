@@ -1,10 +1,10 @@
 """Whether a stage can learn: the gradients of one of its terms must reach something that it trains."""
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..members import Members
@@ -57,17 +57,15 @@ def _arrives(
     input_size: int | Sequence[int] | None,
 ) -> bool:
     """Whether a tap of a network that learns depends on trained parameters of it."""
-    learners, task = members.learners, members.task
+    learners = members.learners
     texts = [text for text in read if TapName.parse(text).member in learners]
     networks = {name: net for name, net in learners.items() if name in {TapName.parse(text).member for text in texts}}
     learning = {name: _own(trained, f'{members.part_of(name)}.') for name in networks}
     if not any(learning.values()):
         return False
 
-    def run(network: nn.Module, inputs: Tensor) -> None:
-        task.forward_head(network, task.forward_trunk(network, inputs), objective.taps)
-
     with objective.taps.recording() as taps:
+        run = partial(members.task.forward, taps=taps)
         taps.unknown = run_members(networks, run, members.image_sizes(input_size), learning)
         try:
             # What the dry run does not know is given the benefit of the doubt.

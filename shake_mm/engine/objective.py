@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mmengine.model import ModuleDict
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import UsageError
 from ..members import Members
@@ -82,51 +83,61 @@ def build_objective(
     Raises:
         UsageError: If a key is unknown, a tap does not exist, or the parts do not fit.
     """
-    task, aliases, sizes = members.task, members.aliases(), members.image_sizes(input_size)
-    levels = {name: levels_of(own) for name, own in aliases.items()}
-    entries = proxy_entries(proxies, members.number_of_teachers)
-    counts = {'teacher': members.number_of_teachers, 'proxy': len(entries)}
     terms = terms or {'task': {'of': 'student'}}
-    check_terms(terms)
-    expanded = expand_terms(terms, counts, levels)
-    _check_expanded(expanded, members)
-    planned = {f'proxy{i}': plan_proxy(members, i, entry, levels) for i, entry in enumerate(entries)}
     shared = _shared_connectors(connectors)
-
-    taps = Taps(members.networks, aliases, [name for name, spec in members.specs.items() if spec.inference.halved])
-    sources = {f'{name}.logits': proxy.source for name, proxy in planned.items()}
-    sources |= {tap: source for tap, (_, source) in shared.items()}
-    for tap in sources:
-        taps.declare(tap)
-    read = [tap for term in expanded.values() if compares(term.config) for tap in taps_of(term.config)]
-    evaluated = [f'{name}.logits' for name in members.networks] if task.compares_members else []
-    wanted = [*evaluated, *(tap for source in sources.values() for tap in listed(source)), *read, *task.guides]
-    for tap in wanted:
-        if tap.partition('.')[0] not in planned:  # a proxy's layers are known once it is built
-            taps.request(tap)
-
-    def run(network: nn.Module, inputs: Tensor) -> None:
-        task.forward_head(network, task.forward_trunk(network, inputs), taps)
-
+    expanded, planned = _write_out(members, proxies, terms)
+    taps, read = _declare_taps(members, planned, shared, expanded)
+    sizes = members.image_sizes(input_size)
     with taps.recording():
         # Where every loss is a member's own there is nothing to fit.
+        run = partial(members.task.forward, taps=taps)
         taps.unknown = run_members(members.networks, run, sizes) if read else set(members.networks)
-        built = _build_proxies(members, planned, wanted, taps, num_samples, sizes['student'])
+        built = _build_proxies(members, planned, taps, num_samples, sizes['student'])
+        for tap in read:
+            taps.request(tap)  # also of the proxies' layers, which are known now
+        _try_proxies(built, taps)
         modules = _build_connectors(shared, taps, num_samples)
         fitted = _build_terms(members, expanded, taps, num_samples)
     taps.unknown = set()
     derived = [Derived(f'{name}.logits', m, planned[name].source, f'proxies.{name}', True) for name, m in built.items()]
     derived += [Derived(tap, modules[_name_of(tap)], source, tap, False) for tap, (_, source) in shared.items()]
     origins = {name: term.origin for name, term in expanded.items()}
-    return Objective(
-        fitted,
-        built,
-        modules,
-        taps,
-        {entry.tap: entry for entry in derived},
-        origins,
-        adaptive_groups(terms, fitted, origins),
-    )
+    adaptive = adaptive_groups(terms, fitted, origins)
+    return Objective(fitted, built, modules, taps, {entry.tap: entry for entry in derived}, origins, adaptive)
+
+
+def _write_out(
+    members: Members, proxies: dict | Sequence[dict] | None, terms: Mapping[str, dict | None]
+) -> tuple[dict[str, Expanded], dict[str, PlannedProxy]]:
+    """The terms and the proxies, one by one, after their keys are checked."""
+    levels = {name: levels_of(own) for name, own in members.aliases().items()}
+    entries = proxy_entries(proxies, members.number_of_teachers)
+    check_terms(terms)
+    expanded = expand_terms(terms, {'teacher': members.number_of_teachers, 'proxy': len(entries)}, levels)
+    _check_expanded(expanded, members)
+    return expanded, {f'proxy{i}': plan_proxy(members, i, entry, levels) for i, entry in enumerate(entries)}
+
+
+def _declare_taps(
+    members: Members,
+    planned: Mapping[str, PlannedProxy],
+    shared: Mapping[str, tuple[dict, str | list[str]]],
+    expanded: Mapping[str, Expanded],
+) -> tuple[Taps, list[str]]:
+    """The taps, with those of networks that are read requested, and what the terms read."""
+    halved = [name for name, spec in members.specs.items() if spec.inference.halved]
+    taps = Taps(members.networks, members.aliases(), halved)
+    sources = {f'{name}.logits': proxy.source for name, proxy in planned.items()}
+    sources |= {tap: source for tap, (_, source) in shared.items()}
+    for tap in sources:
+        taps.declare(tap)
+    read = [tap for term in expanded.values() if compares(term.config) for tap in taps_of(term.config)]
+    evaluated = [f'{name}.logits' for name in members.networks] if members.task.compares_members else []
+    behind = [tap for source in sources.values() for tap in listed(source)]
+    for tap in (*evaluated, *behind, *read, *members.task.guides):
+        if tap.partition('.')[0] not in planned:  # a proxy's layers are known once it is built
+            taps.request(tap)
+    return taps, read
 
 
 def _check_expanded(terms: Mapping[str, Expanded], members: Members) -> None:
@@ -173,21 +184,22 @@ def _name_of(tap: str) -> str:
 def _build_proxies(
     members: Members,
     planned: Mapping[str, PlannedProxy],
-    wanted: Sequence[str],
     taps: Taps,
     num_samples: int | None,
     size: Sequence[int],
 ) -> ModuleDict:
-    """Build the proxies to what the taps hold, let their layers be tapped, and try them out."""
+    """Build the proxies to what the taps hold, and let their layers be tapped."""
     built = ModuleDict()
     for name, proxy in planned.items():
         built[name] = build_proxy(members, proxy, taps.value(proxy.source), num_samples, size)
         taps.add_member(name, built[name])
-    for tap in wanted:
-        taps.request(tap)
-    for name, proxy in built.items():
-        taps.put(f'{name}.logits', try_out(name, proxy, taps.read(proxy.source)))
     return built
+
+
+def _try_proxies(proxies: Mapping[str, nn.Module], taps: Taps) -> None:
+    """Let the taps hold what the proxies make in the dry run."""
+    for name, proxy in proxies.items():
+        taps.put(f'{name}.logits', try_out(name, proxy, taps.read(proxy.source)))
 
 
 def _build_connectors(

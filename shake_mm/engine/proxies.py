@@ -36,16 +36,16 @@ def plan_proxy(
     """Find out what a proxy reads.
 
     Its ``source`` is what the config says, else the class's ``reads``, else the task's. ``teacher*`` in it is the
-    teacher of the proxy's number, and ``f*`` all stages.
+    teacher of the proxy's number, and ``f*`` all levels.
 
     Args:
         members (Members): The networks.
         number (int): Of the proxy.
         config (dict | nn.Module): The proxy's, as in the distiller's.
-        levels (dict): Tap names of the stages by member.
+        levels (dict): Tap names of the levels by member.
 
     Raises:
-        UsageError: If the stages of a member are not known.
+        UsageError: If the levels of a member are not known.
     """
     name, teacher = f'proxy{number}', members.networks.get(f'teacher{number}')
     if not isinstance(config, dict):

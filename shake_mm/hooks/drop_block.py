@@ -1,4 +1,4 @@
-"""DropBlock in the student's last stages, without a change to its network."""
+"""DropBlock in the student's last levels, without a change to its network."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from ..utils import unwrap_model
 
 
 class _Drop:
-    """Forward hook of one stage, whose return value replaces the stage's output."""
+    """Forward hook of one level, whose return value replaces the level's output."""
 
     def __init__(self, layer: str, block: nn.Module) -> None:
         self.layer, self.block, self.iteration = layer, block, 0
@@ -47,8 +47,8 @@ class DropBlockHook(Hook):
     first :math:`T` iterations: by default over the whole training, as in DropBlock's paper. It depends on the run's
     iteration :math:`t` alone, so a resumed run goes on where it stopped; nothing is added to checkpoints.
 
-    Everything behind a stage sees its dropped output: the next stage, the head, the shadow head, and the tap of the
-    stage itself (``student.f3``), so also terms that compare features. Taps inside the stage (``student.f3.preact`` of
+    Everything behind a level sees its dropped output: the next level, the head, the shadow head, and the tap of the
+    level itself (``student.f3``), so also terms that compare features. Taps inside the level (``student.f3.preact`` of
     a ResNet) see the features before. Teachers, peers and proxies with layers of their own drop nothing, nor does the
     student in evaluation mode.
 
@@ -56,7 +56,7 @@ class DropBlockHook(Hook):
         drop_prob (float): :math:`p`, in (0, 1]. Defaults to 0.1.
         block_size (int): :math:`b`, an odd number. Defaults to 7.
         layers (list[str], optional): Taps of the student's layers, such as ``'student.f3'``. Defaults to its last two
-            stages.
+            levels.
         warmup_iters (int, optional): :math:`T`. Defaults to all iterations of the training.
 
     Raises:
@@ -79,7 +79,7 @@ class DropBlockHook(Hook):
         self._handles: list[Any] = []
 
     def before_train(self, runner: Any) -> None:
-        """Put the blocks behind the stages, in front of the hooks by which taps record."""
+        """Put the blocks behind the levels, ahead of the hooks by which taps record."""
         model = unwrap_model(runner.model)
         settings = dict(
             drop_prob=self.drop_prob,
@@ -103,19 +103,19 @@ class DropBlockHook(Hook):
 
 
 def _student_layers(model: Distiller, taps: Sequence[str] | None) -> dict[str, nn.Module]:
-    """The layers that the student's taps name, by default its last two stages."""
+    """The layers that the student's taps name, by default its last two levels."""
     if taps is None:
-        stages = levels_of(model.members.aliases()['student'])
-        if len(stages) < 2:
+        levels = levels_of(model.members.aliases()['student'])
+        if len(levels) < 2:
             raise UsageError(
-                "DropBlockHook: the student's stages are not known: name `layers`, e.g. student.backbone.x."
+                "DropBlockHook: the student's levels are not known: name `layers`, e.g. student.backbone.x."
             )
-        taps = [f'student.{stage}' for stage in stages[-2:]]
+        taps = [f'student.{level}' for level in levels[-2:]]
     known, found = dict(model.student.named_modules()), {}
     for tap in taps:
         for text in model.taps.layers(tap):
             name = TapName.parse(text)
             if name.member != 'student' or name.path not in known or name.side or name.indices:
-                raise UsageError(f"DropBlockHook: '{tap}' is not the output of a layer of the student: name a stage.")
+                raise UsageError(f"DropBlockHook: '{tap}' is not the output of a layer of the student: name a level.")
             found[text] = known[name.path]
     return found

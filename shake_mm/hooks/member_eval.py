@@ -21,10 +21,10 @@ class MemberEvalHook(Hook):
     ones, so that a teacher is evaluated once per run. Validation and test data must therefore not be shuffled or
     augmented at random.
 
-    Detectors are not compared so, and are evaluated as always; ``tools/test.py --member`` measures another member.
+    Detectors are not compared this way but evaluated as usual; ``tools/test.py --member`` measures another member.
 
     Args:
-        member (str): Whose predictions the evaluators get; where it is not the student, no members are compared.
+        member (str): The member whose predictions the evaluators get; for another than the student, none are compared.
             Defaults to ``'student'``.
     """
 

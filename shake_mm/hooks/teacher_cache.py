@@ -20,7 +20,7 @@ class TeacherCacheHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Any) -> None:
-        """Open them."""
+        """Open the cache of each teacher that has one."""
         members = _cached(runner.model)
         if members:
             images = Images(runner.train_dataloader.dataset)
@@ -32,7 +32,7 @@ class TeacherCacheHook(Hook):
                 )
 
     def after_train(self, runner: Any) -> None:
-        """Let what was computed reach the disk."""
+        """Write what was computed to disk."""
         for member in _cached(runner.model):
             if member.cache is not None:
                 member.cache.flush()

@@ -35,7 +35,7 @@ class FrozenMember(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> 'FrozenMember':
-        """Stay in evaluation mode."""
+        """Stay in evaluation mode, whatever is asked."""
         return super().train(False)
 
     @torch.no_grad()

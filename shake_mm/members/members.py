@@ -54,7 +54,7 @@ class Members:
 
     @property
     def number_of_teachers(self) -> int:
-        """Of all kinds."""
+        """How many teachers there are, peers and frozen ones."""
         return len(self.specs) - 1
 
     def part_of(self, name: str) -> str:

@@ -37,7 +37,7 @@ class SharedLayer(nn.Module):
         self.shapes = shapes
 
     def forward(self, *args: Any) -> Tensor:
-        """As the other layer's."""
+        """What the other layer computes, on the first channels."""
         views = {name: self._view(name) for name in self.shapes}
         self.layer.__dict__.update(views)
         try:

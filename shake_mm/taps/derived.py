@@ -48,7 +48,7 @@ class Trace(NamedTuple):
 
     @property
     def members(self) -> set[str]:
-        """The networks that must run."""
+        """The members whose networks must run."""
         return {TapName.parse(tap).member for tap in self.taps}
 
 

@@ -98,6 +98,10 @@ class Task:
             taps (Taps): The student's are recorded.
         """
 
+    def forward(self, network: nn.Module, inputs: Tensor, taps: Taps) -> None:
+        """The whole pass without labels, for what the taps record of it."""
+        self.forward_head(network, self.forward_trunk(network, inputs), taps)
+
     def logits_only(self, network: nn.Module) -> AbstractContextManager:
         """A context in which :meth:`forward_head` computes the logits and nothing else."""
         return nullcontext()

@@ -89,7 +89,7 @@ class ClassificationTask(Task):
         return [out[-1] if isinstance(out, (tuple, list)) else out]
 
     def heads(self, network: nn.Module) -> list[nn.Module]:
-        """The network's only head."""
+        """The network's head, of which there is one."""
         return [network.head]
 
     def num_classes(self, network: nn.Module) -> int | None:

@@ -64,7 +64,7 @@ class DetectionTask(Task):
         return self.check_logits(network, {})
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """The levels of the pyramid."""
+        """The levels of the pyramid, one by one."""
         return list(network.extract_feat(inputs))
 
     def num_classes(self, network: nn.Module) -> int | None:

@@ -22,7 +22,10 @@ from .cells import CONFIGS, GENERATOR, TABLES
 from .detectors import batch, distiller, load, model_of, thin
 
 COCO = '2x_coco'
-CELLS = {GENERATOR.cell_path(name, pair, COCO): name for pair, name in itertools.product(*TABLES.DETECTION[COCO])}
+CELLS = {
+    GENERATOR.cell_path(name, pair, COCO): name
+    for pair, name in itertools.product(TABLES.DETECTION_PAIRS[COCO], TABLES.DETECTION)
+}
 SHORT = sorted(
     str(path.relative_to(CONFIGS)) for path in CONFIGS.glob('shake/shake_*_coco.py') if COCO not in path.name
 )

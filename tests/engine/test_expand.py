@@ -82,7 +82,7 @@ def test_networks_of_unequal_depth():
 
 
 def test_unknown_stages():
-    with pytest.raises(UsageError, match="stages of 'student' are not known"):
+    with pytest.raises(UsageError, match="levels of 'student' are not known"):
         configs_of({'at': dict(of='student.f*', to='teacher0.f*', loss=KL)}, {}, {'student': [], 'teacher0': ['f1']})
 
 

@@ -164,5 +164,5 @@ def test_unknown_stages_must_be_named(make_classifier):
     student['backbone'] = dict(type='mmpretrain.LeNet5')
     student.update(neck=None, head=dict(type='LinearClsHead', num_classes=5, in_channels=120))
     model = MODELS.build(dict(type='shake_mm.Baseline', student=student))
-    with pytest.raises(UsageError, match='stages are not known: name `layers`'):
+    with pytest.raises(UsageError, match='levels are not known: name `layers`'):
         DropBlockHook().before_train(SimpleNamespace(model=model, max_iters=1))

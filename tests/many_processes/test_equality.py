@@ -84,12 +84,16 @@ def test_a_job_equals_one_process_of_the_joint_batch(found, joint, name, world):
 @pytest.mark.parametrize('world', WORLDS)
 @pytest.mark.parametrize('name', LOCAL)
 def test_a_job_equals_an_emulation_of_its_processes(found, folder, name, world):
-    """Each rank has statistics of its own, and they are those of its own batches."""
+    """Each rank has statistics of its own, and they are those of its own batches.
+
+    In float32 a rank adds up gradients in another order. How far that moves the weights of two epochs depends on the
+    processor (1e-6 to 2e-5 seen); a mistake moves them by more than 1e-3, as the tests below show.
+    """
     emulation = Emulation(world)
     reference(folder, name, emulation)
     states = [replica.state_dict() for replica in emulation.finished()]
     for rank, state in enumerate(states):
-        assert distance(found(name, rank, world), state) < (1e-12 if state_is_double(state) else 1e-5)
+        assert distance(found(name, rank, world), state) < (1e-12 if state_is_double(state) else 1e-4)
     statistics = [key for key in states[0] if 'running_mean' in key]
     assert all(not torch.equal(states[0][key], states[1][key]) for key in statistics)
 

@@ -146,7 +146,7 @@ def test_speaks_for_the_student(make_classifier, trained, batch):
 
 def test_one_stage_is_no_fusion(make_classifier, trained):
     teacher = make_classifier(8)
-    with pytest.raises(UsageError, match='must name two stages'):
+    with pytest.raises(UsageError, match='must name two levels'):
         MODELS.build(
             dict(
                 type='shake_mm.SHAKE',

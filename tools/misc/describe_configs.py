@@ -18,7 +18,7 @@ from shake_mm import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Read the options of the command line."""
     parser = cli.ArgumentParser(description='State what distillation configs come to')
     parser.add_argument('configs', nargs='+', help='distillation configs')
     parser.add_argument('--image-size', type=int, default=32, help='height and width of the images (32)')

@@ -104,7 +104,7 @@ def pair_config(teacher: str, student: str, key: str, data: Data) -> str:
 
 
 def cell_config(method: str, pair: Pair, key: str) -> str:
-    """A method on a pair."""
+    """The config of a method on a pair."""
     teachers = PEERS if method in FROM_SCRATCH else TEACHERS
     if method == 'baseline' and key in DETECTION_PAIRS:
         teachers = ''  # nothing to download

@@ -1,4 +1,4 @@
-# CC: correlations between neighbouring samples of a batch, in trained embeddings of both networks.
+# CC: correlations between neighboring samples of a batch, in trained embeddings of both networks.
 method = dict(
     type='shake_mm.Distiller',
     terms=dict(

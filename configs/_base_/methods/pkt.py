@@ -1,4 +1,4 @@
-# PKT: the probability that one sample picks another as its neighbour.
+# PKT: the probability that one sample picks another as its neighbor.
 method = dict(
     type='shake_mm.Distiller',
     terms=dict(

@@ -1,42 +1,4 @@
-# The variant that SHAKE's authors released: the proxy fuses the teacher's features and learns from the labels too, and
-# every logit vector is normalized first.
-method = dict(
-    type='shake_mm.Distiller',
-    proxies=dict(type='TeacherFusion'),
-    terms=dict(
-        task=dict(
-            of='student.logits',
-            connector=dict(type='LogitNorm'),
-            loss=dict(type='mmpretrain.CrossEntropyLoss'),
-        ),
-        proxy_task=dict(
-            of='proxy*.logits',
-            connector=dict(type='LogitNorm'),
-            loss=dict(type='mmpretrain.CrossEntropyLoss'),
-        ),
-        student_from_proxy=dict(
-            of='student.logits',
-            to='proxy*.logits',
-            connector=dict(type='LogitNorm'),
-            to_connector=dict(type='LogitNorm'),
-            loss=dict(type='KLDivLoss', tau=4.0),
-            weighting='mean',
-        ),
-        proxy_from_student=dict(
-            of='proxy*.logits',
-            to='student.logits',
-            connector=dict(type='LogitNorm'),
-            to_connector=dict(type='LogitNorm'),
-            loss=dict(type='KLDivLoss', tau=4.0),
-        ),
-        proxy_from_teacher=dict(
-            of='proxy*.logits',
-            to='teacher*.logits',
-            connector=dict(type='LogitNorm'),
-            to_connector=dict(type='LogitNorm'),
-            loss=dict(type='MSELoss'),
-        ),
-    ),
-)
+# The variant that SHAKE's authors released: its losses, and a proxy that fuses the teacher's features.
+_base_ = './shake_release.py'
 
-terms = method['terms']  # its former name
+method = dict(proxies=dict(type='TeacherFusion'))
