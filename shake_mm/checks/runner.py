@@ -15,6 +15,7 @@ from ..utils import unwrap_model
 from .annotations import CheckedCOCO
 from .config import check_config
 from .data import building, check_data
+from .views import fit_views
 from .weights import check_start, read_start
 
 
@@ -60,7 +61,10 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         runner.register_hook(AuditHook())
     if start is not None:
         check_start(model, start)
-    for name in ('train', 'val') if mode == 'train' else ('test',):
+    loops = ('train', 'val') if mode == 'train' else ('test',)
+    if isinstance(model, Distiller):
+        fit_views(cfg, model, [f'{name}_dataloader' for name in loops])
+    for name in loops:
         if cfg.get(f'{name}_dataloader') is not None:
             key = f'{name}_dataloader'
             config = cfg[key].get('dataset')
