@@ -111,3 +111,21 @@ def test_what_is_odd_is_told_once(shake, tmp_path, monkeypatch):
     monkeypatch.setattr(runner.logger, 'warning', lambda text, *args: told.append(str(text)))
     runner.train()
     assert sum('terms.student_from_proxy teaches nothing in this stage' in text for text in told) == 1
+
+
+@pytest.mark.parametrize('knows', [False, True])
+def test_a_teacher_near_chance_is_warned_of_once(make_classifier, trained, tmp_path, monkeypatch, knows):
+    """Two teachers with random weights, whose measured accuracies are replaced where they are to know something."""
+    teachers = [dict(config=make_classifier(8, classes=100), checkpoint=trained(make_classifier(8, classes=100)))] * 2
+    model = dict(type='shake_mm.KD', student=make_classifier(6, classes=100), teachers=teachers)
+    runner, _ = watched(model, tmp_path, epochs=2)
+    told = []
+    monkeypatch.setattr(runner.logger, 'warning', lambda text, *args: told.append(str(text)))
+    if knows:
+        hook = next(hook for hook in runner.hooks if isinstance(hook, AuditHook))
+        measured = hook.after_val_epoch
+        good = {'teacher0/top1': 70.0, 'teacher1/top1': 11.0}
+        monkeypatch.setattr(hook, 'after_val_epoch', lambda runner, metrics: measured(runner, {**metrics, **good}))
+    runner.train()
+    names = [text.partition(' is right in')[0] for text in told if ' and chance in 1.0 %' in text]
+    assert names == ([] if knows else ['teacher0', 'teacher1'])
