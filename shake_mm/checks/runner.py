@@ -1,5 +1,6 @@
 """Builds a runner whose data and weights were checked, and which overwrites nothing before it can begin."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmdet.datasets import CocoDataset
@@ -7,8 +8,10 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch.nn.parallel import DistributedDataParallel
 
 from ..engine import Distiller
+from ..engine.optimizers import build_student_optimizer
 from ..errors import UsageError
 from ..hooks import AuditHook, MemberEvalHook, ReadGuardHook, StageHook
 from ..utils import unwrap_model
@@ -64,6 +67,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     loops = ('train', 'val') if mode == 'train' else ('test',)
     if isinstance(model, Distiller):
         fit_views(cfg, model, [f'{name}_dataloader' for name in loops])
+        if mode == 'train':
+            _build_optimizer(runner, model)
     for name in loops:
         if cfg.get(f'{name}_dataloader') is not None:
             key = f'{name}_dataloader'
@@ -72,6 +77,14 @@ def build_runner(cfg: Config, mode: str) -> Runner:
                 loop: Any = getattr(runner, f'{name}_loop')
             check_data(loop.dataloader, key, config, model)
     return runner
+
+
+def _build_optimizer(runner: Runner, model: Distiller) -> None:
+    """Build the optimizer where its config tells parameters apart; the Runner takes it as it is."""
+    config = runner.optim_wrapper
+    told_apart = isinstance(config, Mapping) and (config.get('paramwise_cfg') or config.get('constructor'))
+    if told_apart and isinstance(runner.model, Distiller | DistributedDataParallel):  # no sharded parameters
+        runner.optim_wrapper = build_student_optimizer(model, config)
 
 
 def _check_hooks(runner: Runner, model: Any) -> None:
