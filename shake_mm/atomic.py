@@ -2,8 +2,9 @@
 
 import os
 import os.path as osp
+import re
+from collections.abc import Mapping
 from contextlib import suppress
-from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,19 @@ from mmengine.hooks import CheckpointHook
 DRAFT = '.part'
 
 
-def write(path: str | Path, content: bytes) -> None:
+CHECKPOINT_LOST = 'it was not written and earlier checkpoints are whole: fix that, then --resume'
+
+
+def write(path: str | Path, content: bytes | memoryview, otherwise: str = CHECKPOINT_LOST) -> None:
     """Replace a file by a new one in a single step.
 
-    The content is written beside it, as ``<path>.part``, and reaches the disk before the file takes its name.
+    The content is written beside it, as ``<path>.part``, and reaches the disk before the file takes its name. Neither
+    is written through a link.
+
+    Args:
+        path (str | Path): The file.
+        content (bytes): What it will hold.
+        otherwise (str): What an error says about the file. Defaults to the sentence for checkpoints.
 
     Raises:
         OSError: If that fails, as on a full disk. What stood at the path still does, and no draft is left.
@@ -26,7 +36,10 @@ def write(path: str | Path, content: bytes) -> None:
     os.makedirs(folder, exist_ok=True)
     draft = f'{path}{DRAFT}'
     try:
-        with open(draft, 'wb') as file:
+        # The draft of a killed process, or a link that would lead the new one elsewhere.
+        with suppress(FileNotFoundError):
+            os.remove(draft)
+        with open(draft, 'wb', opener=_new_file) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -34,9 +47,12 @@ def write(path: str | Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             os.remove(draft)
-        reason = f'{error.strerror}; it was not written and earlier checkpoints are whole: fix that, then --resume'
-        raise OSError(error.errno, reason, str(path)) from error
+        raise OSError(error.errno, f'{error.strerror}; {otherwise}', str(path)) from error
     _sync_folder(folder)
+
+
+def _new_file(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW, 0o666)
 
 
 def _sync_folder(folder: str) -> None:
@@ -49,11 +65,24 @@ def _sync_folder(folder: str) -> None:
             os.close(handle)
 
 
-def remove_drafts(folder: str) -> None:
-    """Remove the half-written files of a killed process."""
-    for draft in glob(osp.join(escape(folder), f'*{DRAFT}')):
-        with suppress(OSError):
-            os.remove(draft)
+def checkpoint_names(hook: Mapping[str, Any]) -> str:
+    """Regular expression of the names that a run gives to its checkpoints.
+
+    Args:
+        hook (Mapping): Config of its ``CheckpointHook``, of which ``filename_tmpl`` and ``by_epoch`` count.
+    """
+    template = hook.get('filename_tmpl') or ('epoch_{}.pth' if hook.get('by_epoch', True) else 'iter_{}.pth')
+    name = '.*'.join(re.escape(part) for part in str(template).split('{}'))
+    return f'(best_.+_)?({name})|preempted\\.pth'
+
+
+def remove_drafts(folder: str, names: str) -> None:
+    """Remove the half-written files of a killed process, whose names are ours: a browser's ``.part`` stays."""
+    pattern = re.compile(f'({names}|last_checkpoint){re.escape(DRAFT)}')
+    for name in os.listdir(folder) if osp.isdir(folder) else ():
+        if pattern.fullmatch(name):
+            with suppress(OSError):
+                os.remove(osp.join(folder, name))
 
 
 def save_with_step(hook: CheckpointHook, runner: Any, step: int, meta: dict) -> None:
@@ -109,4 +138,4 @@ def begin(hook: CheckpointHook, runner: Any) -> None:
     if is_main_process():
         for folder in {runner.work_dir, hook.out_dir}:
             if isinstance(hook.file_backend, LocalBackend):
-                remove_drafts(folder)
+                remove_drafts(folder, checkpoint_names(dict(filename_tmpl=hook.filename_tmpl)))

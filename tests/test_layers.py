@@ -8,6 +8,7 @@ LAYERS = (
     ('errors', 'version'),
     ('utils', 'validation'),
     ('compat', 'atomic'),
+    ('outputs',),
     ('registry', 'explain'),
     ('taps',),
     ('losses', 'connectors', 'models', 'datasets', 'evaluation'),
