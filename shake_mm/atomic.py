@@ -3,8 +3,8 @@
 import os
 import os.path as osp
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +97,10 @@ def save_with_step(hook: CheckpointHook, runner: Any, step: int, meta: dict) -> 
         step (int): Number of the checkpoint: its epoch or iteration.
         meta (dict): Epoch and iteration.
     """
-    outdated = None
+    outdated = hook.__dict__.pop('outdated', [])
     if hook.max_keep_ckpts > 0 and (not hook.keep_ckpt_ids or hook.keep_ckpt_ids[-1] != step):
         if len(hook.keep_ckpt_ids) == hook.max_keep_ckpts:
-            outdated = hook.keep_ckpt_ids.popleft()
+            outdated.append(hook.keep_ckpt_ids.popleft())
         hook.keep_ckpt_ids.append(step)
         runner.message_hub.update_info('keep_ckpt_ids', list(hook.keep_ckpt_ids))
     name = hook.filename_tmpl.format(step)
@@ -120,17 +120,68 @@ def save_with_step(hook: CheckpointHook, runner: Any, step: int, meta: dict) -> 
     if not is_main_process():
         return
     write(osp.join(runner.work_dir, 'last_checkpoint'), hook.last_ckpt.encode())
-    if outdated is not None:
-        _remove(hook, outdated)
+    for old in outdated:
+        _remove(hook, hook.file_backend.join_path(hook.out_dir, hook.filename_tmpl.format(old)))
 
 
-def _remove(hook: CheckpointHook, step: int) -> None:
-    """Remove a checkpoint; those of deepspeed are folders."""
-    path = hook.file_backend.join_path(hook.out_dir, hook.filename_tmpl.format(step))
+def _remove(hook: CheckpointHook, path: str) -> None:
+    """Remove an outdated checkpoint; those of deepspeed are folders, and one that a name still stands for stays."""
+    steps = hook.keep_ckpt_ids if hook.max_keep_ckpts > 0 else ()
+    kept = [hook.file_backend.join_path(hook.out_dir, hook.filename_tmpl.format(step)) for step in steps]
+    best = [getattr(hook, 'best_ckpt_path', None), *getattr(hook, 'best_ckpt_path_dict', {}).values()]
+    if path in (*kept, *best, hook.last_ckpt):
+        return
     if hook.file_backend.isfile(path):
         hook.file_backend.remove(path)
     elif hook.file_backend.isdir(path):
         hook.file_backend.rmtree(path)
+
+
+class _RemovesLater:
+    """A file backend that notes what it should remove; it denies files outside a folder, which are another run's."""
+
+    def __init__(self, backend: Any, folder: str) -> None:
+        self.backend, self.folder = backend, folder
+        self.noted: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    def isfile(self, path: str) -> bool:
+        return osp.dirname(path) == self.folder.rstrip('/') and self.backend.isfile(path)
+
+    def isdir(self, path: str) -> bool:
+        return osp.dirname(path) == self.folder.rstrip('/') and self.backend.isdir(path)
+
+    def remove(self, path: str) -> None:
+        self.noted.append(path)
+
+    rmtree = remove
+
+
+@contextmanager
+def removals_last(hook: CheckpointHook) -> Iterator[None]:
+    """Let what a hook removes go when all that it writes is whole, and only from its own folder.
+
+    mmengine removes the best checkpoint before it has the better one. The path of the best one comes from the
+    checkpoint that a run goes on from, which may be another run's in another folder.
+    """
+    backend = hook.file_backend
+    hook.file_backend = later = _RemovesLater(backend, str(hook.out_dir))
+    try:
+        yield
+    finally:
+        hook.file_backend = backend
+    for path in later.noted:
+        _remove(hook, path)
+
+
+def keep_fewer(hook: CheckpointHook, runner: Any) -> None:
+    """Before a run goes on that keeps fewer checkpoints: the others go when the next one is whole, not before."""
+    steps = runner.message_hub.runtime_info.get('keep_ckpt_ids')
+    if hook.max_keep_ckpts > 0 and steps and len(steps) > hook.max_keep_ckpts:
+        hook.outdated = list(steps[: -hook.max_keep_ckpts])
+        runner.message_hub.update_info('keep_ckpt_ids', list(steps[-hook.max_keep_ckpts :]))
 
 
 def begin(hook: CheckpointHook, runner: Any) -> None:
