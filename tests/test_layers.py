@@ -8,7 +8,7 @@ LAYERS = (
     ('errors', 'version'),
     ('utils', 'validation'),
     ('compat', 'atomic'),
-    ('outputs',),
+    ('outputs', 'locks'),
     ('registry', 'explain'),
     ('taps',),
     ('losses', 'connectors', 'models', 'datasets', 'evaluation'),

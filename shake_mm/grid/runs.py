@@ -18,6 +18,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from .. import locks
 from ..atomic import DRAFT, checkpoint_names
 from ..engine.stages import total_epochs
 from ..errors import UsageError
@@ -134,7 +135,13 @@ def train_all(
         while waiting or active:
             while waiting and len(active) < jobs:
                 run = waiting.pop(0)
-                active[run] = _start(run, command, threads)
+                try:
+                    active[run] = _start(run, command, threads)
+                except UsageError as error:
+                    if not keep_going:
+                        raise
+                    failures[run] = f'{run.name} was not trained: {error}'
+                    watch(run, 'failed', read_run(run.work_dir))
             time.sleep(interval)
             for run, process in list(active.items()):
                 state = _STATES.get(process.poll(), 'failed')
@@ -173,7 +180,7 @@ def own_entries(run: Run) -> list[Path]:
         UsageError: If the folder is not a run's: it holds files, but no training was started there by a grid.
     """
     folder = run.work_dir
-    entries = list(folder.iterdir()) if folder.is_dir() else []
+    entries = [path for path in folder.iterdir() if path.name != locks.FILE] if folder.is_dir() else []
     if entries and not _log(run).is_file():
         raise UsageError(
             f'{run.name}: {folder} holds {entries[0].name}, but no run of a grid: move that, or name another folder by '
@@ -196,9 +203,10 @@ def clear(run: Run) -> None:
 
 
 def _start(run: Run, command: Sequence[str], threads: int) -> subprocess.Popen:
-    clear(run)
-    run.work_dir.mkdir(parents=True, exist_ok=True)
-    claim(_log(run), run.name, overwrite=True)
+    with locks.locked(run.work_dir, 'a grid'):
+        clear(run)
+        claim(_log(run), run.name, overwrite=True)
+        _log(run).touch()
     arguments = [str(run.config), '--work-dir', str(run.work_dir), '--cfg-options', *run.all_options]
     with _log(run).open('wb') as log:
         # A session of its own: Ctrl-C reaches this process alone, which then stops the others.

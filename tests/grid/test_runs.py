@@ -7,6 +7,7 @@ import pytest
 
 from shake_mm.errors import UsageError
 from shake_mm.grid.runs import Run, RunFailed, sigterm_interrupts, train_all
+from shake_mm.locks import locked
 
 SCRIPT = """
 import os, pathlib, sys, time
@@ -129,3 +130,16 @@ def test_a_log_that_is_a_link_is_not_written_through(make_run, train, tmp_path):
     with pytest.raises(UsageError, match='output.log is a link'):
         train(run)
     assert target.read_text() == 'mine'
+
+
+def test_a_run_that_is_being_trained_is_left_alone(make_run, train, tmp_path):
+    """By another grid, whose run it is too; the others are trained."""
+    run = make_run('a')
+    train(run)
+    run.checkpoint.unlink()
+    before = (run.work_dir / 'output.log').read_bytes()
+    with locked(run.work_dir, 'a training'):
+        assert sorted(train(make_run('a'), make_run('b'), keep_going=True)) == [('a', 'failed'), ('b', 'finished')]
+        with pytest.raises(UsageError, match='is in use by a training'):
+            train(make_run('a'))
+    assert (run.work_dir / 'output.log').read_bytes() == before

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from shake_mm import cli
 from shake_mm.errors import UsageError
@@ -27,6 +28,8 @@ def print_config(args: argparse.Namespace) -> None:
     if args.save_path is not None:
         if not args.save_path.endswith(FORMATS):
             raise UsageError(f'--save-path {args.save_path} must end in one of {", ".join(FORMATS)}.')
+        if not Path(args.save_path).parent.is_dir():
+            raise UsageError(f'--save-path {args.save_path}: its folder does not exist: correct the path.')
         claim(args.save_path, '--save-path', args.overwrite, inputs=[args.config])
     print(cfg.pretty_text)
     if args.save_path is not None:
