@@ -15,6 +15,7 @@ from ..utils import unwrap_model
 from .annotations import CheckedCOCO
 from .config import check_config
 from .data import building, check_data
+from .metrics import check_metrics
 from .weights import check_start, read_start
 
 
@@ -65,6 +66,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
             with building(key, config):
                 loop: Any = getattr(runner, f'{name}_loop')
             check_data(loop.dataloader, key, config, model)
+    if mode == 'train':
+        check_metrics(runner, model)
     return runner
 
 
