@@ -113,7 +113,7 @@ def _verify(spec: MemberSpec, state: dict, config_file: Path, weights: Path, lay
     distilled = Distiller(student=spec.build())
     distilled.load_state_dict({f'student.{k}': v for k, v in state.items()}, strict=False)
     model = MODELS.build(Config.fromfile(config_file).model)
-    load_strictly(model, torch.load(weights, weights_only=True)['state_dict'], 'export', str(weights))
+    load_strictly(model, read_checkpoint(str(weights), 'export')['state_dict'], 'export', str(weights))
     inputs = torch.randn(2, *distilled.task.input_shape(spec.config or {}), generator=torch.Generator().manual_seed(0))
     if layer is not None:
         heard: list[torch.Tensor] = []

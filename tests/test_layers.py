@@ -7,6 +7,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / 'shake_mm'
 LAYERS = (
     ('errors', 'version'),
     ('utils', 'validation'),
+    ('safe_io',),
     ('compat', 'atomic'),
     ('registry', 'explain'),
     ('taps',),

@@ -19,7 +19,7 @@ class Start(NamedTuple):
     """What a run begins with.
 
     Args:
-        source (str): The file.
+        source (str): Its file, address or name.
         where (str): Who names it.
         loaded (dict): What it holds.
     """
@@ -30,7 +30,7 @@ class Start(NamedTuple):
 
 
 def read_start(cfg: Config, mode: str) -> Start | None:
-    """Read the checkpoint that the run is going to load, if there is one in a local file.
+    """Read the checkpoint that the run is going to load, if there is one.
 
     Args:
         cfg (Config): With the command line merged.
@@ -47,7 +47,7 @@ def read_start(cfg: Config, mode: str) -> Start | None:
                 f'{Path(cfg.work_dir) / "last_checkpoint"} names {source}, which does not exist: give a checkpoint '
                 'that does, `--resume PATH`.'
             )
-    if source is None or '://' in source:
+    if source is None:
         return None
     where = 'resume' if resumes else 'test' if mode == 'test' else 'load_from'
     return Start(source, where, read_checkpoint(source, where))

@@ -17,6 +17,7 @@ from ..checks import check_launch
 from ..compat.preferences import apply_preferences
 from ..errors import UsageError
 from ..explain import explain, explain_build, one_line
+from ..safe_io import guard_loaders, trust_pickles
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -75,6 +76,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
         cfg.merge_from_dict(options or {})
     except Exception as error:
         raise UsageError(f'--cfg-options do not fit config {path}: {one_line(error)}: correct them') from error
+    trust_pickles(cfg.get('trust_pickles', False))
     return cfg
 
 
@@ -99,7 +101,7 @@ def set_launcher(cfg: Config, args: argparse.Namespace) -> None:
 
 def existing_checkpoint(path: str) -> str:
     """Return the path of a checkpoint, which must exist if it is a local one."""
-    if '://' not in path and not osp.isfile(osp.expanduser(path)):
+    if '://' not in path and '::' not in path and not osp.isfile(osp.expanduser(path)):
         raise UsageError(f'checkpoint {path} does not exist: correct the path')
     return path
 
@@ -121,7 +123,8 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
     apply_preferences()
     status: Any = 0
     try:
-        command(args)
+        with guard_loaders():
+            command(args)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return 130

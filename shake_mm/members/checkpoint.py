@@ -1,84 +1,32 @@
-"""The one door through which foreign weights come in: read safely, compared strictly."""
-
-import importlib.util
-import os
-import re
-import warnings
+"""The weights of a checkpoint: which of its values they are, and how strictly they have to fit a network."""
 
 import torch
-from mmengine.hub import get_config
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..safe_io import read
 
 _SHOWN = 3
-_GLOBAL = re.compile(r'GLOBAL (\S+)')
 
 
 def read_checkpoint(source: str, where: str = 'checkpoint') -> dict:
-    """Read a checkpoint file safely.
+    """Read a checkpoint, safely: :func:`shake_mm.safe_io.read`, which must give a dictionary.
 
     Args:
-        source (str): File, any URL that mmengine loads, or the name of a config whose weights its package's model zoo
-            lists, e.g. ``'mmdet::retinanet/retinanet_r101_fpn_2x_coco.py'``.
+        source (str): File, any URL or name that mmengine loads, or the name of a config whose weights its package's
+            model zoo lists, e.g. ``'mmdet::retinanet/retinanet_r101_fpn_2x_coco.py'``.
         where (str): Who asks, named in errors.
 
     Raises:
         UsageError: If the file is missing, truncated, not a checkpoint, or holds anything but plain data, or the zoo
             lists none.
     """
-    source = _in_zoo(str(source), where) if '::' in str(source) else str(source)
-    if '://' not in source and not os.path.isfile(source):
-        raise UsageError(f"{where}: checkpoint '{source}' does not exist: train it first, or correct the path.")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings('ignore', 'Detected pickle protocol')  # of files that are refused in the end
-            # mmengine reads with torch's safe default; shake_mm.compat lets its own history objects pass.
-            loaded = CheckpointLoader.load_checkpoint(source, map_location='cpu')
-    except Exception as error:
-        raise UsageError(f"{where}: checkpoint '{source}' {_defect(source, error)}.") from None
+    loaded = read(source, where)
     if not isinstance(loaded, dict):
         raise UsageError(
             f"{where}: checkpoint '{source}' holds a {type(loaded).__name__}, not a state dict: give a checkpoint."
         )
     return loaded
-
-
-def _defect(source: str, error: Exception) -> str:
-    """What is wrong with a checkpoint that cannot be read, and the mend; not torch's advice to read it unsafely."""
-    if '://' in source and isinstance(error, OSError):
-        return (
-            f'cannot be fetched ({" ".join(str(error).split())}): check the network and the folder TORCH_HOME, or '
-            'download it and give the file'
-        )
-    code = _GLOBAL.search(str(error))
-    if code is not None:
-        return (
-            f'cannot be read, as it holds code (`{code[1]}`), which is not run: publish it again with weights and '
-            'plain values only'
-        )
-    return (
-        f'cannot be read as weights ({type(error).__name__}), it is truncated or not a checkpoint: save or download it '
-        'again'
-    )
-
-
-def _in_zoo(name: str, where: str) -> str:
-    """Address of the weights that a package lists for one of its configs."""
-    package = name.partition('::')[0]
-    # mmengine would install a package that it knows and does not find.
-    known = importlib.util.find_spec(package) is not None if package.isidentifier() else False
-    try:
-        source = get_config(name, pretrained=True).get('model_path') if known else None
-    except (AssertionError, OSError, ValueError):  # no such package, config, or weights
-        source = None
-    if source is None:
-        raise UsageError(
-            f"{where}: checkpoint '{name}' names no config for which the model zoo of {package} lists weights: correct "
-            'the name, or give a file or an address.'
-        )
-    return source
 
 
 def read_weights(source: str, where: str = 'checkpoint') -> dict[str, Tensor]:

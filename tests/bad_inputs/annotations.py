@@ -1,5 +1,6 @@
 """Bad inputs: annotations, of detection (COCO's format) and of classification."""
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,16 @@ def _sets(content: str) -> Callable[[Site], list[str]]:
     return prepare
 
 
+def _file_of_sets(name: str, content: str | bytes) -> Callable[[Site], list[str]]:
+    """A data set in mmengine's own format, in another kind of file."""
+
+    def prepare(site: Site) -> list[str]:
+        dataset = dict(type='mmpretrain.BaseDataset', ann_file=site.write(name, content), pipeline=PIPELINE)
+        return site.folder({'train_dataloader.dataset': dataset})
+
+    return prepare
+
+
 CASES = [
     Case(
         'annotation',
@@ -117,4 +128,14 @@ CASES = [
         'gt_labels',
         'add it in the pipeline',
     ),
+    Case('annotation', 'a pickle', _file_of_sets('list.pkl', pickle.dumps({})), 'list.pkl is a pickle', 'JSON'),
+    Case(
+        'annotation',
+        'YAML with objects',
+        _file_of_sets('list.yaml', 'a: !!python/name:os.system'),
+        'list.yaml',
+        'write it',
+    ),
+    Case('annotation', 'YAML that holds itself', _file_of_sets('list.yml', 'a: &a [*a]'), 'holds itself', 'write it'),
+    Case('annotation', 'YAML nested deeply', _file_of_sets('list.yml', '[' * 50_000), 'nested too deeply', 'write it'),
 ]

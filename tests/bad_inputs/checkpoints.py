@@ -6,8 +6,12 @@ import zipfile
 
 import torch
 
+from tests.support import forged
+
 from .case import Case
 from .site import Site, state_of, weights_of
+
+FORGED = dict([*forged.payloads(), *forged.forgeries()])
 
 
 class _Harmful:
@@ -15,6 +19,25 @@ class _Harmful:
 
     def __reduce__(self):
         return os.system, ('touch executed.pth',)
+
+
+def _forged(name: str):
+    """Distil from a teacher whose checkpoint is one of the forged files."""
+
+    def prepare(site: Site) -> list[str]:
+        return site.kd({'model.teachers.0.checkpoint': site.write(name, FORGED[name])})
+
+    return prepare
+
+
+def _kind(value):
+    """Distil from a teacher one of whose weights is of a kind that is not read."""
+
+    def prepare(site: Site) -> list[str]:
+        state = {**state_of(8), 'head.fc.bias': value()}
+        return site.kd({'model.teachers.0.checkpoint': site.save({'state_dict': state}, 'bad.pth')})
+
+    return prepare
 
 
 def _teacher(content, name: str = 'bad.pth'):
@@ -148,5 +171,81 @@ CASES = [
         'fc.weight',
         'name the network that was trained',
         'model_converters/crd_to_mmpretrain',
+    ),
+    Case(
+        'checkpoint',
+        'a tar archive of torch before 0.1.10',
+        _forged('code_tar.pth'),
+        'is a tar archive',
+        'save it again',
+    ),
+    Case('checkpoint', 'a program of TorchScript', _forged('code_script.pth'), 'is a program', 'save the `state_dict`'),
+    Case('checkpoint', 'code, named by the stack', _forged('code_stack.pth'), 'os.system', 'publish it again'),
+    Case('checkpoint', 'code, as a class', _forged('code_newobj.pth'), 'subprocess.Popen', 'publish it again'),
+    Case(
+        'checkpoint',
+        'code, in a file of torch before 1.6',
+        _forged('code_legacy.pth'),
+        'posix.system',
+        'publish it again',
+    ),
+    Case('checkpoint', 'an array of objects', _forged('objects.pth'), "dtype 'O8'", 'save numbers and text'),
+    Case('checkpoint', 'an array larger than its bytes', _forged('array_large.pth'), 'array_large.pth', 'again'),
+    Case(
+        'checkpoint',
+        'a dtype that lies about its size',
+        _forged('dtype_state.pth'),
+        'structured dtype',
+        'save its fields apart',
+    ),
+    Case(
+        'checkpoint',
+        'a storage shorter than it claims',
+        _forged('storage_short.pth'),
+        'a storage of 1000 values',
+        'again',
+    ),
+    Case('checkpoint', 'storages that overlap', _forged('storages_overlap.pth'), 'storages that overlap', 'again'),
+    Case(
+        'checkpoint',
+        'a tensor that reaches out of its storage',
+        _forged('tensor_beyond.pth'),
+        'reaches out of its storage',
+        'again',
+    ),
+    Case('checkpoint', 'a tensor of 2^64 values', _forged('tensor_wraps.pth'), 'reaches out of its storage', 'again'),
+    Case(
+        'checkpoint',
+        'a tensor of 64 GB in 16 bytes',
+        _forged('tensor_repeats.pth'),
+        'repeats its 4 values',
+        '.contiguous()',
+    ),
+    Case('checkpoint', 'compressed parts', _forged('compressed.pth'), 'compressed parts', 'save it again'),
+    Case('checkpoint', 'values that hold themselves', _forged('recursive.pth'), 'holds itself', 'again'),
+    Case('checkpoint', 'values that unfold without end', _forged('laughs.pth'), 'unfold without end', 'again'),
+    Case('checkpoint', 'values nested deeply', _forged('deep.pth'), 'nested too deeply', 'again'),
+    Case('checkpoint', 'a text copied without end', _forged('copies_bytes.pth'), 'unfold without end', 'again'),
+    Case(
+        'checkpoint',
+        'safetensors that reach out of their file',
+        _forged('outside.safetensors'),
+        'reaches out of it',
+        'again',
+    ),
+    Case('checkpoint', 'sparse weights', _kind(lambda: torch.ones(5).to_sparse()), 'sparse tensor', '.to_dense()'),
+    Case('checkpoint', 'weights without values', _kind(lambda: torch.ones(5, device='meta')), 'device meta', 'save it'),
+    Case(
+        'checkpoint', 'no network', lambda s: s.plain({'load_from': 'http://127.0.0.1:9/x.pth'}), 'x.pth', 'the network'
+    ),
+    Case(
+        'checkpoint', 'an unknown prefix', lambda s: s.plain({'load_from': 'ftp://a/x.pth'}), 'ftp://a/x.pth', 'give a'
+    ),
+    Case(
+        'checkpoint',
+        'no such model of a zoo',
+        lambda s: s.plain({'load_from': 'mmcls://net'}),
+        'mmcls://net',
+        'correct',
     ),
 ]

@@ -10,7 +10,6 @@ from .processes import owner_of, python
 
 NEEDED = {
     'message_hub': ['mmengine.logging:MessageHub.state_dict', 'mmengine.logging:MessageHub.load_state_dict'],
-    'safe_globals': ['torch.serialization:add_safe_globals'],
     'cpu_launch': ['mmengine.dist.utils:_init_dist_pytorch', 'mmengine.dist.utils:_init_dist_slurm'],
     'config_paths': ['mmengine.config:Config._get_cfg_path', 'mmengine.config.utils:MODULE2PACKAGE'],
     'installed_path': ['mmengine.utils:get_installed_path', 'mmengine.hub.hub:get_installed_path'],

@@ -1,70 +1,12 @@
-"""Weights from a model zoo: found by the name of a config, and what published files hold beside a network."""
+"""The weights in published files, and how strictly they must fit."""
 
-import mmengine.hub.hub
 import pytest
 import torch
 from mmdet.registry import MODELS
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from shake_mm.errors import UsageError
 from shake_mm.members import load_strictly, read_weights
-
-ZOO = 'https://download.openmmlab.com'
-
-
-@pytest.fixture
-def asked(monkeypatch):
-    """What would be loaded; nothing is, and nothing installed."""
-    sources = []
-
-    def load(source, map_location):
-        sources.append(source)
-        return {'state_dict': {'weight': torch.ones(1)}}
-
-    def install(package):
-        if package not in ('mmdet', 'mmpretrain', 'shake_mm'):
-            pytest.fail(f'{package} would be installed')
-
-    monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', load)
-    monkeypatch.setattr(mmengine.hub.hub, 'install_package', install)
-    return sources
-
-
-@pytest.mark.parametrize(
-    'name, address',
-    [
-        (
-            'mmdet::retinanet/retinanet_r101_fpn_2x_coco.py',
-            f'{ZOO}/mmdetection/v2.0/retinanet/retinanet_r101_fpn_2x_coco/'
-            'retinanet_r101_fpn_2x_coco_20200131-5560aee8.pth',
-        ),
-        (
-            'mmpretrain::resnet/resnet34_8xb32_in1k.py',
-            f'{ZOO}/mmclassification/v0/resnet/resnet34_8xb32_in1k_20210831-f257d4e6.pth',
-        ),
-    ],
-)
-def test_a_config_of_the_zoo_names_its_weights(name, address, asked):
-    assert read_weights(name) == {'weight': torch.ones(1)}
-    assert asked == [address]
-
-
-@pytest.mark.parametrize(
-    'name',
-    [
-        'mmdet::retinanet/retinanet_r102_fpn_2x_coco.py',  # no such config
-        'mmdet::_base_/models/retinanet_r50_fpn.py',  # a config, but not of the zoo
-        'mmdet::retinanet_r101_fpn_2x_coco.py',  # without its folder
-        'shake_mm::kd/kd_resnet14_resnet8_digits100.py',  # listed without weights
-        'mmyolo::yolov5/yolov5_s.py',  # not installed, and it stays so
-        'no such package::a/b.py',
-    ],
-)
-def test_what_no_zoo_lists_is_refused(name, asked):
-    with pytest.raises(UsageError, match=r'^teacher0: checkpoint .* names no config for which the model zoo of'):
-        read_weights(name, 'teacher0')
-    assert asked == []
 
 
 def test_what_published_files_hold_beside_the_network_is_left_out(tmp_path):

@@ -8,7 +8,6 @@ from .cpu import workaround_cpu_launch, workaround_cpu_wrapper
 from .imports import workaround_mmrazor, workaround_torchvision
 from .message_hub import workaround_message_hub
 from .paths import configs_dir, workaround_config_paths, workaround_installed_path
-from .safe_globals import workaround_safe_globals
 
 __all__ = ['apply_workarounds', 'configs_dir']
 
@@ -16,7 +15,6 @@ WORKAROUNDS = (
     workaround_torchvision,
     workaround_mmrazor,
     workaround_message_hub,
-    workaround_safe_globals,
     workaround_cpu_launch,
     workaround_cpu_wrapper,
     workaround_config_paths,
