@@ -17,6 +17,7 @@ from ..utils import unwrap_model
 from .annotations import CheckedCOCO
 from .config import check_config
 from .data import building, check_data
+from .metrics import check_metrics
 from .weights import check_start, read_start
 from .work_dir import check_work_dir, config_copy, is_read
 
@@ -75,6 +76,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
             with building(key, config):
                 loop: Any = getattr(runner, f'{name}_loop')
             check_data(loop.dataloader, key, config, model)
+    if mode == 'train':
+        check_metrics(runner, model)
     return runner
 
 
