@@ -123,14 +123,12 @@ def train_all(
     Raises:
         RunFailed: If one of them fails and ``keep_going`` is False; the others are stopped.
     """
-    waiting: list[Run] = []
     active: dict[Run, subprocess.Popen] = {}
     failures: dict[Run, str] = {}
+    waiting = [run for run in runs if not run.finished()]
     for run in runs:
-        if run.finished():
+        if run not in waiting:
             watch(run, 'skipped', read_run(run.work_dir))
-        else:
-            waiting.append(run)
     try:
         while waiting or active:
             while waiting and len(active) < jobs:
