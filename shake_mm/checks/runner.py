@@ -11,14 +11,14 @@ from mmengine.runner import Runner
 
 from ..engine import Distiller
 from ..errors import UsageError
-from ..hooks import MemberEvalHook, ReadGuardHook, StageHook
+from ..hooks import MemberEvalHook, ReadGuardHook, ResumeGuardHook, StageHook
 from ..outputs import write_config
 from ..utils import unwrap_model
 from .annotations import CheckedCOCO
 from .config import check_config
 from .data import building, check_data
 from .metrics import check_metrics
-from .weights import check_start, read_start
+from .weights import Start, check_start, read_start
 from .work_dir import check_work_dir, config_copy, is_read
 
 
@@ -78,7 +78,19 @@ def build_runner(cfg: Config, mode: str) -> Runner:
             check_data(loop.dataloader, key, config, model)
     if mode == 'train':
         check_metrics(runner, model)
+        _guard_resume(runner, start)
     return runner
+
+
+def _guard_resume(runner: Runner, start: Start | None) -> None:
+    """Let checkpoints say what the run is made of, and compare with the one that it goes on from, before it begins."""
+    guard = next((hook for hook in runner.hooks if isinstance(hook, ResumeGuardHook)), None)
+    if guard is None:
+        runner.register_hook(guard := ResumeGuardHook())
+    hub = start.loaded.get('message_hub') if start is not None and start.where == 'resume' else None
+    info = hub.get('runtime_info') if isinstance(hub, dict) else None
+    if isinstance(info, dict):
+        guard.compare(runner, info)
 
 
 def _check_hooks(runner: Runner, model: Any) -> None:
