@@ -16,6 +16,7 @@ from .annotations import CheckedCOCO
 from .config import check_config
 from .data import building, check_data
 from .metrics import check_metrics
+from .resume import check_last, check_resume
 from .weights import check_start, read_start
 
 
@@ -45,6 +46,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         UsageError: If the run could not begin; the message names the key or file, and how to fix it.
     """
     check_config(cfg, mode)
+    if mode == 'train':
+        check_last(cfg)
     start = read_start(cfg, mode)
     CocoDataset.COCOAPI = CheckedCOCO
     dump, Runner.dump_config = Runner.dump_config, lambda self: None
@@ -59,6 +62,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     _check_hooks(runner, model)
     if start is not None:
         check_start(model, start)
+    if start is not None and start.where == 'resume':
+        check_resume(model, cfg, start.source, start.loaded)
     for name in ('train', 'val') if mode == 'train' else ('test',):
         if cfg.get(f'{name}_dataloader') is not None:
             key = f'{name}_dataloader'
