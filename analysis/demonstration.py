@@ -4,7 +4,6 @@ import argparse
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from rich.console import Console
 
 from shake_mm.errors import UsageError
 from shake_mm.grid.progress import Display
-from shake_mm.grid.runs import Run, RunFailed, failure, sigterm_interrupts, train_all
+from shake_mm.grid.runs import Run, RunFailed, clear, failure, sigterm_interrupts, train_all
 from shake_mm.grid.scalars import Row
 
 TEST = (sys.executable, '-m', 'shake_mm.cli.test')
@@ -76,7 +75,7 @@ def train(args: argparse.Namespace, teacher: Run, students: Mapping[str, list[Ru
     """
     runs = [run for seed in zip(*students.values(), strict=True) for run in seed]
     for run in [teacher, *runs] if args.fresh else []:
-        shutil.rmtree(run.work_dir, ignore_errors=True)
+        clear(run)
     display = Display(console)
     with display.bars:
         train_all([teacher], threads=args.jobs, watch=display)

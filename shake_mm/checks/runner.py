@@ -4,6 +4,7 @@ from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -11,6 +12,7 @@ from mmengine.runner import Runner
 from ..engine import Distiller
 from ..errors import UsageError
 from ..hooks import MemberEvalHook, ReadGuardHook, StageHook
+from ..outputs import write_config
 from ..utils import unwrap_model
 from .annotations import CheckedCOCO
 from .config import check_config
@@ -18,6 +20,7 @@ from .data import building, check_data
 from .metrics import check_metrics
 from .resume import check_last, check_resume
 from .weights import check_start, read_start
+from .work_dir import check_work_dir, config_copy, is_read
 
 
 class _DumpConfigHook(Hook):
@@ -26,10 +29,16 @@ class _DumpConfigHook(Hook):
     priority = 'VERY_LOW'
 
     def before_train(self, runner: Runner) -> None:
-        runner.dump_config()
+        self._dump(runner)
 
     def before_test(self, runner: Runner) -> None:
-        runner.dump_config()
+        self._dump(runner)
+
+    @master_only
+    def _dump(self, runner: Runner) -> None:
+        path = config_copy(runner.cfg, runner.timestamp)
+        if not is_read(path, runner.cfg):
+            write_config(runner.cfg, path)
 
 
 def build_runner(cfg: Config, mode: str) -> Runner:
@@ -46,6 +55,7 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         UsageError: If the run could not begin; the message names the key or file, and how to fix it.
     """
     check_config(cfg, mode)
+    check_work_dir(cfg, mode)
     if mode == 'train':
         check_last(cfg)
     start = read_start(cfg, mode)

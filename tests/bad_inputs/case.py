@@ -18,10 +18,16 @@ import torch
 from mmengine.registry import DefaultScope
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from shake_mm.outputs import HEADER
+
 from .site import Site
 
 ROOT = Path(__file__).resolve().parents[2]
-SENTINELS = {'work/epoch_7.pth': b'an earlier checkpoint', 'work/run.py': b'an earlier config = 1\n'}
+SENTINELS = {
+    'work/epoch_7.pth': b'an earlier checkpoint',
+    'work/run.py': HEADER.encode() + b'earlier = 1\n',
+    'work/20260101_000000/run.log': b'an earlier log',
+}
 """What an earlier run left in the work directory."""
 
 
