@@ -32,14 +32,14 @@ def check_metrics(runner: Runner, model: nn.Module) -> None:
     metrics = runner.val_loop.evaluator.metrics
     _check_guesses(metrics, model)
     names = list(_names(metrics))
-    if None in names:
+    if '*' in names:
         return
     if any(isinstance(hook, MemberEvalHook) for hook in runner.hooks):
         names.extend(MEMBERS)
     for hook in runner.hooks:
         for key in getattr(hook, 'key_indicators', ()) if isinstance(hook, CheckpointHook) else ():
-            if key != 'auto' and not any(_fits(key, str(name)) for name in names):
-                near = difflib.get_close_matches(key, map(str, names), n=1) or names
+            if key != 'auto' and not any(_fits(key, name) for name in names):
+                near = difflib.get_close_matches(key, names, n=1) or names
                 raise UsageError(
                     f"default_hooks.checkpoint.save_best is '{key}', but val_evaluator gives {', '.join(map(str, names))}: set "
                     f"it to '{near[0]}'."
@@ -65,12 +65,12 @@ def _tops(metric: Any) -> tuple[int, ...]:
     return tuple(getattr(metric, 'topk', ())) if type(metric).__name__ == 'Accuracy' else ()
 
 
-def _names(metrics: list) -> Iterator[str | None]:
-    """Names of metrics, ending in ``*`` where only their beginning is known; None for a metric of any name."""
+def _names(metrics: list) -> Iterator[str]:
+    """Names of metrics, ending in ``*`` where only their beginning is known."""
     for metric in metrics:
         kinds = getattr(metric, 'metrics', ())
         if not getattr(metric, 'prefix', None):
-            yield None
+            yield '*'
         elif _tops(metric):
             yield from (f'{metric.prefix}/top{k}{"*" if len(metric.thrs) > 1 else ""}' for k in _tops(metric))
         elif type(metric).__name__ == 'CocoMetric' and not metric.classwise and set(kinds) <= {'bbox', 'segm'}:

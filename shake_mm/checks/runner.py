@@ -18,6 +18,7 @@ from .annotations import CheckedCOCO
 from .config import check_config
 from .data import building, check_data
 from .metrics import check_metrics
+from .resume import check_last, check_resume
 from .weights import Start, check_start, read_start
 from .work_dir import check_work_dir, config_copy, is_read
 
@@ -55,6 +56,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     """
     check_config(cfg, mode)
     check_work_dir(cfg, mode)
+    if mode == 'train':
+        check_last(cfg)
     start = read_start(cfg, mode)
     CocoDataset.COCOAPI = CheckedCOCO
     dump, Runner.dump_config = Runner.dump_config, lambda self: None
@@ -69,6 +72,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     _check_hooks(runner, model)
     if start is not None:
         check_start(model, start)
+    if start is not None and start.where == 'resume':
+        check_resume(model, cfg, start.source, start.loaded)
     for name in ('train', 'val') if mode == 'train' else ('test',):
         if cfg.get(f'{name}_dataloader') is not None:
             key = f'{name}_dataloader'
