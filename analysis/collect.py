@@ -13,6 +13,7 @@ from mmengine.config import Config
 from shake_mm.engine.stages import total_epochs
 from shake_mm.errors import UsageError
 from shake_mm.grid.scalars import Row, Scalars, read_run
+from shake_mm.safe_io import read_run_config
 
 ACCURACY = 'accuracy/top1'
 AP, AP50 = 'coco/bbox_mAP', 'coco/bbox_mAP_50'
@@ -104,8 +105,7 @@ def read_record(work_dir: Path, best: bool = False, metric: str = ACCURACY) -> R
     configs = sorted(work_dir.glob('*.py'), key=lambda path: path.stat().st_mtime)
     if not configs:
         raise UsageError('there is no config')
-    # A copy holds no bases, and its types need not be registered to read it.
-    cfg = Config.fromfile(configs[-1], import_custom_modules=False)
+    cfg = Config(read_run_config(configs[-1]))
     if (cfg.get('train_cfg') or {}).get('max_epochs') is None:
         raise UsageError('train_cfg.max_epochs is missing')
     epochs = total_epochs(cfg)

@@ -4,7 +4,6 @@ import argparse
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,8 +17,9 @@ from rich.console import Console
 
 from shake_mm.errors import UsageError
 from shake_mm.grid.progress import Display
-from shake_mm.grid.runs import Run, RunFailed, failure, sigterm_interrupts, train_all
+from shake_mm.grid.runs import Run, RunFailed, clear, failure, sigterm_interrupts, train_all
 from shake_mm.grid.scalars import Row
+from shake_mm.safe_io import guard_loaders
 
 TEST = (sys.executable, '-m', 'shake_mm.cli.test')
 """The command that evaluates a checkpoint: what ``tools/test.py`` calls."""
@@ -76,7 +76,7 @@ def train(args: argparse.Namespace, teacher: Run, students: Mapping[str, list[Ru
     """
     runs = [run for seed in zip(*students.values(), strict=True) for run in seed]
     for run in [teacher, *runs] if args.fresh else []:
-        shutil.rmtree(run.work_dir, ignore_errors=True)
+        clear(run)
     display = Display(console)
     with display.bars:
         train_all([teacher], threads=args.jobs, watch=display)
@@ -116,7 +116,7 @@ def evaluate_member(run: Run, member: str, threads: int = 1, command: Sequence[s
 
 
 def run(demonstrate: Callable[[argparse.Namespace, Console], Any], args: argparse.Namespace) -> int:
-    """Run a demonstration, and report an error in one sentence.
+    """Run a demonstration, which loads files without running what is in them, and report an error in one sentence.
 
     Args:
         demonstrate (callable): Called as ``demonstrate(args, console)``.
@@ -126,7 +126,7 @@ def run(demonstrate: Callable[[argparse.Namespace, Console], Any], args: argpars
         int: The exit status.
     """
     try:
-        with sigterm_interrupts():
+        with guard_loaders(), sigterm_interrupts():
             demonstrate(args, Console())
     except KeyboardInterrupt:
         print('interrupted: all trainings were stopped, the finished ones are kept', file=sys.stderr)

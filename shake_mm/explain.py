@@ -17,7 +17,20 @@ WRONG_ARGUMENT = re.compile(r'(\w+)\.__init__\(\) ((?:got an unexpected keyword|
 UNSAFE_GLOBAL = re.compile(r'Unsupported global: GLOBAL (\S+)')
 IN_WORKER = re.compile(r'^Caught \w+ in DataLoader worker process \d+\.\nOriginal.*\n[\w.]*\w: (.*)$', re.DOTALL)
 NO_TYPE = re.compile(r'must contain the key "type", but got (.*)', re.DOTALL)
+UNPICKLER = re.compile(r'WeightsUnpickler error: (.*)')
 SHOWN = 120
+BUILDERS = {
+    'build_dataloader': 'a data loader',
+    'build_optim_wrapper': 'optim_wrapper',
+    'build_param_scheduler': 'param_scheduler',
+    'build_evaluator': 'an evaluator',
+    'build_visualizer': 'visualizer',
+    'build_log_processor': 'log_processor',
+    'register_hook': 'a hook',
+    'setup_env': 'env_cfg',
+    'set_randomness': 'randomness',
+}
+"""Methods of mmengine's runner that read a part of the config, and the part."""
 
 DEAD_WORKER = (
     'a process that loads data{} died, and the run stopped; the last checkpoint is intact: go on with --resume, and '
@@ -76,7 +89,7 @@ def explain(error: BaseException) -> str | None:
         return _explain_key_error(error)
     if isinstance(error, pickle.UnpicklingError):
         match = UNSAFE_GLOBAL.search(str(error))
-        held = f'it holds `{match[1]}`' if match else one_line(error)
+        held = f'it holds `{match[1]}`' if match else one_line(error).rstrip('.')
         return f'a checkpoint cannot be read safely: {held}; publish it again with weights and plain values only'
     if isinstance(error, EOFError) or (isinstance(error, RuntimeError) and 'PytorchStreamReader' in str(error)):
         return f'a checkpoint is truncated or damaged ({one_line(error)}): use an earlier one'
@@ -90,8 +103,29 @@ def explain(error: BaseException) -> str | None:
     return _explain_os_error(error) if isinstance(error, OSError) else None
 
 
+def explain_build(error: BaseException) -> str | None:
+    """Explain what mmengine raised while it built a part of the config; None for any other error.
+
+    What our engine raises itself is a defect of ours, unless it is a :class:`UsageError`.
+    """
+    kinds = (TypeError, ValueError, AssertionError, LookupError, AttributeError, ArithmeticError, NotImplementedError)
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)] if isinstance(error, kinds) else []
+    what = None
+    for frame in frames:
+        module, name = frame.f_globals.get('__name__', ''), frame.f_code.co_name
+        if module.startswith('mmengine.') and name in BUILDERS:
+            what = BUILDERS[name]
+        elif module == 'mmengine.registry.build_functions' and 'obj_cls' in frame.f_locals:
+            what = getattr(frame.f_locals['obj_cls'], '__name__', what)
+    if what is None or frames[-1].f_globals.get('__name__', '').startswith('shake_mm.engine'):
+        return None
+    told = one_line(error).rstrip('.')
+    told = told if ' ' in told else f'{type(error).__name__} {told}'
+    return f'{what} in the config cannot be built ({told}): correct its options; --debug shows where it failed'
+
+
 def one_line(error: BaseException) -> str:
-    """Return the message of an error in one line."""
+    """Return the message of an error in one line, without PyTorch's advice on how to run the code in a checkpoint."""
     if isinstance(error, SyntaxError):
         return f'{error.msg} in line {error.lineno}'
     if isinstance(error, OSError) and error.filename and error.strerror:
@@ -100,6 +134,9 @@ def one_line(error: BaseException) -> str:
     message = error.args[0] if isinstance(error, KeyError) and error.args else error
     worker = IN_WORKER.search(str(message))  # PyTorch raises a worker's error anew, with the traceback in its message
     message = worker[1] if worker else message
+    if 'weights_only' in str(message):
+        found = UNPICKLER.search(str(message))
+        message = found[1] if found and 'weights_only' not in found[1] else 'it holds more than weights'
     return ' '.join(str(message).split()) or type(error).__name__
 
 

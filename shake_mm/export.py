@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 from .engine import Distiller
 from .errors import UsageError
 from .members import MemberSpec, load_strictly, read_checkpoint, weights_in
+from .outputs import claim, write_config
 from .registry import MODELS
 from .tasks.classification import CLASS_HEAD, class_head_alone
 from .version import __version__
@@ -21,7 +22,9 @@ from .version import __version__
 _OURS = ('teachers', 'student', 'peers', 'method', 'terms', 'connectors', 'taps', 'contrast', 'with_init')
 
 
-def export_student(config: str | Config, checkpoint: str, out: str, class_head_only: bool = False) -> tuple[Path, Path]:
+def export_student(
+    config: str | Config, checkpoint: str, out: str, class_head_only: bool = False, overwrite: bool = False
+) -> tuple[Path, Path]:
     """Write the student of a distillation run as a plain checkpoint and config.
 
     Neither needs a teacher or a shadow; the config needs ``import shake_mm`` only if the student or its data set is
@@ -34,13 +37,14 @@ def export_student(config: str | Config, checkpoint: str, out: str, class_head_o
         out (str): A folder, or a path ending in ``.pth`` whose stem names the files.
         class_head_only (bool): Let a DeiT answer by its class head instead of the mean of both heads, see
             :func:`class_head_alone`. Defaults to False.
+        overwrite (bool): Replace a ``{name}.py`` that no export wrote. Defaults to False.
 
     Returns:
         tuple[Path, Path]: The checkpoint ``{name}_{date}-{hash}.pth``, as OpenMMLab publishes, and ``{name}.py``.
 
     Raises:
         UsageError: If the config is no distiller's, or the checkpoint does not belong to it, or a class head alone is
-            asked of a student that has no other.
+            asked of a student that has no other, or a file is in the way.
     """
     cfg = Config.fromfile(config) if isinstance(config, (str, os.PathLike)) else config
     if 'student' not in cfg.get('model', {}):
@@ -48,6 +52,7 @@ def export_student(config: str | Config, checkpoint: str, out: str, class_head_o
             'export: the config has no `model.student`: give the config that the student was distilled with.'
         )
     folder, name = _destination(cfg, out)
+    claim(folder / f'{name}.py', 'export', overwrite, inputs=[cfg.filename])
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         spec = MemberSpec.parse('student', cfg.model['student'])
         if spec.config is not None and cfg.get('data_preprocessor') is not None:
@@ -65,10 +70,11 @@ def export_student(config: str | Config, checkpoint: str, out: str, class_head_o
         keep = {key: meta[key] for key in ('epoch', 'iter', 'dataset_meta') if key in meta}
         try:
             torch.save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': written}, draft)
-            plain.dump(draft_config)
+            write_config(plain, draft_config)
             _verify(spec, state, draft_config, draft, CLASS_HEAD if class_head_only else None)
             digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:8]
             published = folder / f'{name}_{datetime.date.today():%Y%m%d}-{digest}.pth'
+            claim(published, 'export', overwrite, inputs=[checkpoint])
             draft.replace(published)
             config_file = draft_config.replace(folder / f'{name}.py')
         finally:

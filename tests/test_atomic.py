@@ -8,6 +8,7 @@ import os
 import pytest
 import torch
 from mmengine.fileio import LocalBackend
+from mmengine.hooks import CheckpointHook
 
 from shake_mm import atomic
 from tools.train import main as train_main
@@ -75,12 +76,97 @@ def test_a_disk_that_fills_while_training(shake, tmp_path, fill, capsys, name):
     assert torch.load(run / 'epoch_1.pth', weights_only=True)['meta']['epoch'] == 1
 
 
+@pytest.fixture
+def watched(tmp_path, monkeypatch):
+    """The checkpoints that are there whenever a file begins to be written."""
+    seen, original = [], atomic.write
+
+    def write(path, content, *args):
+        seen.append((os.path.basename(path), sorted(p.name for p in tmp_path.glob('*.pth') if p.name != 'teacher.pth')))
+        original(path, content, *args)
+
+    monkeypatch.setattr(atomic, 'write', write)
+    return seen
+
+
+def test_checkpoints_of_one_name(shake, tmp_path, watched):
+    """Each takes the place of the one before it; fewer to keep after a resume, still one."""
+    hook = dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, filename_tmpl='latest.pth', save_best='auto')
+    train(shake, tmp_path, epochs=3, samples=16, default_hooks=dict(checkpoint=hook))
+    assert torch.load(tmp_path / 'latest.pth', weights_only=True)['meta']['epoch'] == 3
+    for changes in (dict(max_keep_ckpts=1), dict(max_keep_ckpts=1)):
+        changed = dict(checkpoint={**hook, **changes})
+        epochs = 1 + torch.load(tmp_path / 'latest.pth', weights_only=True)['meta']['epoch']
+        train(shake, tmp_path, epochs=epochs, samples=16, default_hooks=changed, resume=True)
+    assert torch.load(tmp_path / 'latest.pth', weights_only=True)['meta']['epoch'] == 5
+    assert torch.load(tmp_path / 'best_accuracy_top1_latest.pth', weights_only=True)['state_dict']
+    first = [name for name, _ in watched].index('latest.pth')
+    assert all('latest.pth' in there for _, there in watched[first + 1 :])
+
+
+@pytest.fixture
+def always_better(monkeypatch):
+    monkeypatch.setattr(CheckpointHook, 'rule_map', dict.fromkeys(('greater', 'less'), lambda new, old: True))
+
+
+def test_the_best_one_goes_last(shake, tmp_path, watched, always_better):
+    hook = dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='accuracy/top1')
+    train(shake, tmp_path, epochs=3, samples=16, default_hooks=dict(checkpoint=hook))
+    begins = {name: there for name, there in watched if name.startswith('best')}
+    best = [f'best_accuracy_top1_epoch_{i}.pth' for i in (1, 2, 3)]
+    assert list(begins) == best
+    assert best[0] in begins[best[1]] and best[1] in begins[best[2]]
+    last = [there for name, there in watched if name == 'epoch_3.pth'][-1]
+    assert last == [best[1], best[2], 'epoch_3.pth']  # the old best is there until a checkpoint names the new one
+    assert sorted(p.name for p in tmp_path.glob('*_*.pth')) == [best[2], 'epoch_3.pth']
+    assert torch.load(tmp_path / 'epoch_3.pth', weights_only=True)['message_hub']['runtime_info']['best_ckpt'] == str(
+        tmp_path / best[2]
+    )
+
+
+def test_the_best_one_of_another_folder_stays(shake, tmp_path, always_better):
+    hook = dict(type='CheckpointHook', interval=1, save_best='accuracy/top1')
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    train(shake, one, samples=16, default_hooks=dict(checkpoint=hook))
+    changes = dict(resume=True, load_from=str(one / 'epoch_1.pth'))
+    train(shake, two, epochs=2, samples=16, default_hooks=dict(checkpoint=hook), **changes)
+    assert (one / 'best_accuracy_top1_epoch_1.pth').is_file() and (two / 'best_accuracy_top1_epoch_2.pth').is_file()
+
+
+def test_fewer_to_keep_after_a_resume(shake, tmp_path, watched):
+    hook = dict(type='CheckpointHook', interval=1, max_keep_ckpts=3)
+    train(shake, tmp_path, epochs=3, samples=16, default_hooks=dict(checkpoint=hook))
+    hook['max_keep_ckpts'] = 1
+    train(shake, tmp_path, epochs=4, samples=16, default_hooks=dict(checkpoint=hook), resume=True)
+    one, two, three, four = (f'epoch_{i}.pth' for i in (1, 2, 3, 4))
+    assert watched[-2:] == [(four, [one, two, three]), ('last_checkpoint', [one, two, three, four])]
+    assert [p.name for p in tmp_path.glob('epoch*')] == [four]
+
+
+def test_only_drafts_of_our_names_are_removed(shake, tmp_path):
+    theirs = ['paper.pth.part', 'data.zip.part', 'epoch_1.pth.part.txt']
+    for name in ['epoch_9.pth.part', 'last_checkpoint.part', 'best_a_epoch_1.pth.part', *theirs]:
+        (tmp_path / name).write_bytes(b'half')
+    train(shake, tmp_path, samples=16)
+    assert sorted(p.name for p in tmp_path.glob('*.part*')) == sorted(theirs)
+
+
+def test_drafts_and_files_that_are_links_are_not_written_through(tmp_path):
+    precious = tmp_path / 'precious'
+    precious.write_bytes(b'precious')
+    for name in ('a.pth', 'a.pth.part'):
+        (tmp_path / name).symlink_to(precious)
+    atomic.write(tmp_path / 'a.pth', b'new')
+    assert precious.read_bytes() == b'precious' and (tmp_path / 'a.pth').read_bytes() == b'new'
+    assert not (tmp_path / 'a.pth').is_symlink() and not list(tmp_path.glob('*.part'))
+
+
 def test_the_outdated_one_goes_last(shake, tmp_path, monkeypatch):
     """While a checkpoint is written, the one before is there under its name; drafts of a killed run are removed."""
     (tmp_path / 'epoch_9.pth.part').write_bytes(b'half')
     seen, original = [], atomic.write
 
-    def watched(path, content):
+    def watched(path, content, *args):
         seen.append(sorted(p.name for p in tmp_path.glob('epoch*')))
         original(path, content)
 

@@ -1,11 +1,13 @@
 """Errors of the stack told in a sentence: what a table of bad inputs cannot bring about at will."""
 
 import multiprocessing
+import pickle
 
 import pytest
+from mmengine.registry import MODELS, DefaultScope
 from torch.utils.data import dataloader
 
-from shake_mm.explain import explain
+from shake_mm.explain import explain, explain_build, one_line
 
 
 @pytest.mark.parametrize('kind', [ConnectionResetError, EOFError])
@@ -22,3 +24,32 @@ def test_a_worker_that_dies_while_it_gives_a_batch(kind, monkeypatch):
         next(batches)
     assert 'a process that loads data died' in explain(caught.value) and '--resume' in explain(caught.value)
     assert 'loads data' not in explain(kind(104, 'elsewhere'))
+
+
+ADVICE = (
+    'Weights only load failed. This file can still be loaded, to do so you have two options.\n\t(1) Re-running '
+    '`torch.load` with `weights_only` set to `False` will likely succeed.\n\t(2) Alternatively, to load with '
+    '`weights_only=True` please check.\n\tWeightsUnpickler error: Unsupported operand 149'
+)
+
+
+@pytest.mark.parametrize('text', [ADVICE, 'Re-running `torch.load` with `weights_only` set to `False` will succeed'])
+@pytest.mark.parametrize('kind', [pickle.UnpicklingError, RuntimeError])
+def test_advice_to_run_code_is_never_quoted(text, kind):
+    assert 'weights_only' not in one_line(kind(text)) and 'torch.load' not in one_line(kind(text))
+    assert kind is RuntimeError or 'weights_only' not in explain(kind(text))
+    assert text is not ADVICE or one_line(kind(text)) == 'Unsupported operand 149'
+
+
+def test_what_a_part_cannot_be_built_from_is_told_with_the_part():
+    with DefaultScope.overwrite_default_scope('mmpretrain'), pytest.raises(KeyError) as caught:
+        MODELS.build(dict(type='ResNet', depth=19))
+    assert explain(caught.value) is None
+    assert explain_build(caught.value).startswith('ResNet in the config cannot be built (')
+
+
+@pytest.mark.parametrize('error', [KeyError('defect'), RuntimeError('defect'), AssertionError()])
+def test_what_nothing_was_built_from_is_a_defect(error):
+    with pytest.raises(type(error)) as caught:
+        raise error
+    assert explain_build(caught.value) is None

@@ -102,3 +102,19 @@ def test_a_student_that_answers_differently_is_not_published(finished, tmp_path,
     with pytest.raises(RuntimeError, match='nothing was published'):
         export_student(str(config), str(checkpoint), str(tmp_path / 'out'))
     assert not list((tmp_path / 'out').iterdir())
+
+
+def test_a_config_that_no_export_wrote_stays(finished, tmp_path, capsys):
+    """Neither the user's, nor the very one that is exported; an export may be repeated."""
+    config, checkpoint, _ = finished
+    before = config.read_bytes()
+    assert main([str(config), str(checkpoint), str(tmp_path / 'config.pth')]) == 1
+    assert 'config.py is read by this very command' in capsys.readouterr().err
+    (tmp_path / 'mine.py').write_text('a = 1\n')
+    argv = [str(config), str(checkpoint), str(tmp_path / 'mine.pth')]
+    assert main(argv) == 1
+    assert 'mine.py exists and was not written by shake_mm' in capsys.readouterr().err
+    assert (tmp_path / 'mine.py').read_text() == 'a = 1\n' and config.read_bytes() == before
+    assert not list(tmp_path.glob('mine_*'))
+    assert main([*argv, '--overwrite']) == 0 == main(argv)
+    assert 'a = 1' not in (tmp_path / 'mine.py').read_text()

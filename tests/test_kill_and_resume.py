@@ -3,7 +3,9 @@
 import signal
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 
 from .configs.cells import CONFIGS, shortened
 from .support.kills import PARTS, Point, assert_exact, assert_same, draw, final, prepared, run
@@ -60,6 +62,23 @@ def test_sigterm_saves_and_exits_with_75(tiny, tmp_path):
     stopped = final(cut)
     assert (stopped['meta']['epoch'], stopped['meta']['iter']) == (1, 5)
     assert run(config, cut, '--resume') == 0 == run(config, tmp_path / 'whole')
+    for part in PARTS:
+        assert_same(final(cut).get(part), final(tmp_path / 'whole').get(part), part)
+
+
+@pytest.mark.parametrize('moment', ['best', 'best whole'])
+def test_killed_while_the_best_checkpoint_is_written(tiny, tmp_path, monkeypatch, moment):
+    """The earlier best one is whole, the run ends as an uninterrupted one, and no more than one best one is left."""
+    monkeypatch.setattr(CheckpointHook, 'rule_map', dict.fromkeys(('greater', 'less'), lambda new, old: True))
+    cfg = Config.fromfile(tiny('baseline'))
+    cfg.default_hooks.checkpoint.update(save_best='accuracy/top1', by_epoch=True, interval=1)
+    cfg.train_cfg.val_interval = 1
+    cfg.dump(config := tmp_path / 'config.py')
+    cut, first = tmp_path / 'cut', 'best_accuracy_top1_epoch_1.pth'
+    assert run(config, cut, point=Point(moment, 8)) == -signal.SIGKILL
+    assert torch.load(cut / first, weights_only=True)['meta']['iter'] == 4
+    assert run(config, cut, '--resume') == 0 == run(config, tmp_path / 'whole')
+    assert not list(cut.glob('*.part'))
     for part in PARTS:
         assert_same(final(cut).get(part), final(tmp_path / 'whole').get(part), part)
 

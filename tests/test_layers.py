@@ -9,6 +9,7 @@ LAYERS = (
     ('utils', 'validation'),
     ('safe_io',),
     ('compat', 'atomic'),
+    ('outputs', 'locks'),
     ('registry', 'explain'),
     ('taps',),
     ('losses', 'connectors', 'models', 'datasets', 'evaluation'),

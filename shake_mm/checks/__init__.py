@@ -1,7 +1,7 @@
 """Checks made before a run begins: whether its config, environment variables, weights and data can work at all."""
 
-from .launch import check_launch
+from .launch import check_launch, launched_rank
 from .runner import build_runner
 from .views import fit_views
 
-__all__ = ['build_runner', 'check_launch', 'fit_views']
+__all__ = ['build_runner', 'check_launch', 'fit_views', 'launched_rank']

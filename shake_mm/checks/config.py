@@ -1,18 +1,19 @@
 """The keys of a config that a run cannot do without."""
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import Any
 
 from mmengine.config import Config
 
 from ..errors import UsageError
+from .schema import at, check_schema
 
 PARTS = {
     'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
     'val': ('val_dataloader', 'val_cfg', 'val_evaluator'),
     'test': ('test_dataloader', 'test_cfg', 'test_evaluator'),
 }
+UNREAD = {'train': ('test_*',), 'test': ('train_*', 'val_*', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr')}
 
 
 def check_config(cfg: Config, mode: str) -> None:
@@ -25,6 +26,9 @@ def check_config(cfg: Config, mode: str) -> None:
     Raises:
         UsageError: Naming the key.
     """
+    plain = cfg.to_dict()
+    check_schema(plain, UNREAD[mode])
+    _check_colors(plain)
     if cfg.get('model') is None:
         raise UsageError(f'config {cfg.filename} has no `model`: add it, or a `_base_` that has it.')
     for name, keys in PARTS.items():
@@ -37,9 +41,19 @@ def check_config(cfg: Config, mode: str) -> None:
             _check_loader(keys[0], cfg[keys[0]])
     if mode == 'train':
         _check_optimizer(cfg)
-    if mode == 'train' and isinstance(cfg.train_cfg, Mapping):
-        for key in ('max_epochs', 'max_iters'):
-            _check_number('train_cfg', cfg.train_cfg, key, 1)
+
+
+def _check_colors(cfg: dict) -> None:
+    """Refuse means and deviations that do not belong together, where mmdet or mmpretrain would fail to build."""
+    for key, part in at(cfg, ('**', 'data_preprocessor')):
+        mean, std = (part.get(name) for name in ('mean', 'std')) if isinstance(part, Mapping) else (None, None)
+        if (mean is None) != (std is None):
+            lacks = 'std' if std is None else 'mean'
+            raise UsageError(f'{key} has no `{lacks}`, which goes with {"mean" if std is None else "std"}: add it.')
+        if isinstance(mean, list | tuple) and isinstance(std, list | tuple) and len(mean) != len(std):
+            raise UsageError(
+                f'{key} has {len(mean)} means and {len(std)} standard deviations: give one of each for a channel.'
+            )
 
 
 def _check_optimizer(cfg: Config) -> None:
@@ -57,8 +71,6 @@ def _check_optimizer(cfg: Config) -> None:
 def _check_loader(name: str, loader: Any) -> None:
     if not isinstance(loader, Mapping):
         return
-    _check_number(name, loader, 'batch_size', 1)
-    _check_number(name, loader, 'num_workers', 0)
     needed = {
         'dataset': 'the data',
         'sampler': "the order of the samples, e.g. sampler=dict(type='DefaultSampler', shuffle=True)",
@@ -66,10 +78,3 @@ def _check_loader(name: str, loader: Any) -> None:
     for key, what in needed.items():
         if loader.get(key) is None and not (key == 'sampler' and loader.get('batch_sampler') is not None):
             raise UsageError(f'{name}.{key} is missing, which is {what}: add it.')
-
-
-def _check_number(where: str, part: Mapping, key: str, least: int) -> None:
-    value = part.get(key)
-    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
-    if value is not None and (not whole or isinstance(value, bool) or value < least):
-        raise UsageError(f'{where}.{key} is {value!r}, but it must be a whole number, {least} or more.')

@@ -17,6 +17,7 @@ STARTERS = {
     'slurm': '`tools/slurm_train.sh` or `srun`',
     'mpi': '`mpirun`, and set MASTER_ADDR',
 }
+NUMBERS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
 TEXTS = ('MASTER_ADDR', 'SLURM_NODELIST')
 
 
@@ -40,6 +41,11 @@ def check_launch(launcher: str) -> None:
             )
     if launcher == 'pytorch':
         _check_ranks()
+
+
+def launched_rank(launcher: str) -> int:
+    """The number of this process before it has met the others, 0 without a launcher."""
+    return int(os.environ[NUMBERS[launcher]]) if launcher in NUMBERS else 0
 
 
 def _check_ranks() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -13,13 +14,17 @@ from torch.nn.parallel import DistributedDataParallel
 from ..engine import Distiller
 from ..engine.optimizers import build_student_optimizer
 from ..errors import UsageError
-from ..hooks import AuditHook, MemberEvalHook, ReadGuardHook, StageHook
+from ..hooks import AuditHook, MemberEvalHook, ReadGuardHook, ResumeGuardHook, StageHook
+from ..outputs import write_config
 from ..utils import unwrap_model
 from .annotations import CheckedCOCO
 from .config import check_config
 from .data import building, check_data
+from .metrics import check_metrics
+from .resume import check_last, check_resume
 from .views import fit_views
-from .weights import check_start, read_start
+from .weights import Start, check_start, read_start
+from .work_dir import check_work_dir, config_copy, is_read
 
 
 class _DumpConfigHook(Hook):
@@ -28,10 +33,16 @@ class _DumpConfigHook(Hook):
     priority = 'VERY_LOW'
 
     def before_train(self, runner: Runner) -> None:
-        runner.dump_config()
+        self._dump(runner)
 
     def before_test(self, runner: Runner) -> None:
-        runner.dump_config()
+        self._dump(runner)
+
+    @master_only
+    def _dump(self, runner: Runner) -> None:
+        path = config_copy(runner.cfg, runner.timestamp)
+        if not is_read(path, runner.cfg):
+            write_config(runner.cfg, path)
 
 
 def build_runner(cfg: Config, mode: str) -> Runner:
@@ -48,6 +59,9 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         UsageError: If the run could not begin; the message names the key or file, and how to fix it.
     """
     check_config(cfg, mode)
+    check_work_dir(cfg, mode)
+    if mode == 'train':
+        check_last(cfg)
     start = read_start(cfg, mode)
     CocoDataset.COCOAPI = CheckedCOCO
     dump, Runner.dump_config = Runner.dump_config, lambda self: None
@@ -60,31 +74,47 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         runner.register_hook(ReadGuardHook())
     model = unwrap_model(runner.model)
     _check_hooks(runner, model)
-    if isinstance(model, Distiller) and not any(isinstance(hook, AuditHook) for hook in runner.hooks):
-        runner.register_hook(AuditHook())
+    if isinstance(model, Distiller):
+        _prepare(runner, model, cfg, mode)
     if start is not None:
         check_start(model, start)
-    loops = ('train', 'val') if mode == 'train' else ('test',)
-    if isinstance(model, Distiller):
-        fit_views(cfg, model, [f'{name}_dataloader' for name in loops])
-        if mode == 'train':
-            _build_optimizer(runner, model)
-    for name in loops:
+    if start is not None and start.where == 'resume':
+        check_resume(model, cfg, start.source, start.loaded)
+    for name in ('train', 'val') if mode == 'train' else ('test',):
         if cfg.get(f'{name}_dataloader') is not None:
             key = f'{name}_dataloader'
             config = cfg[key].get('dataset')
             with building(key, config):
                 loop: Any = getattr(runner, f'{name}_loop')
             check_data(loop.dataloader, key, config, model)
+    if mode == 'train':
+        check_metrics(runner, model)
+        _guard_resume(runner, start)
     return runner
 
 
-def _build_optimizer(runner: Runner, model: Distiller) -> None:
-    """Build the optimizer where its config tells parameters apart; the Runner takes it as it is."""
+def _guard_resume(runner: Runner, start: Start | None) -> None:
+    """Let checkpoints say what the run is made of, and compare with the one that it goes on from, before it begins."""
+    guard = next((hook for hook in runner.hooks if isinstance(hook, ResumeGuardHook)), None)
+    if guard is None:
+        runner.register_hook(guard := ResumeGuardHook())
+    hub = start.loaded.get('message_hub') if start is not None and start.where == 'resume' else None
+    info = hub.get('runtime_info') if isinstance(hub, dict) else None
+    if isinstance(info, dict):
+        guard.compare(runner, info)
+
+
+def _prepare(runner: Runner, model: Distiller, cfg: Config, mode: str) -> None:
+    """What a distillation has that a plain run has not: teachers' views, an audit, names that optimizers do not know."""
+    fit_views(cfg, model, [f'{name}_dataloader' for name in (('train', 'val') if mode == 'train' else ('test',))])
+    if mode != 'train':
+        return
+    if not any(isinstance(hook, AuditHook) for hook in runner.hooks):
+        runner.register_hook(AuditHook())
     config = runner.optim_wrapper
     told_apart = isinstance(config, Mapping) and (config.get('paramwise_cfg') or config.get('constructor'))
     if told_apart and isinstance(runner.model, Distiller | DistributedDataParallel):  # no sharded parameters
-        runner.optim_wrapper = build_student_optimizer(model, config)
+        runner.optim_wrapper = build_student_optimizer(model, config)  # which the Runner takes as it is
 
 
 def _check_hooks(runner: Runner, model: Any) -> None:

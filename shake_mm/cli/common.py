@@ -16,7 +16,7 @@ from torch import distributed as torch_dist
 from ..checks import check_launch
 from ..compat.preferences import apply_preferences
 from ..errors import UsageError
-from ..explain import explain, one_line
+from ..explain import explain, explain_build, one_line
 from ..safe_io import guard_loaders, trust_pickles
 
 
@@ -140,7 +140,7 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         except ValueError:  # not in the main thread, which alone handles signals
             pass
-        sentence = explain(error)
+        sentence = explain(error) or explain_build(error)
         if args.debug or sentence is None:
             raise
         rank, world_size = get_dist_info()

@@ -7,7 +7,6 @@ again, so an interrupted grid goes on when it is started again. ``python -m anal
 import argparse
 import os.path as osp
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from rich.console import Console
 from ..errors import UsageError
 from ..grid.progress import Display
 from ..grid.provenance import FILE, record_session
-from ..grid.runs import TRAIN, Run, sigterm_interrupts, train_all
+from ..grid.runs import TRAIN, Run, clear, own_entries, sigterm_interrupts, train_all
 from . import common
 
 
@@ -158,12 +157,14 @@ def run_grid(args: argparse.Namespace, command: str, console: Console) -> None:
     """Plan and train the grid, and record how long it took.
 
     Raises:
-        UsageError: If a run failed, after all others have been trained.
+        UsageError: If a folder is not a run's, or a run failed, after all others have been trained.
     """
     planned = plan(args)
     if args.fresh:
         start_over(planned)
     unfinished = [run for run in planned.runs.values() if not run.finished()]
+    for run in unfinished:  # before any of them begins
+        own_entries(run)
     start = time.monotonic()
     try:
         with sigterm_interrupts():
@@ -187,9 +188,9 @@ def run_grid(args: argparse.Namespace, command: str, console: Console) -> None:
 
 def start_over(planned: Plan) -> None:
     """Delete the results of earlier calls for these runs."""
-    (planned.work_dir / FILE).unlink(missing_ok=True)
     for run in planned.runs.values():
-        shutil.rmtree(run.work_dir, ignore_errors=True)
+        clear(run)
+    (planned.work_dir / FILE).unlink(missing_ok=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from ..checks import build_runner
 from ..engine import Distiller, MemberPredictor
 from ..errors import UsageError
 from ..hooks import MemberEvalHook
+from ..outputs import claim, claim_folder
 from ..utils import unwrap_model
 from . import common
 
@@ -26,6 +27,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--work-dir', help='folder for the evaluation metrics')
     parser.add_argument('--out', help='file for the results: a pickle of the predictions (.pkl), or of the metrics')
     parser.add_argument('--out-item', choices=['metrics', 'pred'], default='pred', help='what --out holds')
+    parser.add_argument('--overwrite', action='store_true', help='let --out and --show-dir replace what is there')
     parser.add_argument('--amp', action='store_true', help='test with automatic mixed precision')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', help='folder for images of the predictions')
@@ -79,6 +81,10 @@ def test(args: argparse.Namespace) -> None:
     dump_predictions = args.out is not None and args.out_item == 'pred'
     if dump_predictions and not args.out.endswith(('.pkl', '.pickle')):
         raise UsageError(f'--out {args.out} must end in .pkl to hold predictions; --out-item metrics takes .json too')
+    if args.out is not None:
+        claim(args.out, '--out', args.overwrite, inputs=[args.config, args.checkpoint])
+    if args.show_dir is not None:
+        claim_folder(args.show_dir, '--show-dir', args.overwrite)
     cfg = common.load_config(args.config, args.cfg_options)
     merge_args(cfg, args)
     runner = build_runner(cfg, 'test')

@@ -3,14 +3,16 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 
 from .. import switches
-from ..checks import build_runner
+from ..checks import build_runner, launched_rank
 from ..errors import UsageError
+from ..locks import locked
 from . import common
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -111,7 +113,9 @@ def train(args: argparse.Namespace) -> None:
     """Build the runner from the command line and train."""
     cfg = common.load_config(args.config, args.cfg_options)
     merge_args(cfg, args)
-    build_runner(cfg, 'train').train()
+    # One lock for all processes of a job, which know their numbers by their launcher alone so far.
+    with locked(cfg.work_dir, 'a training') if launched_rank(args.launcher) == 0 else nullcontext():
+        build_runner(cfg, 'train').train()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

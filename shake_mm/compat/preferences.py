@@ -94,22 +94,34 @@ def patch_config_layout() -> bool:
     return True
 
 
-@needs('mmengine.hooks:CheckpointHook._save_checkpoint_with_step', 'mmengine.fileio:LocalBackend.put')
+@needs(
+    'mmengine.hooks:CheckpointHook._save_checkpoint_with_step',
+    'mmengine.hooks:CheckpointHook._save_best_checkpoint',
+    'mmengine.fileio:LocalBackend.put',
+)
 def patch_checkpoint_writer() -> bool:
-    """Write local checkpoints, and the file that names the last one, atomically.
+    """Write local checkpoints, and the file that names the last one, atomically, and remove outdated ones after that.
 
-    mmengine writes in place and removes the outdated checkpoint before it has the new one, so that a kill or a full
-    disk may leave nothing to resume from.
+    mmengine writes in place and removes the outdated checkpoint, and the best one, before it has the new one, so that a
+    kill or a full disk may leave nothing to resume from. Where all have one name (``filename_tmpl='latest.pth'``) it
+    removes the new one.
     """
-    upstream = CheckpointHook.before_train
+    upstream, upstream_best = CheckpointHook.before_train, CheckpointHook._save_best_checkpoint
     if CheckpointHook._save_checkpoint_with_step is atomic.save_with_step:
         return False
 
     @wraps(upstream)
     def before_train(self: CheckpointHook, runner: Any) -> None:
+        atomic.keep_fewer(self, runner)
         upstream(self, runner)
         atomic.begin(self, runner)
 
+    @wraps(upstream_best)
+    def save_best(self: CheckpointHook, runner: Any, metrics: dict) -> None:
+        with atomic.removals_last(self):
+            upstream_best(self, runner, metrics)
+
     CheckpointHook.before_train, CheckpointHook._save_checkpoint_with_step = before_train, atomic.save_with_step
+    CheckpointHook._save_best_checkpoint = save_best
     LocalBackend.put = lambda self, obj, filepath: atomic.write(filepath, obj)
     return True

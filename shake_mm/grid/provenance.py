@@ -10,6 +10,9 @@ from typing import Any
 
 import torch
 
+from ..locks import locked
+from ..outputs import write_text
+
 FILE = 'grid.json'
 PACKAGES = ('mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'numpy')
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,8 +78,8 @@ def record_session(folder: Path, command: str, seconds: float, trained: int) -> 
         'versions': versions(),
         'machine': hardware('cuda' if torch.cuda.is_available() else 'cpu'),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(json.dumps({'sessions': [*read_sessions(folder), session]}, indent=2) + '\n')
+    with locked(folder, 'a grid', wait=60):  # two calls that end at once
+        write_text(folder / FILE, json.dumps({'sessions': [*read_sessions(folder), session]}, indent=2) + '\n')
 
 
 def read_sessions(folder: Path) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,11 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from .. import locks
+from ..atomic import DRAFT, checkpoint_names
 from ..engine.stages import total_epochs
+from ..errors import UsageError
+from ..outputs import claim, is_ours, write_text
 from .scalars import Scalars, read_run
 
 TRAIN = (sys.executable, '-m', 'shake_mm.cli.train')
@@ -25,6 +30,8 @@ TRAIN = (sys.executable, '-m', 'shake_mm.cli.train')
 _DONE = 'finished.json'
 _LOG = 'output.log'
 _TAIL = 25
+# A start's logs, and what evaluates a member of it; what names the last checkpoint; the grid's own notes.
+_WRITTEN = r'\d{8}_\d{6}|(teacher|proxy|peer)\d+(\.json|\.log)?|last_checkpoint(\.part)?|finished\.json|output\.log'
 _STATES = {None: 'running', 0: 'finished'}
 
 
@@ -116,19 +123,23 @@ def train_all(
     Raises:
         RunFailed: If one of them fails and ``keep_going`` is False; the others are stopped.
     """
-    waiting: list[Run] = []
     active: dict[Run, subprocess.Popen] = {}
     failures: dict[Run, str] = {}
+    waiting = [run for run in runs if not run.finished()]
     for run in runs:
-        if run.finished():
+        if run not in waiting:
             watch(run, 'skipped', read_run(run.work_dir))
-        else:
-            waiting.append(run)
     try:
         while waiting or active:
             while waiting and len(active) < jobs:
                 run = waiting.pop(0)
-                active[run] = _start(run, command, threads)
+                try:
+                    active[run] = _start(run, command, threads)
+                except UsageError as error:
+                    if not keep_going:
+                        raise
+                    failures[run] = f'{run.name} was not trained: {error}'
+                    watch(run, 'failed', read_run(run.work_dir))
             time.sleep(interval)
             for run, process in list(active.items()):
                 state = _STATES.get(process.poll(), 'failed')
@@ -139,7 +150,7 @@ def train_all(
                     if not keep_going:
                         raise RunFailed(failures[run])
                 if state == 'finished':
-                    (run.work_dir / _DONE).write_text(json.dumps({'fingerprint': run.fingerprint}))
+                    write_text(run.work_dir / _DONE, json.dumps({'fingerprint': run.fingerprint}))
                 watch(run, state, read_run(run.work_dir))
     finally:
         _stop(list(active.values()))
@@ -160,9 +171,40 @@ def sigterm_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
+def own_entries(run: Run) -> list[Path]:
+    """What earlier trainings of a run wrote into its folder; other files and links do not count.
+
+    Raises:
+        UsageError: If the folder is not a run's: it holds files, but no training was started there by a grid.
+    """
+    folder = run.work_dir
+    entries = [path for path in folder.iterdir() if path.name != locks.FILE] if folder.is_dir() else []
+    if entries and not _log(run).is_file():
+        raise UsageError(
+            f'{run.name}: {folder} holds {entries[0].name}, but no run of a grid: move that, or name another folder by '
+            '--work-dir.'
+        )
+    hook = (run.load().get('default_hooks') or {}).get('checkpoint') or {}
+    written = re.compile(f'{_WRITTEN}|({checkpoint_names(hook)})({re.escape(DRAFT)})?')
+    names = {path for path in entries if written.fullmatch(path.name) and not path.is_symlink()}
+    kept = folder / f'{run.config.stem}.py'
+    return [*names, *([kept] if kept.is_file() and is_ours(kept) else [])]
+
+
+def clear(run: Run) -> None:
+    """Delete what earlier trainings of a run wrote, and nothing else."""
+    for path in own_entries(run):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def _start(run: Run, command: Sequence[str], threads: int) -> subprocess.Popen:
-    shutil.rmtree(run.work_dir, ignore_errors=True)
-    run.work_dir.mkdir(parents=True)
+    with locks.locked(run.work_dir, 'a grid'):
+        clear(run)
+        claim(_log(run), run.name, overwrite=True)
+        _log(run).touch()
     arguments = [str(run.config), '--work-dir', str(run.work_dir), '--cfg-options', *run.all_options]
     with _log(run).open('wb') as log:
         # A session of its own: Ctrl-C reaches this process alone, which then stops the others.

@@ -6,6 +6,7 @@ from .finite_guard import FiniteGuardHook
 from .member_eval import MemberEvalHook
 from .preemption import PreemptionHook
 from .read_guard import ReadGuardHook
+from .resume_guard import ResumeGuardHook
 from .stage import StageHook
 from .teacher_cache import TeacherCacheHook
 
@@ -16,6 +17,7 @@ __all__ = [
     'MemberEvalHook',
     'PreemptionHook',
     'ReadGuardHook',
+    'ResumeGuardHook',
     'StageHook',
     'TeacherCacheHook',
 ]

@@ -113,7 +113,7 @@ CASES = [
         'choose from',
         'model_converters/crd_to_mmpretrain',
     ),
-    Case('command line', 'a file in the way', _over, 'out.pth', 'remove it', 'model_converters/crd_to_mmpretrain'),
+    Case('command line', 'a file in the way', _over, 'out.pth', 'name another', 'model_converters/crd_to_mmpretrain'),
     Case('command line', 'export without distillation', _export, 'model.student', 'give the config', 'export_student'),
     Case(
         'command line',

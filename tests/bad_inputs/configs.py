@@ -61,7 +61,7 @@ CASES = [
         'negative rate',
         lambda s: s.plain({'optim_wrapper.optimizer.lr': -1.0}),
         'optim_wrapper.optimizer',
-        'correct it',
+        '0 or more',
     ),
     Case('config', 'no epochs', lambda s: s.plain({'train_cfg.max_epochs': 0}), 'train_cfg.max_epochs', '1 or more'),
     Case(

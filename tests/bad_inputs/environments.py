@@ -1,5 +1,7 @@
 """Bad inputs: the machine, its variables and its packages."""
 
+import errno
+import os
 import socket
 import sys
 
@@ -41,8 +43,16 @@ def _without(package: str, changes: dict):
 
 
 def _full(site: Site) -> list[str]:
-    (site.path / 'out.py').symlink_to('/dev/full')
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    site.patch.setattr(os, 'fsync', full)
     return [site.plain()[0], '--save-path', 'out.py']
+
+
+def _link(site: Site) -> list[str]:
+    (site.path / 'out.py').symlink_to(site.write('mine.py', 'mine = 1\n'))
+    return [site.plain()[0], '--save-path', 'out.py', '--overwrite']
 
 
 def _port_taken(site: Site) -> list[str]:
@@ -79,6 +89,7 @@ CASES = [
     Case('environment', 'the work directory is a file', _work('file'), 'file', 'choose another folder'),
     Case('environment', 'the work directory is below a file', _work('file/work'), 'file', 'choose another folder'),
     Case('environment', 'the work directory cannot be made', _work('/proc/work'), '/proc/work', 'correct the path'),
+    Case('environment', 'what is written is a link', _link, 'out.py', 'name another', 'misc/print_config'),
     Case('environment', 'the disk is full', _full, 'out.py', 'free', 'misc/print_config'),
     Case('environment', '--amp without an accelerator', _no_accelerator, '--amp', 'leave it out'),
     Case('environment', 'no rank', _launched('pytorch', 'RANK'), 'RANK', 'dist_train.sh'),

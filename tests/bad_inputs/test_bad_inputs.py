@@ -16,7 +16,7 @@ PAGE = ROOT / 'docs' / 'bad_inputs.md'
 
 def test_the_table_is_large_enough():
     names = Counter((case.category, case.name) for case in CASES)
-    assert len(CASES) >= 80 and len(CATEGORIES) == 8 and max(names.values()) == 1
+    assert len(CASES) >= 80 and len(CATEGORIES) >= 8 and max(names.values()) == 1
     counts = Counter(case.category for case in CASES)
     assert len(counts) == 8 and min(counts.values()) >= 10
 

@@ -4,6 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from shake_mm.checks.config import check_config
+from shake_mm.checks.schema import SCHEMA, at, check_schema
 from shake_mm.errors import UsageError
 
 
@@ -26,3 +27,63 @@ def test_the_state_of_a_sharded_optimizer_is_not_saved(hooks):
     check_config(cfg, 'train')
     cfg.default_hooks = dict(checkpoint=None)
     check_config(cfg, 'train')
+
+
+@pytest.mark.parametrize(
+    'part',
+    [
+        dict(train_cfg=dict(max_epochs=1e2, val_interval=2.0, dynamic_intervals=[(0, 1), [18, 2]])),
+        dict(optim_wrapper=dict(clip_grad=None, optimizer=dict(lr=0.0, betas=(0.9, 0.999, 0.99)))),
+        dict(optim_wrapper=dict(clip_grad=dict(max_norm=35, norm_type=float('inf')))),
+        dict(optim_wrapper=dict(constructor='X', a=dict(optimizer=dict(lr=1)), b=dict(accumulative_counts=2))),
+        dict(
+            param_scheduler=[dict(type='LinearLR', start_factor=1e-3, end=2), dict(type='CosineAnnealingLR', begin=2.0)]
+        ),
+        dict(param_scheduler=dict(a=[dict(milestones=(1, 2.0))], b=dict(end=10**9))),
+        dict(
+            default_hooks=dict(checkpoint=dict(interval=-1, save_best=['a', 'b'], rule=['less', 'greater']), timer=None)
+        ),
+        dict(custom_hooks=None, resume=False, load_from=None, log_level=10, randomness=dict(seed=None)),
+        dict(model=dict(data_preprocessor=dict(mean=[0], std=[255.0]), teachers=[dict(data_preprocessor=None)])),
+        dict(val_evaluator=[dict(type='Accuracy', topk=(1, 5))], test_evaluator=dict(topk=1)),
+    ],
+)
+def test_what_mmengine_takes_passes(part):
+    check_schema(part)
+
+
+def test_every_rule_says_what_it_wants_and_finds_its_keys():
+    for rule, patterns in SCHEMA:
+        assert rule.wanted and len(set(patterns.split())) == len(patterns.split())
+        assert not rule.holds({'a set'} if rule.wanted != 'a dict' else 'text') or 'dict' in rule.wanted
+    cfg = dict(a=dict(std=1, b=[dict(std=2)]), std=3)
+    assert dict(at(cfg, ('**', 'std'))) == {'std': 3, 'a.std': 1, 'a.b.0.std': 2}
+    assert dict(at(cfg, ('a', 'b', '*', 'std'))) == {'a.b.0.std': 2}
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'match'),
+    [
+        (dict(optim_wrapper=dict(b=dict(optimizer=dict(lr='1e-3')))), r'^optim_wrapper\.b\.optimizer\.lr is .*1\.0e-3'),
+        (dict(param_scheduler=dict(b=[dict(T_max=0)])), r'^param_scheduler\.b\.0\.T_max is 0, .* above 0\.$'),
+        (dict(model=dict(teachers=[dict(data_preprocessor=dict(std=[1, 0]))])), r'^model\.teachers\.0\.data_prep'),
+        (
+            dict(val_dataloader=dict(dataset=dict(dataset=dict(pipeline=['a'])))),
+            r'^val_dataloader\.dataset\.dataset\.pip',
+        ),
+        (dict(load_from=list(range(99))), '…, but it must be a text'),
+    ],
+)
+def test_siblings_in_other_places_are_found(cfg, match):
+    with pytest.raises(UsageError, match=match):
+        check_schema(cfg)
+
+
+def test_a_test_does_not_read_what_trains():
+    loader = dict(dataset=dict(type='A'), sampler=dict(type='B'))
+    test = dict(test_dataloader=loader, test_cfg={}, test_evaluator=dict(type='A'))
+    cfg = Config(dict(model=dict(type='C'), randomness=dict(seed=0), param_scheduler=3, **test))
+    check_config(cfg, 'test')
+    cfg.randomness.seed = -1
+    with pytest.raises(UsageError, match=r'randomness\.seed is -1'):
+        check_config(cfg, 'test')

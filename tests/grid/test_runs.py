@@ -5,7 +5,9 @@ import time
 
 import pytest
 
+from shake_mm.errors import UsageError
 from shake_mm.grid.runs import Run, RunFailed, sigterm_interrupts, train_all
+from shake_mm.locks import locked
 
 SCRIPT = """
 import os, pathlib, sys, time
@@ -91,3 +93,53 @@ def test_sigterm_interrupts():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_only_what_a_run_wrote_is_deleted(make_run, train, tmp_path):
+    """A user's notes, links and what they lead to stay; a folder that is no run's is refused before anything begins."""
+    run, elsewhere = make_run('a'), tmp_path / 'elsewhere'
+    train(run)
+    elsewhere.mkdir()
+    (elsewhere / 'epoch_7.pth').write_bytes(b'precious')
+    for name in ('20260101_000000', 'epoch_1.pth'):
+        (run.work_dir / name).symlink_to(elsewhere)
+    for name in ('notes.txt', 'a.py', 'weights.pth', 'paper.pth.part'):
+        (run.work_dir / name).write_text('mine')
+    (run.work_dir / '20260102_000000').mkdir()
+    (run.work_dir / 'best_accuracy_epoch_1.pth').touch()
+    run.checkpoint.unlink()
+    train(make_run('a'))
+    assert {p.name for p in run.work_dir.iterdir()} == {
+        *('20260101_000000', 'epoch_1.pth', 'notes.txt', 'a.py', 'weights.pth', 'paper.pth.part'),
+        *('pid', 'epoch_2.pth', 'output.log', 'finished.json'),
+    }
+    assert (elsewhere / 'epoch_7.pth').read_bytes() == b'precious'
+    other = make_run('b')
+    other.work_dir.mkdir()
+    (other.work_dir / 'epoch_2.pth').write_text('mine')
+    with pytest.raises(UsageError, match='b: .*b holds epoch_2.pth, but no run of a grid: move that'):
+        train(other)
+    assert [p.name for p in other.work_dir.iterdir()] == ['epoch_2.pth']
+
+
+def test_a_log_that_is_a_link_is_not_written_through(make_run, train, tmp_path):
+    run, target = make_run('a'), tmp_path / 'target'
+    run.work_dir.mkdir()
+    target.write_text('mine')
+    (run.work_dir / 'output.log').symlink_to(target)
+    with pytest.raises(UsageError, match='output.log is a link'):
+        train(run)
+    assert target.read_text() == 'mine'
+
+
+def test_a_run_that_is_being_trained_is_left_alone(make_run, train, tmp_path):
+    """By another grid, whose run it is too; the others are trained."""
+    run = make_run('a')
+    train(run)
+    run.checkpoint.unlink()
+    before = (run.work_dir / 'output.log').read_bytes()
+    with locked(run.work_dir, 'a training'):
+        assert sorted(train(make_run('a'), make_run('b'), keep_going=True)) == [('a', 'failed'), ('b', 'finished')]
+        with pytest.raises(UsageError, match='is in use by a training'):
+            train(make_run('a'))
+    assert (run.work_dir / 'output.log').read_bytes() == before

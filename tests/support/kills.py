@@ -23,7 +23,8 @@ INTERVAL = 3
 class Point(NamedTuple):
     """Where a run dies: before an iteration's forward pass (``batch``), before or after its update (``update``,
     ``step``), with its checkpoint half written (``draft``), or before ``last_checkpoint`` names it (``renamed``), or
-    as an epoch begins (``epoch``).
+    as an epoch begins (``epoch``), or with the best checkpoint of this iteration half written (``best``) or whole but
+    named by nothing yet (``best whole``).
     """
 
     moment: str
@@ -59,6 +60,18 @@ class Kill(Hook):
 
         for optimizer in optimizers_of(runner.optim_wrapper):
             optimizer.register_step_pre_hook(before_update)
+        write = atomic.write
+
+        def write_best(path, content, *args):
+            dies = runner.iter == self.at and os.path.basename(path).startswith('best_')
+            if dies and self.moment == 'best':
+                self._patch('draft')
+            write(path, content, *args)
+            if dies and self.moment == 'best whole':
+                self.kill()
+
+        if self.moment.startswith('best'):
+            atomic.write = write_best
 
     def before_train_epoch(self, runner):
         if (self.moment, self.at) == ('epoch', runner.epoch):
@@ -73,8 +86,10 @@ class Kill(Hook):
             self.kill()
 
     def before_save_checkpoint(self, runner, checkpoint):
-        if checkpoint['meta']['iter'] != self.at or self.moment not in ('draft', 'renamed'):
-            return
+        if checkpoint['meta']['iter'] == self.at and self.moment in ('draft', 'renamed'):
+            self._patch(self.moment)
+
+    def _patch(self, moment):
         sync, replace = os.fsync, os.replace
 
         def half(handle):
@@ -86,7 +101,7 @@ class Kill(Hook):
             replace(source, target)
             self.kill()
 
-        changed = dict(fsync=half) if self.moment == 'draft' else dict(replace=last)
+        changed = dict(fsync=half) if moment == 'draft' else dict(replace=last)
         atomic.os = type('os', (), {**vars(os), **changed})
 
 

@@ -103,7 +103,7 @@ def test_an_existing_file_stays(main, save, tmp_path, capsys):
     source = save(random_state('resnet8', torch.float32))
     before = (tmp_path / 'benchmark.pth').read_bytes()
     assert main(['--arch', 'resnet8', source, source]) == 1
-    assert 'exists: remove it' in capsys.readouterr().err
+    assert 'is read by this very command' in capsys.readouterr().err
     assert (tmp_path / 'benchmark.pth').read_bytes() == before
 
 

@@ -31,3 +31,20 @@ def test_a_config_of_every_folder_prints(load_tool, capsys):
 def test_missing_config(load_tool, capsys):
     assert load_tool('misc/print_config').main(['missing.py']) == 1
     assert capsys.readouterr().err.startswith('error: config missing.py does not exist')
+
+
+def test_no_config_is_overwritten(load_tool, tmp_path, capsys):
+    main = load_tool('misc/print_config').main
+    path, other = tmp_path / 'config.py', tmp_path / 'other.py'
+    path.write_text(LAZY)
+    other.write_text('a = 1\n')
+    assert main([str(path), '--save-path', str(path), '--overwrite']) == 1
+    assert main([str(path), '--save-path', str(other)]) == 1
+    assert main([str(path), '--save-path', str(tmp_path / 'other.txt')]) == 1
+    errors = capsys.readouterr().err
+    assert 'is read by this very command' in errors and 'was not written by shake_mm' in errors
+    assert (path.read_text(), other.read_text()) == (LAZY, 'a = 1\n')
+    assert (
+        main([str(path), '--save-path', str(other), '--overwrite']) == 0 == main([str(path), '--save-path', str(other)])
+    )
+    assert 'depth=18' in other.read_text()

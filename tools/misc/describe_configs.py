@@ -15,6 +15,7 @@ from rich.progress import track
 
 from analysis.describe import HEADER, describe
 from shake_mm import cli
+from shake_mm.outputs import claim, write_text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -24,12 +25,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--image-size', type=int, default=32, help='height and width of the images (32)')
     parser.add_argument('--title', default='What the configs come to', help='heading of the page')
     parser.add_argument('--out', help='write the page to this file')
+    parser.add_argument('--overwrite', action='store_true', help='let --out replace a file that no tool wrote')
     cli.add_common_arguments(parser)
     return parser.parse_args(argv)
 
 
 def write(args: argparse.Namespace) -> None:
     """Describe the configs, print or write the page."""
+    if args.out is not None:
+        claim(args.out, '--out', args.overwrite, inputs=args.configs)
     MMLogger.get_instance('mmengine', log_level='WARNING')
     torch.manual_seed(0)
     lines = []
@@ -47,7 +51,7 @@ def write(args: argparse.Namespace) -> None:
     if args.out is None:
         print(page)
     else:
-        Path(args.out).write_text(page, encoding='utf-8')
+        write_text(args.out, page)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

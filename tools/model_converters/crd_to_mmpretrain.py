@@ -13,9 +13,9 @@ import torch
 from mmengine.config import Config
 
 from shake_mm import __version__, cli
-from shake_mm.errors import UsageError
 from shake_mm.members import load_strictly, read_weights
 from shake_mm.models import crd_archs, crd_config, crd_to_mmpretrain
+from shake_mm.outputs import claim
 from shake_mm.registry import MODELS
 
 
@@ -24,7 +24,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.ArgumentParser(description='Convert a checkpoint of the CRD benchmark to mmpretrain')
     parser.add_argument('--arch', required=True, choices=crd_archs(), help='the network, as the benchmark names it')
     parser.add_argument('checkpoint', metavar='IN', help="the benchmark's checkpoint, or a bare state dict")
-    parser.add_argument('out', metavar='OUT', help='the file to write, which must not exist yet')
+    parser.add_argument('out', metavar='OUT', help='the file to write')
+    parser.add_argument('--overwrite', action='store_true', help='replace OUT, whoever wrote it')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)
 
@@ -32,8 +33,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def convert(args: argparse.Namespace) -> None:
     """Convert the checkpoint; the network gets the checkpoint's number of classes."""
     out = Path(args.out)
-    if out.exists():
-        raise UsageError(f'{out} exists: remove it, or name another file.')
+    claim(out, 'OUT', args.overwrite, inputs=[args.checkpoint])
     where = f'--arch {args.arch}'
     state = crd_to_mmpretrain(read_weights(args.checkpoint, where), args.arch)
     config = Config.fromfile(crd_config(args.arch)).model

@@ -1,0 +1,68 @@
+"""Names of metrics that a run looks up, compared before it begins with those that its evaluator gives."""
+
+from types import SimpleNamespace
+
+import pytest
+from mmdet.evaluation import CocoMetric
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import CheckpointHook
+from mmpretrain.evaluation import Accuracy
+from torch import nn
+
+from shake_mm.checks.metrics import check_metrics
+from shake_mm.errors import UsageError
+from shake_mm.hooks import MemberEvalHook
+
+
+class _Any(BaseMetric):
+    """Of no prefix, so that its names may be any."""
+
+    process = compute_metrics = None
+
+
+def check(key: str | list, *metrics: BaseMetric, hooks: tuple = ()) -> None:
+    val_loop = SimpleNamespace(evaluator=SimpleNamespace(metrics=metrics))
+    hook = CheckpointHook(save_best=key, rule='greater')
+    check_metrics(SimpleNamespace(val_loop=val_loop, hooks=[hook, *hooks]), nn.Identity())
+
+
+@pytest.mark.parametrize(
+    ('key', 'metrics'),
+    [
+        ('auto', [Accuracy()]),
+        ('accuracy/top1', [Accuracy()]),
+        (['accuracy/top5', 'accuracy/top1'], [Accuracy(topk=(1, 5))]),
+        ('accuracy/top1_thr-0.50', [Accuracy(thrs=(0.0, 0.5))]),
+        ('coco/bbox_mAP_50', [CocoMetric(metric='bbox')]),
+        ('mine/top1', [Accuracy(prefix='mine'), CocoMetric()]),
+        ('coco/cat_precision', [CocoMetric(classwise=True)]),
+        ('coco/AR@100', [CocoMetric(metric='proposal')]),
+    ],
+)
+def test_names_that_are_given_pass(key, metrics):
+    check(key, *metrics)
+
+
+def test_what_members_give_needs_their_hook():
+    with pytest.raises(UsageError, match="save_best is 'proxy/top1'"):
+        check('proxy/top1', Accuracy())
+    check('proxy/top1', Accuracy(), hooks=(MemberEvalHook(),))
+
+
+@pytest.mark.parametrize(
+    ('key', 'metrics', 'nearest'),
+    [
+        ('accuracy/top5', [Accuracy()], 'accuracy/top1'),
+        ('coco/bbox_map', [CocoMetric()], 'coco/bbox_mAP'),
+        ('coco/segm_mAP', [CocoMetric(metric='bbox')], 'coco/bbox_mAP'),
+        (['accuracy/top1', 'acc'], [Accuracy()], 'accuracy/top1'),
+    ],
+)
+def test_others_are_refused_with_the_nearest(key, metrics, nearest):
+    with pytest.raises(UsageError, match=f"set it to '{nearest}'"):
+        check(key, *metrics)
+
+
+def test_a_metric_of_any_name_and_no_validation_pass():
+    check('whatever', _Any.__new__(_Any))
+    check_metrics(SimpleNamespace(val_loop=None), nn.Identity())
