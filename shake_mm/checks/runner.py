@@ -105,7 +105,7 @@ def _guard_resume(runner: Runner, start: Start | None) -> None:
 
 
 def _prepare(runner: Runner, model: Distiller, cfg: Config, mode: str) -> None:
-    """What a distillation has that a plain run has not: teachers' views, an audit, names that optimizers do not know."""
+    """What a distillation has beside a plain run: views of teachers, an audit, names that optimizers do not know."""
     fit_views(cfg, model, [f'{name}_dataloader' for name in (('train', 'val') if mode == 'train' else ('test',))])
     if mode != 'train':
         return
