@@ -19,6 +19,7 @@ from shake_mm.errors import UsageError
 from shake_mm.grid.progress import Display
 from shake_mm.grid.runs import Run, RunFailed, clear, failure, sigterm_interrupts, train_all
 from shake_mm.grid.scalars import Row
+from shake_mm.safe_io import guard_loaders
 
 TEST = (sys.executable, '-m', 'shake_mm.cli.test')
 """The command that evaluates a checkpoint: what ``tools/test.py`` calls."""
@@ -127,7 +128,7 @@ def _kept(path: Path) -> dict[str, float] | None:
 
 
 def run(demonstrate: Callable[[argparse.Namespace, Console], Any], args: argparse.Namespace) -> int:
-    """Run a demonstration, and report an error in one sentence.
+    """Run a demonstration, which loads files without running what is in them, and report an error in one sentence.
 
     Args:
         demonstrate (callable): Called as ``demonstrate(args, console)``.
@@ -137,7 +138,7 @@ def run(demonstrate: Callable[[argparse.Namespace, Console], Any], args: argpars
         int: The exit status.
     """
     try:
-        with sigterm_interrupts():
+        with guard_loaders(), sigterm_interrupts():
             demonstrate(args, Console())
     except KeyboardInterrupt:
         print('interrupted: all trainings were stopped, the finished ones are kept', file=sys.stderr)

@@ -2,5 +2,6 @@
 
 from .launch import check_launch, launched_rank
 from .runner import build_runner
+from .views import fit_views
 
-__all__ = ['build_runner', 'check_launch', 'launched_rank']
+__all__ = ['build_runner', 'check_launch', 'fit_views', 'launched_rank']

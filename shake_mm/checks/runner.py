@@ -1,5 +1,6 @@
 """Builds a runner whose data and weights were checked, and which overwrites nothing before it can begin."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmdet.datasets import CocoDataset
@@ -8,10 +9,12 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch.nn.parallel import DistributedDataParallel
 
 from ..engine import Distiller
+from ..engine.optimizers import build_student_optimizer
 from ..errors import UsageError
-from ..hooks import MemberEvalHook, ReadGuardHook, StageHook
+from ..hooks import AuditHook, MemberEvalHook, ReadGuardHook, ResumeGuardHook, StageHook
 from ..outputs import write_config
 from ..utils import unwrap_model
 from .annotations import CheckedCOCO
@@ -19,7 +22,8 @@ from .config import check_config
 from .data import building, check_data
 from .metrics import check_metrics
 from .resume import check_last, check_resume
-from .weights import check_start, read_start
+from .views import fit_views
+from .weights import Start, check_start, read_start
 from .work_dir import check_work_dir, config_copy, is_read
 
 
@@ -70,6 +74,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         runner.register_hook(ReadGuardHook())
     model = unwrap_model(runner.model)
     _check_hooks(runner, model)
+    if isinstance(model, Distiller):
+        _prepare(runner, model, cfg, mode)
     if start is not None:
         check_start(model, start)
     if start is not None and start.where == 'resume':
@@ -83,12 +89,37 @@ def build_runner(cfg: Config, mode: str) -> Runner:
             check_data(loop.dataloader, key, config, model)
     if mode == 'train':
         check_metrics(runner, model)
+        _guard_resume(runner, start)
     return runner
+
+
+def _guard_resume(runner: Runner, start: Start | None) -> None:
+    """Let checkpoints say what the run is made of, and compare with the one that it goes on from, before it begins."""
+    guard = next((hook for hook in runner.hooks if isinstance(hook, ResumeGuardHook)), None)
+    if guard is None:
+        runner.register_hook(guard := ResumeGuardHook())
+    hub = start.loaded.get('message_hub') if start is not None and start.where == 'resume' else None
+    info = hub.get('runtime_info') if isinstance(hub, dict) else None
+    if isinstance(info, dict):
+        guard.compare(runner, info)
+
+
+def _prepare(runner: Runner, model: Distiller, cfg: Config, mode: str) -> None:
+    """What a distillation has beside a plain run: views of teachers, an audit, names that optimizers do not know."""
+    fit_views(cfg, model, [f'{name}_dataloader' for name in (('train', 'val') if mode == 'train' else ('test',))])
+    if mode != 'train':
+        return
+    if not any(isinstance(hook, AuditHook) for hook in runner.hooks):
+        runner.register_hook(AuditHook())
+    config = runner.optim_wrapper
+    told_apart = isinstance(config, Mapping) and (config.get('paramwise_cfg') or config.get('constructor'))
+    if told_apart and isinstance(runner.model, Distiller | DistributedDataParallel):  # no sharded parameters
+        runner.optim_wrapper = build_student_optimizer(model, config)  # which the Runner takes as it is
 
 
 def _check_hooks(runner: Runner, model: Any) -> None:
     for hook in runner.hooks:
-        if isinstance(hook, StageHook | MemberEvalHook) and not isinstance(model, Distiller):
+        if isinstance(hook, AuditHook | StageHook | MemberEvalHook) and not isinstance(model, Distiller):
             raise UsageError(
                 f'custom_hooks: shake_mm.{type(hook).__name__} is for a distiller, but `model` is a '
                 f'{type(model).__name__}: leave the hook out.'

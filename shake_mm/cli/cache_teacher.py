@@ -18,6 +18,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .. import switches
+from ..checks import fit_views
 from ..datasets.images import Images
 from ..members.filling import fill
 from ..registry import DATASETS, MODELS
@@ -43,6 +44,7 @@ def cache_teachers(args: argparse.Namespace) -> None:
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
     cfg.model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
     model = MODELS.build(cfg.model).to(args.device)
+    fit_views(cfg, model, ['train_dataloader'])
     dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, device=args.device))
     images = Images(dataset)
     columns = (TextColumn('{task.description}'), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())

@@ -83,11 +83,12 @@ class Distiller(BaseModel):
 
         learners = {members.part_of(name): network for name, network in members.learners.items()}
         self.stages = resolve_bodies(build_stages(stages), learners)
-        self._trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+        trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+        self._frozen_by_stages: set[str] = set()
         for stage in self.stages:  # unknown names are an error now, not in epoch 60
             self.objective.select(stage.terms)
-            stage.check_trained(self._trainable)
-            check_gradients(members, self.objective, stage, self._trainable, input_size)
+            stage.check_trained(trainable)
+            check_gradients(members, self.objective, stage, trainable, input_size)
         self.stage_index: int | None = None
         self.plan: Plan | None = None
         if len(self.stages) == 1:
@@ -159,7 +160,7 @@ class Distiller(BaseModel):
         self.plan = plan_of(self.members, self.objective, self.stages[index])
         for name, teacher in self.members.frozen.items():
             teacher.shorten(logits_only=self.plan.headed.get(name, False))
-        set_trained(self, self.stages[index], self._trainable)
+        set_trained(self, self.stages[index], self._frozen_by_stages)
         self.train(self.training)
         return True
 

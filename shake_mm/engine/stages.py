@@ -196,8 +196,10 @@ def begins_at(stages: Sequence[Stage], index: int) -> int:
     return stages[index - 1].until or 0 if index else 0
 
 
-def set_trained(model: nn.Module, stage: Stage, trainable: Iterable[str]) -> list[str]:
-    """Let exactly the parameters of ``stage`` ask for gradients.
+def set_trained(model: nn.Module, stage: Stage, frozen: set[str]) -> list[str]:
+    """Freeze what a stage does not train, and thaw of its own what earlier stages froze, and nothing else.
+
+    What a config, a network or a hook froze stays frozen, and what a hook thawed is trained where the stage trains it.
 
     Gradients left over from an earlier stage are dropped: an optimizer skips a parameter without gradient, so that
     neither momentum nor weight decay moves what the stage does not train.
@@ -205,15 +207,20 @@ def set_trained(model: nn.Module, stage: Stage, trainable: Iterable[str]) -> lis
     Args:
         model (nn.Module): The distiller.
         stage (Stage): The stage that begins.
-        trainable (iterable of str): Parameters that asked for gradients when the model was built.
+        frozen (set[str]): Parameters that stages have frozen; kept up to date.
 
     Returns:
         list[str]: Names of the trained parameters.
     """
-    allowed = set(trainable)
     trained = []
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in allowed and stage.trains(name))
+        if stage.trains(name):
+            if name in frozen:
+                parameter.requires_grad_(True)
+                frozen.remove(name)
+        elif parameter.requires_grad:
+            parameter.requires_grad_(False)
+            frozen.add(name)
         if parameter.requires_grad:
             trained.append(name)
         else:

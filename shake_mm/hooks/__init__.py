@@ -1,19 +1,23 @@
-"""Hooks of the Runner: evaluation, stages, teachers' caches, DropBlock, guards of values and of files, pre-emption."""
+"""Hooks of the Runner: audit, evaluation, stages, caches, DropBlock, guards of values and of files, pre-emption."""
 
+from .audit import AuditHook
 from .drop_block import DropBlockHook
 from .finite_guard import FiniteGuardHook
 from .member_eval import MemberEvalHook
 from .preemption import PreemptionHook
 from .read_guard import ReadGuardHook
+from .resume_guard import ResumeGuardHook
 from .stage import StageHook
 from .teacher_cache import TeacherCacheHook
 
 __all__ = [
+    'AuditHook',
     'DropBlockHook',
     'FiniteGuardHook',
     'MemberEvalHook',
     'PreemptionHook',
     'ReadGuardHook',
+    'ResumeGuardHook',
     'StageHook',
     'TeacherCacheHook',
 ]

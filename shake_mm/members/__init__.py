@@ -6,6 +6,7 @@ from .fitting import check_fits, fit_student_state
 from .frozen import FrozenMember
 from .inference import Inference
 from .members import Members, build_members
+from .normalization import Normalization, normalization, normalization_before
 from .spec import MemberSpec
 from .view import TeacherView
 
@@ -15,12 +16,15 @@ __all__ = [
     'Inference',
     'MemberSpec',
     'Members',
+    'Normalization',
     'TeacherView',
     'build_members',
     'check_cacheable',
     'check_fits',
     'fit_student_state',
     'load_strictly',
+    'normalization',
+    'normalization_before',
     'read_checkpoint',
     'read_weights',
     'weights_in',

@@ -13,7 +13,6 @@ from ..errors import UsageError
 from ..taps import TapName, Taps
 from .cache import LogitsCache, digest, weights_key
 from .frozen import FrozenMember
-from .view import normalization
 
 # Float16 keeps 11 bits; the network's own rounding, over other batches, comes on top.
 _TOLERANCE = 2**-9
@@ -56,7 +55,7 @@ class CachedMember(FrozenMember):
         Raises:
             UsageError: If the cache is of another teacher or data set.
         """
-        mean, std, rgb = normalization(self.network.data_preprocessor)
+        mean, std, rgb = self.view.normalization
         key = dict(
             weights=weights_key(self.network),
             preprocessing=dict(

@@ -41,7 +41,7 @@ class FrozenMember(nn.Module):
     @torch.no_grad()
     def forward(self, inputs: Tensor, data_samples: list | None = None) -> Any:
         """Run the network on the student's batch; its taps record what it computes."""
-        return self.task.forward_trunk(self.network, self.view(inputs, data_samples if self.task.pads else None))
+        return self.task.forward_trunk(self.network, self.view(inputs, data_samples))
 
     def shorten(self, logits_only: bool) -> None:
         """Say whether :meth:`forward_head` need compute the logits alone."""
@@ -75,5 +75,5 @@ class FrozenMember(nn.Module):
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list | None) -> Any:
         """The network's own predictions for the student's batch."""
-        view = self.view(inputs, data_samples if self.task.pads else None)
+        view = self.view(inputs, data_samples)
         return self.network(view, data_samples, mode='predict')

@@ -13,6 +13,7 @@ from ..tasks import Task, task_of
 from .cached import CachedMember
 from .checkpoint import load_strictly, read_weights
 from .frozen import FrozenMember
+from .normalization import Normalization, normalization
 from .spec import MemberSpec
 from .view import TeacherView
 
@@ -80,7 +81,19 @@ class Members:
         """What a learner sees of the student's batch, of shape (N, C, H, W)."""
         if name not in self.views:
             return inputs
-        return self.views[name](inputs, data_samples if self.task.pads else None)
+        return self.views[name](inputs, data_samples)
+
+    def fit_views(self, pipeline: Normalization) -> None:
+        """Let teachers see what they were trained on where pipelines normalize, not only preprocessors.
+
+        Args:
+            pipeline (Normalization): What the run's own does.
+        """
+        views = {**self.views, **{name: member.view for name, member in self.frozen.items()}}
+        for name, view in views.items():
+            spec = self.specs[name]
+            begins = spec.trainable and spec.checkpoint is None  # and learns with this pipeline
+            view.fit(pipeline, pipeline if begins else spec.pipeline)
 
     def accelerate(self, sizes: Mapping[str, Sequence[int]], compiled: bool | dict) -> None:
         """Let frozen teachers compute as their ``inference`` says, and compile the learners if that is asked.
@@ -140,7 +153,7 @@ def _add_teacher(members: Members, spec: MemberSpec) -> None:
         raise UsageError(f'{name} has {theirs} classes and the student has {mine}: set both `num_classes` alike.')
     _load(network, spec)
     task.check_teacher(members.student, network, name, resized=spec.resize is not None, trained=spec.trainable)
-    view = TeacherView(members.student.data_preprocessor, network.data_preprocessor, spec.resize)
+    view = TeacherView(*_preprocessors(members, network, spec), spec.resize, task.pads)
     members.specs[name] = spec
     if spec.trainable:
         members.peers[name], members.views[name] = network, view
@@ -151,6 +164,25 @@ def _add_teacher(members: Members, spec: MemberSpec) -> None:
         members.frozen[name] = FrozenMember(network, view, task)
     else:
         members.frozen[name] = CachedMember(name, spec.cache, network, view, task)
+
+
+def _preprocessors(members: Members, network: nn.Module, spec: MemberSpec) -> tuple[nn.Module, nn.Module]:
+    """The student's preprocessor, and the teacher's; the student's too where the teacher states none.
+
+    Raises:
+        UsageError: If it is not known how the images were normalized that the teacher was trained on.
+    """
+    student = members.student.data_preprocessor
+    if spec.states_normalization:
+        return student, network.data_preprocessor
+    trained = spec.checkpoint is not None or not spec.trainable
+    if trained and not normalization(student).is_identity:
+        raise UsageError(
+            f'{spec.name}: its config states no `data_preprocessor`, so that nobody knows how the images were '
+            "normalized that it was trained on: add data_preprocessor=dict(...) to it, a copy of the student's if "
+            'both were trained alike.'
+        )
+    return student, student
 
 
 def _load(network: nn.Module, spec: MemberSpec) -> None:

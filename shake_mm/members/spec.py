@@ -12,6 +12,7 @@ from torch import nn
 from ..errors import UsageError
 from ..registry import MODELS
 from .inference import Inference
+from .normalization import Normalization, normalization_of_run
 
 _KEYS = ('config', 'checkpoint', 'trainable', 'resize', 'taps', 'cache', 'inference')
 
@@ -29,6 +30,8 @@ class MemberSpec:
         taps (dict[str, str], optional): Further short tap names, e.g. ``dict(f1='backbone.stages.0')``.
         cache (str, optional): Folder in which a frozen teacher's logits are kept, see :class:`CachedMember`.
         inference (Inference): How a frozen teacher computes.
+        pipeline (Normalization, optional): What the pipeline of its config file does before its preprocessor; None
+            where the config has no pipeline.
     """
 
     name: str
@@ -39,6 +42,7 @@ class MemberSpec:
     taps: dict[str, str] = field(default_factory=dict)
     cache: str | None = None
     inference: Inference = Inference()
+    pipeline: Normalization | None = None
 
     @classmethod
     def parse(cls, name: str, spec: Any) -> 'MemberSpec':
@@ -53,7 +57,8 @@ class MemberSpec:
             UsageError: If the entry is none of these.
         """
         if isinstance(spec, (str, os.PathLike, nn.Module)) or (isinstance(spec, dict) and 'type' in spec):
-            return cls(name, _read_model(name, spec))
+            model, pipeline = _read_model(name, spec)
+            return cls(name, model, pipeline=pipeline)
         if not isinstance(spec, dict) or 'config' not in spec:
             raise UsageError(
                 f"{name}: give a config file, a model dict with a 'type', or dict(config=…, checkpoint=…)."
@@ -70,15 +75,17 @@ class MemberSpec:
         for key in ('cache', 'inference'):
             if spec.get('trainable') and spec.get(key):
                 raise UsageError(f'{name}: `{key}` is for frozen teachers, and this one is trained: leave it out.')
+        model, pipeline = _read_model(name, spec['config'])
         return cls(
             name,
-            _read_model(name, spec['config']),
+            model,
             spec.get('checkpoint'),
             bool(spec.get('trainable', False)),
             None if resize is None else tuple(resize),
             dict(spec.get('taps') or {}),
             spec.get('cache'),
             Inference.parse(name, spec.get('inference')),
+            pipeline,
         )
 
     def build(self) -> nn.Module:
@@ -92,13 +99,19 @@ class MemberSpec:
         """The model dict, or None where the model itself was given."""
         return None if isinstance(self.model, nn.Module) else self.model
 
+    @property
+    def states_normalization(self) -> bool:
+        """Whether it is known how the network's images are normalized."""
+        own = self.config is None or self.config.get('data_preprocessor') is not None
+        return own or self.pipeline is not None
 
-def _read_model(name: str, source: Any) -> dict | nn.Module:
-    """The model dict behind ``source``; from a file, with its scope and its ``data_preprocessor``."""
+
+def _read_model(name: str, source: Any) -> tuple[dict | nn.Module, Normalization | None]:
+    """The model dict behind ``source``; from a file, with its scope, its ``data_preprocessor`` and its pipeline."""
     if isinstance(source, nn.Module):
-        return source
+        return source, None
     if isinstance(source, dict) and 'model' not in source:
-        return copy.deepcopy(dict(source))
+        return copy.deepcopy(dict(source)), None
     try:
         config = source if isinstance(source, dict) else _read_file(str(source))
     except (FileNotFoundError, OSError) as error:
@@ -112,7 +125,7 @@ def _read_model(name: str, source: Any) -> dict | nn.Module:
         model.setdefault('data_preprocessor', copy.deepcopy(config['data_preprocessor']))
     if config.get('default_scope'):
         model.setdefault('_scope_', config['default_scope'])
-    return model
+    return model, normalization_of_run(config, f'{name}: ')
 
 
 def _is_size(size: Any) -> bool:

@@ -1,10 +1,11 @@
 """The view that a teacher gets: the student's, drawn once, re-normalized and resized at most."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .normalization import Normalization, normalization
 
 
 class TeacherView(nn.Module):
@@ -12,58 +13,88 @@ class TeacherView(nn.Module):
 
     The student's normalization is undone and the teacher's applied in one affine map,
     ``x * std_S / std_T + (mean_S - mean_T) / std_T``, after swapping RGB and BGR if the two disagree. Where both
-    normalize alike the map is dropped and the batch passes untouched. Random parts of a teacher's preprocessor
-    (Mixup, random resize) never run: the student's has drawn the view.
+    normalize alike the map is dropped and the batch passes untouched. Where images of several sizes are padded to one,
+    the padding is the teacher's own. Random parts of a teacher's preprocessor (Mixup, random resize) never run: the
+    student's has drawn the view.
 
     Args:
         student (nn.Module): The student's data preprocessor.
         teacher (nn.Module): The teacher's data preprocessor.
         resize (tuple[int, int], optional): Size ``(H, W)`` that the teacher wants.
+        pads (bool): Whether the ``img_shape`` of samples always tells the image from the padding, as in detection.
+            Otherwise it is believed where it agrees with the size of the batch: transforms of classification need not
+            keep it up to date. Defaults to True.
     """
 
-    def __init__(self, student: nn.Module, teacher: nn.Module, resize: tuple[int, int] | None = None) -> None:
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(
+        self, student: nn.Module, teacher: nn.Module, resize: tuple[int, int] | None = None, pads: bool = True
+    ) -> None:
         super().__init__()
-        self.resize = resize
-        mean_s, std_s, rgb_s = normalization(student)
-        mean_t, std_t, rgb_t = normalization(teacher)
+        self.resize, self.pads = resize, pads
+        self._student, self._teacher = normalization(student), normalization(teacher)
+        self._divisor = max(int(getattr(student, 'pad_size_divisor', 1) or 1), 1)
+        self._pad_values = tuple(getattr(each, 'pad_value', 0) for each in (student, teacher))
+        self.register_buffer('scale', None, persistent=False)
+        self.register_buffer('shift', None, persistent=False)
+        self.fit(Normalization())
+
+    def fit(self, student: Normalization, teacher: Normalization | None = None) -> None:
+        """Take into account what pipelines do before the preprocessors.
+
+        Args:
+            student (Normalization): Of the run's pipeline.
+            teacher (Normalization, optional): Of the pipeline that the teacher was trained with. Where that is not
+                known, it is the run's for a teacher whose preprocessor normalizes nothing, and none for the others.
+        """
+        if teacher is None:
+            teacher = Normalization() if self._teacher.rescales else student
+        mean_s, std_s, rgb_s = student.then(self._student)
+        self.normalization = teacher.then(self._teacher)
+        mean_t, std_t, rgb_t = self.normalization
         self.flip = rgb_s != rgb_t
         if self.flip:
             mean_s, std_s = mean_s.flip(0), std_s.flip(0)
         scale, shift = std_s / std_t, (mean_s - mean_t) / std_t
         self.identity = bool((scale == 1).all() and (shift == 0).all())
-        self.register_buffer('scale', scale, persistent=False)
-        self.register_buffer('shift', shift, persistent=False)
+        device = None if self.scale is None else self.scale.device
+        self.scale, self.shift = scale.to(device), shift.to(device)
 
     def forward(self, inputs: Tensor, data_samples: list | None = None) -> Tensor:
         """Map a batch.
 
         Args:
             inputs (Tensor): The student's batch, shape (N, C, H, W).
-            data_samples (list, optional): Its samples; where images of several sizes are padded to one, their
-                ``img_shape`` tells the image from the padding, which stays what it is.
+            data_samples (list, optional): Its samples, whose ``img_shape`` tells the image from the padding.
 
         Returns:
             Tensor: Shape (N, C, H, W), or (N, C) + ``resize``.
         """
-        if self.flip:
-            inputs = inputs.flip(1)
+        outputs = inputs.flip(1) if self.flip else inputs
         if not self.identity:
-            inputs = self._pad(inputs * self.scale + self.shift, inputs, data_samples or ())
-        if self.resize is not None and tuple(inputs.shape[-2:]) != self.resize:
-            inputs = F.interpolate(inputs, size=self.resize, mode='bilinear', align_corners=False)
-        return inputs
-
-    @staticmethod
-    def _pad(outputs: Tensor, inputs: Tensor, data_samples: Sequence) -> Tensor:
-        for output, source, sample in zip(outputs, inputs, data_samples):
-            height, width = sample.get('img_shape', output.shape[1:])[:2]
-            output[:, height:], output[:, :, width:] = source[:, height:], source[:, :, width:]
+            outputs = outputs * self.scale + self.shift
+        mine, its = self._pad_values
+        if data_samples is not None and not (self.identity and mine == its):
+            outputs = self._pad(outputs, inputs, [sample.get('img_shape') for sample in data_samples])
+        if self.resize is not None and tuple(outputs.shape[-2:]) != self.resize:
+            outputs = F.interpolate(outputs, size=self.resize, mode='bilinear', align_corners=False)
         return outputs
 
+    def _pad(self, outputs: Tensor, inputs: Tensor, shapes: list) -> Tensor:
+        """Fill the padding with the teacher's value."""
+        whole = tuple(outputs.shape[-2:])
+        if None in shapes or not (self.pads or self._agrees(shapes, whole)):
+            return outputs
+        sizes = [tuple(shape[:2]) for shape in shapes]
+        if outputs is inputs and any(size != whole for size in sizes):
+            outputs = outputs.clone()  # the batch itself is the student's
+        for output, (height, width) in zip(outputs, sizes):
+            output[:, height:], output[:, :, width:] = self._pad_values[1], self._pad_values[1]
+        return outputs
 
-def normalization(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
-    """Mean and standard deviation, shape (C, 1, 1), and whether channels come out swapped to RGB."""
-    rgb = bool(getattr(preprocessor, 'to_rgb', False) or getattr(preprocessor, '_channel_conversion', False))
-    if not getattr(preprocessor, '_enable_normalize', False):
-        return torch.zeros(1, 1, 1), torch.ones(1, 1, 1), rgb
-    return preprocessor.mean.float().cpu(), preprocessor.std.float().cpu(), rgb
+    def _agrees(self, shapes: Iterable, whole: tuple[int, ...]) -> bool:
+        """Whether a preprocessor would have padded images of these sizes to a batch of that size."""
+        largest = (max(side) for side in zip(*(shape[:2] for shape in shapes)))
+        return all(0 <= padded - side < self._divisor for padded, side in zip(whole, largest))

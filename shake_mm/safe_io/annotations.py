@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import yaml
@@ -121,7 +122,8 @@ def _name_of(file: Any) -> str:
     """The name of a file: mmengine hands on its content alone, so the functions that called are asked."""
     if isinstance(file, str | os.PathLike):
         return os.fspath(file)
-    name, frame = getattr(file, 'name', None), sys._getframe(1)
+    name = getattr(file, 'name', None)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         place = frame.f_globals.get('__name__'), frame.f_code.co_name
         if place == ('mmengine.fileio.io', 'load'):

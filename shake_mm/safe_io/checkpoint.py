@@ -35,9 +35,12 @@ def read(source: str | os.PathLike | BinaryIO, where: str = 'checkpoint', map_lo
     Raises:
         UsageError: If there is no such file, or it is not read.
     """
-    told = getattr(source, 'name', type(source).__name__) if hasattr(source, 'read') else os.fspath(source)
+    if isinstance(source, str | os.PathLike):
+        told = os.fspath(source)
+    else:
+        told = getattr(source, 'name', type(source).__name__)
     try:
-        if hasattr(source, 'read'):
+        if not isinstance(source, str | os.PathLike):
             return to_device(_read_values(source), map_location)
         own = _loader_of_ones_own(told)
         if own is not None:

@@ -25,6 +25,8 @@ _SAFETENSORS = {
     'I16': 'int16', 'I8': 'int8', 'U8': 'uint8', 'BOOL': 'bool', 'U16': 'uint16', 'U32': 'uint32', 'U64': 'uint64',
     'F8_E4M3': 'float8_e4m3fn', 'F8_E5M2': 'float8_e5m2', 'C64': 'complex64',
 }  # fmt: skip
+_HEADER, _HEADER_SIZE = b'PK\x03\x04', 30
+"""How an entry of a zip archive begins, and for how many bytes beside its name."""
 _SAVE_AGAIN = 'load it where you trust it, and save it again by `torch.save`'
 
 
@@ -49,7 +51,7 @@ def read_file(file: BinaryIO) -> Any:
     file.seek(0)
     begin = file.read(512)
     file.seek(0)
-    if begin[:4] == b'PK\x03\x04':
+    if begin[:4] == _HEADER:
         return _read_zip(file, size)
     if begin[257:262] == b'ustar':
         raise unsupported('is a tar archive, of torch before 0.1.10', _SAVE_AGAIN)
@@ -109,7 +111,8 @@ def fill_bytes(file: BinaryIO, start: int, data: Tensor) -> None:
     """Read bytes of a file into a tensor of shape (B,)."""
     if data.numel():
         file.seek(start)
-        if file.readinto(memoryview(data.numpy())) != data.numel():
+        # `BinaryIO` lacks the method that every binary file has.
+        if file.readinto(memoryview(data.numpy())) != data.numel():  # type: ignore[attr-defined]
             raise damaged('it ends early')
 
 
@@ -141,11 +144,11 @@ def _read_zip(file: BinaryIO, size: int) -> Any:
 def _place(file: BinaryIO, entry: zipfile.ZipInfo, size: int) -> _Place:
     """Where the content of an entry lies: behind a header of its own, whose length is told there alone."""
     file.seek(entry.header_offset)
-    header = file.read(zipfile.sizeFileHeader)
-    if len(header) != zipfile.sizeFileHeader or header[:4] != zipfile.stringFileHeader:
+    header = file.read(_HEADER_SIZE)
+    if len(header) != _HEADER_SIZE or header[:4] != _HEADER:
         raise damaged('a part of the archive is missing')
     name, extra = struct.unpack('<HH', header[26:30])
-    start = entry.header_offset + zipfile.sizeFileHeader + name + extra
+    start = entry.header_offset + _HEADER_SIZE + name + extra
     if start + entry.file_size > size:
         raise damaged('it ends early')
     return _Place(start, entry.file_size)

@@ -43,10 +43,11 @@ def read_run_config(path: str | Path) -> dict[str, Any]:
 
 
 def _assignment(statement: ast.stmt) -> tuple[str, Any]:
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    if len(targets) != 1 or not isinstance(targets[0], ast.Name):
-        raise _NotPlain(f'line {statement.lineno} gives no name a value')
-    return targets[0].id, _value(statement.value)
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+        if isinstance(target, ast.Name):
+            return target.id, _value(statement.value)
+    raise _NotPlain(f'line {statement.lineno} gives no name a value')
 
 
 def _value(node: ast.expr) -> Any:
@@ -61,8 +62,10 @@ def _value(node: ast.expr) -> Any:
         return tuple(_value(part) for part in node.elts)
     if isinstance(node, ast.Set):
         return {_value(part) for part in node.elts}
-    if isinstance(node, ast.Dict) and None not in node.keys:
-        return {_value(key): _value(part) for key, part in zip(node.keys, node.values, strict=True)}
+    if isinstance(node, ast.Dict):
+        keys = [key for key in node.keys if key is not None]
+        if len(keys) == len(node.values):  # the key of `**other` is None
+            return {_value(key): _value(part) for key, part in zip(keys, node.values, strict=True)}
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         number = _value(node.operand)
         if isinstance(number, int | float | complex):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
@@ -117,5 +117,5 @@ def refuse_kind(name: str) -> Refused | None:
     return next((unsupported(*mend) for part, mend in mends.items() if part in name), None)
 
 
-def _is_count(number: object) -> bool:
+def _is_count(number: object) -> TypeGuard[int]:
     return type(number) is int and 0 <= number < 2**62

@@ -57,7 +57,9 @@ def unpickle(source: bytes | Bounded, storage: Callable[[Any], Any] | None = Non
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     machine = Machine(storage, 4 * (len(source) if isinstance(source, bytes) else source.left) + 100_000)
-    for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+    # The stub asks for a whole file, of which `genops` uses `read`, `readline` and, where it exists, `tell`.
+    opcodes = pickletools.genops(file)  # type: ignore[arg-type]
+    for number, (opcode, argument, _) in enumerate(opcodes):
         step = _STEPS.get(opcode.name)
         if step is None:
             raise code(f'opcode {opcode.name}')
@@ -174,6 +176,17 @@ def _pair(machine: Machine, argument: None) -> None:
     machine.items([key, value])
 
 
+def _pairs(machine: Machine, argument: None) -> None:
+    values = machine.pop_to_mark()
+    machine.items(values)
+
+
+def _dict(machine: Machine, argument: None) -> None:
+    values = machine.pop_to_mark()
+    machine.push({})
+    machine.items(values)
+
+
 def _named(machine: Machine, argument: str) -> None:
     module, _, name = argument.partition(' ')
     machine.push(lookup(module, name))
@@ -244,9 +257,9 @@ _STEPS: dict[str, Callable[[Machine, Any], Any]] = {
     'APPENDS': lambda m, _: (values := m.pop_to_mark(), m.top(list).extend(values)),
     'ADDITEMS': lambda m, _: (values := m.pop_to_mark(), m.top(set).update(_keys(values))),
     'FROZENSET': lambda m, _: m.push(frozenset(_keys(m.pop_to_mark()))),
-    'DICT': lambda m, _: (values := m.pop_to_mark(), m.push({}), m.items(values)),
+    'DICT': _dict,
     'SETITEM': _pair,
-    'SETITEMS': lambda m, _: (values := m.pop_to_mark(), m.items(values)),
+    'SETITEMS': _pairs,
     'GLOBAL': _named,
     'STACK_GLOBAL': _named_by_stack,
     'REDUCE': _reduce,

@@ -142,7 +142,7 @@ def _complex(real: Any, imaginary: Any) -> complex:
 def _fill_ordered(target: OrderedDict, state: Any) -> None:
     """Keep the versions of modules, which torch puts beside a state dict; nothing else."""
     metadata = state.get('_metadata', {})
-    target._metadata = OrderedDict(
+    vars(target)['_metadata'] = OrderedDict(
         (key, {part: value for part, value in about.items() if type(part) is str and type(value) in (int, bool)})
         for key, about in metadata.items()
         if type(key) is str
@@ -209,7 +209,8 @@ def _fill_array(target: np.ndarray, state: Any) -> None:
     """Give an empty array its values, in place: the pickle may have named it elsewhere."""
     version, shape, dtype, fortran, content = state
     made = array(shape, dtype, content, bool(fortran))
-    target.__setstate__((1, made.shape, made.dtype, bool(fortran), made.tobytes('A')))
+    state = (1, made.shape, made.dtype, bool(fortran), made.tobytes('A'))
+    target.__setstate__(state)
 
 
 # ------------------------------------------------------------------------------------------------ mmengine

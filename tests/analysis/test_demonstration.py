@@ -1,9 +1,13 @@
+import argparse
 import sys
 
 import pytest
+import torch
 
+from analysis import demonstration
 from analysis.demonstration import evaluate_member
 from shake_mm.grid import Run, RunFailed
+from tests.support import forged
 
 
 def test_a_member_is_measured_once(tmp_path):
@@ -24,3 +28,17 @@ json.dump({options[1]: 0.5}, open(options[options.index('--out') + 1], 'w'))
     assert evaluate_member(run, 'proxy0', command=command) == {'proxy0': 0.5}
     with pytest.raises(RunFailed, match=r'(?s)a, evaluated as proxy1, failed \(exit status 4\).*the reason'):
         evaluate_member(run, 'proxy1', command=command)
+
+
+def test_nothing_that_it_loads_is_run(tmp_path, capsys, monkeypatch):
+    """Inferencers of mmpretrain and mmdet end in `torch.load`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'code.pth').write_bytes(dict(forged.payloads())['code.pth'])
+    load = torch.load
+
+    def demonstrate(args, console):
+        torch.load(args.file, weights_only=False)
+
+    assert demonstration.run(demonstrate, argparse.Namespace(file='code.pth')) == 1
+    assert 'holds code' in capsys.readouterr().err and not (tmp_path / forged.MARKER).exists()
+    assert torch.load is load

@@ -1,6 +1,7 @@
 """A bad input, how it is tried, and what must come of it."""
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import os
@@ -40,7 +41,7 @@ class Case(NamedTuple):
         prepare (callable): Makes it in a :class:`Site` and returns the command line.
         names (str): What the sentence must name: the key or the file.
         remedy (str): A part of the sentence that tells what to do.
-        tool (str): The script below ``tools``.
+        tool (str): The script below ``tools``, or a module such as ``analysis.sweep``.
     """
 
     category: str
@@ -83,7 +84,9 @@ class Outcome(NamedTuple):
 
 
 def load_tool(name: str) -> ModuleType:
-    """Import a script of ``tools`` without running it."""
+    """Import a script of ``tools``, or a module such as ``analysis.sweep``, without running it."""
+    if '.' in name:
+        return importlib.import_module(name)
     spec = importlib.util.spec_from_file_location(Path(name).stem, ROOT / 'tools' / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -120,7 +123,8 @@ def try_in_own_process(case: Case, folder: Path) -> Outcome:
         site = Site(folder, patch)
         argv, before = _prepared(case, site)
         environ = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
-    command = [sys.executable, str(ROOT / 'tools' / f'{case.tool}.py'), *argv]
+    tool = ['-m', case.tool] if '.' in case.tool else [str(ROOT / 'tools' / f'{case.tool}.py')]
+    command = [sys.executable, *tool, *argv]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environ, timeout=300)
     return _outcome(folder, before, done.returncode, done.stderr, -1)
 

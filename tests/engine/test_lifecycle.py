@@ -45,6 +45,7 @@ COCO = sorted(
 def config_of(name):
     """A config on digits, tiny, its teachers with random weights."""
     cfg = Config.fromfile(CONFIGS / name)
+    cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)  # as the Runner does
     teachers = cfg.model.get('teachers', [])
     for teacher in [teachers] if isinstance(teachers, dict) else teachers:
         if teacher.pop('checkpoint', None) is not None and cfg.model.type != 'shake_mm.DML':

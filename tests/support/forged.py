@@ -85,6 +85,15 @@ def payloads() -> Iterator[tuple[str, bytes]]:
 
 def forgeries() -> Iterator[tuple[str, bytes]]:
     """Files without code that contradict themselves, or unfold to more than memory holds: name and content."""
+    yield from _values()
+    yield from _tensors()
+    yield from _pickles()
+    yield from _legacy_files()
+    yield from _tables()
+
+
+def _values() -> Iterator[tuple[str, bytes]]:
+    """Arrays and scalars of NumPy."""
     yield 'objects.pth', archive(pickled(array((1,), dtype('O8'), raw(bytes(8)))))
     yield 'objects_short.pth', archive(pickled(array((1,), dtype('O'), raw(bytes(8)))))
     yield 'objects_list.pth', archive(pickled(array((1,), dtype('f8'), b']')))
@@ -108,6 +117,10 @@ def forgeries() -> Iterator[tuple[str, bytes]]:
         'array_matrix.pth',
         archive(pickled(called('numpy._core.multiarray', '_reconstruct', name('os', 'system'), numbers(0), text('b')))),
     )
+
+
+def _tensors() -> Iterator[tuple[str, bytes]]:
+    """Storages, and tensors in them."""
     yield 'storage_short.pth', weights(tensor(0, (1000,), (1,), storage(1000)))
     yield 'storage_huge.pth', weights(tensor(0, (1,), (1,), storage(2**60)))
     yield 'storage_negative.pth', weights(tensor(0, (1,), (1,), storage(-4)))
@@ -126,6 +139,10 @@ def forgeries() -> Iterator[tuple[str, bytes]]:
     yield 'tensor_sparse.pth', weights(called('torch._utils', '_rebuild_sparse_tensor', numbers(0)))
     yield 'tensor_quantized.pth', weights(called('torch._utils', '_rebuild_qtensor', numbers(0)))
     yield 'tensor_meta.pth', weights(called('torch._utils', '_rebuild_meta_tensor_no_storage', numbers(0)))
+
+
+def _pickles() -> Iterator[tuple[str, bytes]]:
+    """Containers, texts and steps of pickles."""
     yield 'compressed.pth', archive(pickled(text('a' * 10**7)), packed=zipfile.ZIP_DEFLATED)
     yield 'memo_missing.pth', archive(pickled(b'j\xff\xff\xff\x7f'))
     yield 'memo_far.pth', archive(pickled(b']r\xff\xff\xff\xff'))  # which makes the C unpickler take 64 GB
@@ -150,11 +167,19 @@ def forgeries() -> Iterator[tuple[str, bytes]]:
     yield 'end_missing.pth', archive(b'\x80\x02}')
     yield 'key_list.pth', archive(pickled(b'}]Ns'))
     yield 'byteorder.pth', archive(pickled(b'}')).replace(b'little', b'biglyy')
+
+
+def _legacy_files() -> Iterator[tuple[str, bytes]]:
+    """Files of torch before 1.6."""
     yield 'legacy_short.pth', legacy(pickled(tensor(0, (4,), (1,))), ['0'], struct.pack('<q', 4), bytes(8))
     yield 'legacy_other.pth', legacy(pickled(tensor(0, (4,), (1,))), ['0'], struct.pack('<q', 400), bytes(16))
     yield 'legacy_huge.pth', legacy(pickled(tensor(0, (1,), (1,), storage(2**61))), ['0'])
     yield 'legacy_keys.pth', legacy(pickled(tensor(0, (4,), (1,))), ['1'], struct.pack('<q', 4), bytes(16))
     yield 'legacy_text.pth', b''.join(LEGACY) + b'\x80\x02\x8d' + struct.pack('<Q', 2**40)
+
+
+def _tables() -> Iterator[tuple[str, bytes]]:
+    """Tables of safetensors."""
     about = dict(dtype='F32', shape=[4], data_offsets=[0, 16])
     yield 'long.safetensors', tables(dict(a=about), length=2**40)
     yield 'outside.safetensors', tables(dict(a=dict(about, data_offsets=[16, 32])))

@@ -20,6 +20,7 @@ def test_a_teacher_of_another_library(library, make_classifier, trained, batch, 
     checkpoint = trained(teacher)
     # The library's own names, without mmpretrain's prefix.
     assert set(torch.load(checkpoint, weights_only=True)['state_dict']) >= {'stem.0.weight', 'head.weight'}
+    teacher = {**teacher, 'data_preprocessor': dict(type='ClsDataPreprocessor')}  # what is not stated is refused
     student = make_classifier(6, mean=[60.0, 50.0, 40.0], std=[70.0, 80.0, 90.0])
     model = MODELS.build(
         dict(type='shake_mm.KD', student=student, teachers=dict(config=teacher, checkpoint=checkpoint), tau=2.0)
@@ -29,7 +30,7 @@ def test_a_teacher_of_another_library(library, make_classifier, trained, batch, 
     losses = model(inputs, samples, mode='loss')
     network = model.members.frozen['teacher0'].network
     raw = inputs * torch.tensor([70.0, 80.0, 90.0])[:, None, None] + torch.tensor([60.0, 50.0, 40.0])[:, None, None]
-    with torch.no_grad():  # its preprocessor does not normalize
+    with torch.no_grad():  # as its preprocessor does not normalize
         log_p = (network(raw, mode='tensor') / 2).log_softmax(1)
         log_q = (model.student(inputs, mode='tensor') / 2).log_softmax(1)
     expected = 4 * (log_p.exp() * (log_p - log_q)).sum() / 4
