@@ -60,6 +60,30 @@ UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern,
         "env_cfg.dist_cfg.backend: this torch was built without {0}: use 'gloo', or 'nccl' on NVIDIA GPUs",
     ),
     (
+        RuntimeError,
+        re.compile(
+            r'DDP expects same model across all ranks, but Rank (\d+) has (\d+) params, while rank (\d+) has \D*(\d+)'
+        ),
+        'the processes train different models (rank {0} has {1} parameters, rank {2} has {3}): start all with the same '
+        'config, options and packages',
+    ),
+    (
+        RuntimeError,
+        re.compile(r'params\[(\d+)\] in this process with sizes (\[.*?\]) appears not to match'),
+        'the processes train different models (parameter {0} has the shape {1} here, and another one on rank 0): start '
+        'all with the same config, options and packages',
+    ),
+    (
+        RuntimeError,
+        re.compile(r'PytorchStreamWriter failed|unexpected pos \d+ vs \d+'),
+        'a checkpoint cannot be written whole: free some space, or choose another folder',
+    ),
+    (
+        RuntimeError,
+        re.compile(r'gloo\S*transport\S+ (?:Read error|Connection closed|.*Connection reset)'),
+        'another process of this run has ended, and this one cannot go on: see what that one told, then start again',
+    ),
+    (
         (ImportError, RuntimeError),
         re.compile(r'(?:pip|mim) install [`"\']?([\w.-]+)'),
         'the config asks for {0}, which is not installed: run `pip install {0}`',

@@ -53,3 +53,30 @@ def test_what_nothing_was_built_from_is_a_defect(error):
     with pytest.raises(type(error)) as caught:
         raise error
     assert explain_build(caught.value) is None
+
+
+@pytest.mark.parametrize(
+    ('text', 'parts'),
+    [
+        (
+            'DDP expects same model across all ranks, but Rank 1 has 4 params, while rank 0 has inconsistent 2 params.',
+            ('rank 1 has 4 parameters, rank 0 has 2', 'same config'),
+        ),
+        (
+            '[1]: params[0] in this process with sizes [3, 2] appears not to match sizes of the same param.',
+            ('parameter 0 has the shape [3, 2]', 'same config'),
+        ),
+        (
+            '[/pytorch/gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:15033: Connection reset by peer.',
+            ('another process of this run has ended', 'start again'),
+        ),
+        ('[enforce fail at inline_container.cc:603] . unexpected pos 64 vs 0', ('free some space',)),
+        (
+            'The server socket has failed to listen. port: 29500, useIpv6: false, code: -98, name: EADDRINUSE',
+            ('29500',),
+        ),
+    ],
+)
+def test_what_processes_and_disks_say(text, parts):
+    sentence = explain(RuntimeError(text))
+    assert sentence is not None and all(part in sentence for part in parts)

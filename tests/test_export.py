@@ -1,6 +1,8 @@
 """Export: a plain model, the same logits, nothing of the distillation left."""
 
+import errno
 import hashlib
+import os
 import re
 
 import pytest
@@ -118,3 +120,16 @@ def test_a_config_that_no_export_wrote_stays(finished, tmp_path, capsys):
     assert not list(tmp_path.glob('mine_*'))
     assert main([*argv, '--overwrite']) == 0 == main(argv)
     assert 'a = 1' not in (tmp_path / 'mine.py').read_text()
+
+
+def test_a_full_disk_leaves_nothing_and_keeps_what_was_there(finished, tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    config, checkpoint, _ = finished
+    out = tmp_path / 'out'
+    kept = {path.name: path.read_bytes() for path in export_student(str(config), str(checkpoint), str(out))}
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match='nothing was exported'):
+        export_student(str(config), str(checkpoint), str(out))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == kept

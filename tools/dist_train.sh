@@ -14,6 +14,13 @@ TOOLS=$(cd "$(dirname "$0")" && pwd)
 NNODES=${NNODES:-1} NODE_RANK=${NODE_RANK:-0} MASTER_ADDR=${MASTER_ADDR:-127.0.0.1} PORT=${PORT:-29500}
 MAX_RESTARTS=${MAX_RESTARTS:-0}
 
+# torchrun would end in a traceback.
+case $PORT in '' | *[!0-9]*) echo "error: PORT=$PORT is not a number: choose one, such as PORT=29501" >&2; exit 1 ;; esac
+if [ "$NODE_RANK" -eq 0 ] && (exec 3<> "/dev/tcp/$MASTER_ADDR/$PORT") 2> /dev/null; then
+    echo "error: PORT=$PORT is taken by another program on $MASTER_ADDR: choose another, such as PORT=$((PORT + 1))" >&2
+    exit 1
+fi
+
 MEETING=("--node_rank=$NODE_RANK" "--master_addr=$MASTER_ADDR" "--master_port=$PORT")
 if [ "$MAX_RESTARTS" -gt 0 ]; then
     # Processes that start again may read the addresses of those before them in the launcher's own store, which is all

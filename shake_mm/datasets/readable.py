@@ -129,8 +129,7 @@ class CheckedCollate:
 def _image(item: Any) -> tuple[str | None, str | None]:
     """Shape and type of an item's image, and its file."""
     image, sample = (item.get(key) for key in ('inputs', 'data_samples')) if isinstance(item, dict) else (None, None)
-    shape = getattr(image, 'shape', None)
-    kind = None if shape is None else f'{tuple(shape)} of {image.dtype}'
+    kind = f'{tuple(image.shape)} of {image.dtype}' if isinstance(image, torch.Tensor) else None
     return kind, getattr(sample, 'img_path', None)
 
 

@@ -1,6 +1,7 @@
 """What the shell scripts ask launchers for; a stand-in prints its arguments."""
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -72,3 +73,15 @@ def test_tasks_of_several_machines(words, script, variables, tasks, each):
     found = words(script, 'part', 'job', 'c.py', 'folder', CPUS_PER_TASK='3', **variables)
     wanted = {f'--ntasks={tasks}', f'--ntasks-per-node={each}', f'--gres=gpu:{each}', '--cpus-per-task=3'}
     assert {*wanted, '--job-name=job', '--kill-on-bad-exit=1', '--launcher=slurm'} <= set(found)
+
+
+@pytest.mark.parametrize(('script', 'args'), [('dist_train.sh', ['c.py']), ('dist_test.sh', ['c.py', 'a.pth'])])
+def test_a_taken_port_is_told_before_torchrun_begins(script, args):
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        taken = str(server.getsockname()[1])
+        for port, words in ((taken, f'error: PORT={taken} is taken'), ('http', 'error: PORT=http is not a number')):
+            env = {**os.environ, 'PYTHON': '/bin/false', 'PORT': port}
+            result = subprocess.run([TOOLS / script, *args, '2'], capture_output=True, text=True, env=env)
+            assert result.returncode == 1 and result.stdout == ''
+            (line,) = result.stderr.splitlines()
+            assert line.startswith(words) and 'choose' in line
