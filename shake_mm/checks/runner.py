@@ -15,7 +15,7 @@ from ..utils import unwrap_model
 from .annotations import CheckedCOCO
 from .config import check_config
 from .data import building, check_data
-from .weights import check_start, read_start
+from .weights import StartWeightsHook, check_start, read_start
 
 
 class _DumpConfigHook(Hook):
@@ -58,6 +58,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     _check_hooks(runner, model)
     if start is not None:
         check_start(model, start)
+        if start.where != 'resume':
+            runner.register_hook(StartWeightsHook(model, start))
     for name in ('train', 'val') if mode == 'train' else ('test',):
         if cfg.get(f'{name}_dataloader') is not None:
             key = f'{name}_dataloader'

@@ -17,6 +17,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--class-head-only', action='store_true', help='let a DeiT answer by its class head, not the mean of both heads'
     )
+    parser.add_argument('--key', help='where in the checkpoint the weights are, if it holds several networks')
     common.add_common_arguments(parser)
     return parser.parse_args(argv)
 
@@ -24,7 +25,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def export(args: argparse.Namespace) -> None:
     """Run the command with the parsed options."""
     cfg = common.load_config(args.config, args.cfg_options)
-    weights, config = export_student(cfg, args.checkpoint, args.out, args.class_head_only)
+    weights, config = export_student(cfg, args.checkpoint, args.out, args.class_head_only, args.key)
     print(f'checkpoint  {weights}\nconfig      {config}\nverified    strict load, equal logits')
 
 

@@ -25,6 +25,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--arch', required=True, choices=crd_archs(), help='the network, as the benchmark names it')
     parser.add_argument('checkpoint', metavar='IN', help="the benchmark's checkpoint, or a bare state dict")
     parser.add_argument('out', metavar='OUT', help='the file to write, which must not exist yet')
+    parser.add_argument('--key', help='where in the checkpoint the weights are, if it holds several networks')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)
 
@@ -35,7 +36,7 @@ def convert(args: argparse.Namespace) -> None:
     if out.exists():
         raise UsageError(f'{out} exists: remove it, or name another file.')
     where = f'--arch {args.arch}'
-    state = crd_to_mmpretrain(read_weights(args.checkpoint, where), args.arch)
+    state = crd_to_mmpretrain(read_weights(args.checkpoint, where, key=args.key), args.arch)
     config = Config.fromfile(crd_config(args.arch)).model
     config.head.num_classes = len(state['head.fc.weight'])
     model = MODELS.build(dict(config, _scope_='mmpretrain'))
