@@ -39,7 +39,7 @@ class Origin(NamedTuple):
     @property
     def option(self) -> str:
         """The option by which one says which weights are meant."""
-        of_tool = self.where in ('test', 'export') or self.where.startswith('--')
+        of_tool = self.where in ('test', 'export') or self.where.startswith('--arch')
         return '--key' if of_tool else 'load_from_key' if self.where == 'load_from' else 'key'
 
     def error(self, text: str) -> UsageError:

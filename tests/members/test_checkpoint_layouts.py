@@ -1,5 +1,6 @@
 """Files laid out as others publish them give the weights of the network, value for value."""
 
+from argparse import Namespace
 from collections import OrderedDict
 
 import pytest
@@ -51,6 +52,7 @@ LAYOUTS = {
     'BasicSR': dict(params=STATE, params_ema=OTHER),
     **{name: {name: STATE, 'epoch': 3} for name in ('net', 'network', 'weights', 'model_state_dict', 'model_state')},
     **{name: {name: STATE, 'optimizer': OPTIMIZER} for name in ('state', 'params', 'student', 'teacher')},
+    'RepDistiller': dict(opt=Namespace(lr=0.1, steps=[1]), model=STATE, epoch=240, optimizer=OPTIMIZER),
     'nested': dict(state=dict(model=dict(state_dict=STATE))),
     'DataParallel': dict(net=prefixed('module.'), acc=90.0),
     'compiled': prefixed('_orig_mod.'),
@@ -102,7 +104,20 @@ def test_safetensors(tmp_path):
     assert_equal(read_weights(str(tmp_path / 'x.safetensors'), 'teacher0', network()), state)
 
 
-def test_what_was_done_is_told(tmp_path, caplog, monkeypatch):
+@pytest.mark.parametrize(
+    'kind, mend',
+    [
+        (lambda value: value.to_sparse(), 'holds a sparse tensor: save it again as `.to_dense'),
+        (lambda value: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8), 'quantized tensor: .*`.dequantize'),
+    ],
+)
+def test_tensors_of_other_kinds_are_told(kind, mend, tmp_path):
+    state = {**STATE, 'head.fc.weight': kind(STATE['head.fc.weight'])}
+    with pytest.raises(UsageError, match=mend):
+        read_weights(saved(dict(model=state), tmp_path / 'x.pth'), 'teacher0', network())
+
+
+def test_what_was_done_is_told(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr('shake_mm.members.checkpoint.print_log', lambda text, *args: told.append(text))
     source = saved(dict(net=prefixed('module.'), acc=1.0), tmp_path / 'x.pth')
