@@ -187,4 +187,5 @@ def _preprocessors(members: Members, network: nn.Module, spec: MemberSpec) -> tu
 
 def _load(network: nn.Module, spec: MemberSpec) -> None:
     if spec.checkpoint is not None:
-        load_strictly(network, read_weights(spec.checkpoint, spec.name), spec.name, spec.checkpoint)
+        state = read_weights(spec.checkpoint, spec.name, network, spec.key)
+        load_strictly(network, state, spec.name, spec.checkpoint)
