@@ -53,6 +53,11 @@ class Members:
         return [member for member in self.frozen.values() if isinstance(member, CachedMember)]
 
     @property
+    def compared(self) -> bool:
+        """Whether the logits of all are known, and members are measured by them."""
+        return all(self.task.compares_members(network) for network in self.networks.values())
+
+    @property
     def number_of_teachers(self) -> int:
         """Of all kinds."""
         return len(self.specs) - 1

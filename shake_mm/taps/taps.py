@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from ..errors import UsageError
-from .names import Alias, TapName, element_of, with_last_level
+from .names import Alias, Combined, TapName, element_of, with_last_level
 from .recorder import Recorder
 
 
@@ -85,6 +85,9 @@ class Taps:
                 )
             return element_of(self._computed[tap], name.indices, text)
         values = [self._recorded(name, text) for name in self._resolve(text)]
+        if isinstance(combined := self._alias(name), Combined):
+            unknown = any(value is None for value in values)
+            return None if unknown else element_of(combined.combine(*values), name.indices, text)
         return values if self._is_several(name) else values[0]
 
     def tensor(self, text: str) -> Any:
@@ -124,15 +127,19 @@ class Taps:
         return name.root in self._virtual
 
     def _is_several(self, name: TapName) -> bool:
-        return not name.indices and isinstance(self._aliases.get(name.member, {}).get(name.path), tuple)
+        return not name.indices and isinstance(self._alias(name), tuple)
+
+    def _alias(self, name: TapName) -> Alias | None:
+        return self._aliases.get(name.member, {}).get(name.path)
 
     def _resolve(self, text: str) -> list[TapName]:
         name = TapName.parse(text)
-        alias = self._aliases.get(name.member, {}).get(name.path)
+        alias, indices = self._alias(name), name.indices
         if alias is None:
             return [name]
-        indices = name.indices
-        if isinstance(alias, tuple) and indices:
+        if isinstance(alias, Combined):
+            alias, indices = alias.taps, ()
+        elif isinstance(alias, tuple) and indices:
             alias, indices = alias[indices[0]], indices[1:]
         targets = [TapName.parse(f'{name.member}.{path}') for path in ([alias] if isinstance(alias, str) else alias)]
         return [t._replace(side=t.side or name.side, indices=t.indices + indices) for t in targets]
