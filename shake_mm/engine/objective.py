@@ -93,7 +93,7 @@ def build_objective(
     planned = {f'proxy{i}': plan_proxy(members, i, entry, levels) for i, entry in enumerate(entries)}
     shared = _shared_connectors(connectors)
 
-    taps = Taps(members.networks, aliases, [name for name, spec in members.specs.items() if spec.inference.halved])
+    taps = members.taps(aliases)
     sources = {f'{name}.logits': proxy.source for name, proxy in planned.items()}
     sources |= {tap: source for tap, (_, source) in shared.items()}
     for tap in sources:

@@ -8,7 +8,7 @@ from mmengine.model import ModuleDict
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..taps import Alias
+from ..taps import Alias, Taps
 from ..tasks import Task, task_of
 from .cached import CachedMember
 from .checkpoint import load_strictly, read_weights
@@ -69,6 +69,12 @@ class Members:
     def aliases(self) -> dict[str, dict[str, Alias]]:
         """Short tap names by member: those of the task, and those that the config adds."""
         return {name: {**self.task.aliases(net), **self.specs[name].taps} for name, net in self.networks.items()}
+
+    def taps(self, aliases: Mapping[str, Mapping[str, Alias]]) -> Taps:
+        """Taps of all networks, which :meth:`aliases` name."""
+        halved = [name for name, spec in self.specs.items() if spec.inference.halved]
+        repeated = {name: self.task.repeated(network) for name, network in self.networks.items()}
+        return Taps(self.networks, aliases, halved, repeated)
 
     def image_sizes(self, input_size: int | Sequence[int] | None) -> dict[str, Sequence[int]]:
         """Height and width of the images of a dry run, by member.

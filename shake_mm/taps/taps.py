@@ -34,6 +34,7 @@ class Taps:
         aliases (dict): Tap aliases by member, e.g. ``{'student': {'logits': 'head', 'f1': 'backbone.layer1'}}``; a
             tuple stands for several taps.
         halved (Sequence[str]): Members that compute in half precision; what they make is recorded as float32.
+        repeated (dict): By member, prefixes of layers that may run several times in a step, of which the last counts.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class Taps:
         members: Mapping[str, nn.Module],
         aliases: Mapping[str, Mapping[str, Alias]],
         halved: Sequence[str] = (),
+        repeated: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
+        self._repeated = dict(repeated or {})
         self._members, self._halved = dict(members), set(halved)
         self._aliases = {member: with_last_level(own) for member, own in aliases.items()}
         self._recorders: dict[TapName, Recorder] = {}
@@ -147,7 +150,9 @@ class Taps:
     def _recorder(self, name: TapName, text: str) -> Recorder:
         if name not in self._recorders:
             dtype = torch.float32 if name.member in self._halved else None
-            recorder = Recorder(text, name.side, name.indices, dtype)
+            recorder = Recorder(
+                text, name.side, name.indices, dtype, name.path.startswith(self._repeated.get(name.member, ()))
+            )
             recorder.active = self._active
             self._layer(name, text).register_forward_hook(recorder)
             self._recorders[name] = recorder

@@ -45,6 +45,10 @@ class Task:
         """Short tap names of a network, e.g. ``{'logits': 'head', 'f1': 'backbone.layer1'}``."""
         raise NotImplementedError
 
+    def repeated(self, network: nn.Module) -> tuple[str, ...]:
+        """Prefixes of the layers that may run several times in a pass, of which the last time counts."""
+        return ()
+
     def num_classes(self, network: nn.Module) -> int | None:
         """Number of classes, or None if the network does not tell."""
         raise NotImplementedError
