@@ -96,7 +96,8 @@ def test_a_method_killed_at_drawn_points(method, points, tmp_path):
     inner = cfg.train_dataloader.dataset.get('dataset', cfg.train_dataloader.dataset)
     inner.pipeline = CROP
     cfg.pop('work_dir')
-    config, iters = prepared(cfg, tmp_path / 'config.py', epochs), 4 * epochs
+    # Of AB and FT the first epoch is added by their first stage.
+    config, iters = prepared(cfg, tmp_path / 'config.py', cfg.train_cfg.max_epochs), 4 * epochs
     killed(config, tmp_path, draw(method, points, iters, epochs), iters)
 
 
