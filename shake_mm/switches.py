@@ -1,5 +1,6 @@
 """Switches of the command line that rewrite a config: exact resume, batches on the device, cached teachers."""
 
+import hashlib
 import os.path as osp
 from typing import Any
 
@@ -61,8 +62,7 @@ def make_cached(cfg: Config, folder: str) -> None:
     if not frozen:
         raise UsageError('--cache-teachers: the config has no frozen teacher with a checkpoint: leave it out')
     for teacher in frozen:
-        parts = [part for part in osp.splitext(teacher['checkpoint'])[0].split(osp.sep) if part != 'work_dirs']
-        teacher.setdefault('cache', osp.join(folder, '-'.join(parts[-3:])))
+        teacher.setdefault('cache', osp.join(folder, _cache_name(teacher['checkpoint'])))
     cfg.model.teachers = teachers
     hooks = list(cfg.get('custom_hooks') or [])
     if not any(hook.get('type') == 'shake_mm.TeacherCacheHook' for hook in hooks):
@@ -73,6 +73,13 @@ def make_cached(cfg: Config, folder: str) -> None:
         keys = ('sample_idx', 'view_idx')
         pipeline = [*before, dict(type='shake_mm.RandomView', **views), dict(type='PackInputs', meta_keys=keys)]
         dataset.pipeline = pipeline
+
+
+def _cache_name(checkpoint: str) -> str:
+    """The end of a checkpoint's path, for people, and a fingerprint of the whole, since others may end alike."""
+    path = osp.normpath(checkpoint)
+    parts = [part for part in osp.splitext(path)[0].split(osp.sep) if part not in ('', 'work_dirs')]
+    return f'{"-".join(parts[-3:])}-{hashlib.sha256(path.encode()).hexdigest()[:8]}'
 
 
 def type_name(kind: str | type | None) -> str | None:

@@ -1,5 +1,7 @@
 """Switches of the command line, as configs."""
 
+import re
+
 import pytest
 from mmengine.config import Config
 
@@ -36,12 +38,24 @@ def test_cached(cfg, batched):
         switches.make_batched(cfg)
     switches.make_cached(cfg, 'kept')
     caches = [teacher.get('cache') for teacher in cfg.model.teachers]
-    assert caches == ['kept/a-epoch_1', 'mine', None]
+    assert re.fullmatch(r'kept/a-epoch_1-[0-9a-f]{8}', caches[0]) and caches[1:] == ['mine', None]
     assert cfg.custom_hooks == [dict(type='shake_mm.TeacherCacheHook')]
     if not batched:
         view, pack = cfg.train_dataloader.dataset.pipeline
         assert view == dict(type='shake_mm.RandomView', crop_size=32, padding=4, flip_prob=0.5)
         assert pack == dict(type='PackInputs', meta_keys=('sample_idx', 'view_idx'))
+
+
+def test_paths_that_end_alike_have_folders_of_their_own(cfg):
+    ends = ('b/seed1/epoch_2.pth', 'b-seed1/epoch_2.pth', 'b/seed1/epoch_2.pt', 'b/work_dirs/seed1/epoch_2.pth')
+    paths = [f'{start}/{end}' for start in ('/x/grid', '/y/grid', 'grid', '../grid') for end in ends]
+    cfg.model.teachers = [dict(config='b.py', checkpoint=path) for path in paths]
+    switches.make_cached(cfg, 'kept')
+    folders = [teacher.cache for teacher in cfg.model.teachers]
+    assert len(set(folders)) == len(paths) and all(folder.startswith('kept/') for folder in folders)
+    cfg.model.teachers = [dict(config='b.py', checkpoint='./grid/../grid/b/seed1/epoch_2.pth')]
+    switches.make_cached(cfg, 'kept')
+    assert cfg.model.teachers[0].cache == folders[2 * len(ends)]
 
 
 def test_contrast_sets_are_looked_through_where_images_stay_single(cfg):

@@ -1,6 +1,6 @@
 """A frozen teacher whose logits are looked up."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from ..datasets.images import Images
 from ..errors import UsageError
 from ..taps import TapName, Taps
-from .cache import LogitsCache, digest, weights_key
+from .cache import TOLERANCE, LogitsCache, deviation, digest, weights_key
 from .frozen import FrozenMember
 
-# Float16 keeps 11 bits; the network's own rounding, over other batches, comes on top.
-_TOLERANCE = 2**-9
-_CHECKED = 16
+BLOCK = 32
+"""Views a pass, whatever the batch: sums of floats, and with them logits, depend on the shape of a batch."""
+_ANSWERS = 2
 
 
 class Looked(NamedTuple):
@@ -29,10 +29,11 @@ class CachedMember(FrozenMember):
     """A frozen teacher that computes its logits for a view of an image once, ever; see :class:`LogitsCache`.
 
     A training batch's samples say which images and views they are (``sample_idx``, ``view_idx``). What is not in the
-    cache is computed by the network and put there. Whether it is or not, the logits are those that float16 holds, so
-    that a run does not depend on it. In evaluation, where nothing is known of the images, the network runs.
+    cache is computed by the network and put there, in float32 and in blocks of one shape, so that it does not matter
+    which run computes it. Whether it is there or not, the logits are those that float16 holds, so that a run does not
+    depend on it. In evaluation, where nothing is known of the images, the network runs.
 
-    Some of the first rows that a run finds there are computed again, and have to agree.
+    Some of the first rows that a run finds there are computed again, and have to agree; all have a checksum.
 
     Args:
         name (str): The member's, ``teacher0``.
@@ -63,6 +64,7 @@ class CachedMember(FrozenMember):
             ),
             pictures=digest(images),
             views=images.views.describe(),
+            answers=self._answers(next(iter(images)).shape[2], self.view.resize or images.views.crop),
         )
         classes = self.task.num_classes(self.network)
         assert classes is not None  # check_cacheable has seen to it
@@ -91,15 +93,32 @@ class CachedMember(FrozenMember):
             where = np.flatnonzero(missing)
             logits[where] = fresh = self.compute(inputs[torch.from_numpy(where).to(inputs.device)])
             self.opened.write(images[where], views[where], fresh)
-        if not self._verified:
-            self._verify(inputs, logits, np.flatnonzero(~missing)[:_CHECKED])
+        self.verify(inputs, logits, np.flatnonzero(~missing)[:BLOCK])
         dtype = torch.promote_types(inputs.dtype, torch.float32)
         return Looked(torch.from_numpy(logits).to(inputs.device, non_blocking=True).to(dtype))
 
+    @torch.no_grad()
     def compute(self, inputs: Tensor) -> np.ndarray:
-        """Run the network on a student's batch, shape (N, C, H, W); logits, shape (N, K), float16, on the host."""
-        out = super().forward(inputs)
-        return self.task.logits_of(self.network, out).half().cpu().numpy()
+        """Run the network on a student's batch, shape (N, C, H, W); logits, shape (N, K), float16, on the host.
+
+        It runs in float32 and on blocks of :data:`BLOCK` views, the last one filled up: the logits of a view are the
+        same whichever others come along.
+        """
+        passed = []
+        with torch.autocast(inputs.device.type, enabled=False):
+            for block in inputs.split(BLOCK):
+                filled = torch.cat([block, block.new_zeros(BLOCK - len(block), *block.shape[1:])])
+                logits = self.task.logits_of(self.network, super().forward(filled))
+                passed.append(logits[: len(block)])
+        return torch.cat(passed).half().cpu().numpy()
+
+    @torch.no_grad()
+    def _answers(self, channels: int, size: Sequence[int]) -> list[list[float]]:
+        """What the network says to images that anyone can make: layers of other code may have the same weights."""
+        noise = torch.rand(BLOCK, channels, *size, generator=torch.Generator().manual_seed(0)) * 4 - 2
+        noise = noise.to(next(self.network.parameters()).device)
+        logits = self.task.logits_of(self.network, self.task.forward_trunk(self.network, noise))
+        return logits[:_ANSWERS].float().tolist()
 
     def forward_head(self, passed: Any, taps: Taps) -> None:
         """Put the logits that were looked up where the network's head would have put them."""
@@ -117,19 +136,28 @@ class CachedMember(FrozenMember):
                 "meta_keys=('sample_idx', 'view_idx')), or leave that to --cache-teachers of tools/train.py."
             ) from None
 
-    def _verify(self, inputs: Tensor, logits: np.ndarray, rows: np.ndarray) -> None:
-        """Compare some of what was looked up with what the network says."""
-        if not len(rows):
+    def verify(self, inputs: Tensor, logits: np.ndarray, rows: np.ndarray) -> None:
+        """Compare some of what was looked up with what the network says, once a run.
+
+        Args:
+            inputs (Tensor): The student's batch, shape (N, C, H, W).
+            logits (ndarray): What the cache holds for it, shape (N, K).
+            rows (ndarray): Which of the batch to compare.
+
+        Raises:
+            UsageError: If they differ.
+        """
+        if self._verified or not len(rows):
             return
         self._verified = True
         fresh = self.compute(inputs[torch.from_numpy(rows).to(inputs.device)]).astype(np.float32)
-        deviation = np.abs(fresh - logits[rows]).max()
-        if not deviation <= _TOLERANCE * max(1.0, np.abs(fresh).max()):
+        off = deviation(fresh, logits[rows])
+        if not off <= TOLERANCE:
             raise UsageError(
-                f'{self.name}: the cache in {self.folder} is not of these images, its logits are {deviation:.3g} off'
+                f'{self.name}: the cache in {self.folder} is not of these images, its logits are {off:.3g} off'
                 ': leave out random transforms beside the crop and flip (Mixup too), or delete it.'
             )
-        print_log(f'{self.name}: the cache agrees with the network within {deviation:.2g}.', 'current')
+        print_log(f'{self.name}: the cache agrees with the network within {off:.2g}.', 'current')
 
 
 def check_cacheable(member: CachedMember, read: Iterable[str], data_preprocessor: nn.Module) -> None:

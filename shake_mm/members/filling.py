@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..datasets import BatchedViews
+from ..errors import UsageError
 from .cache import LogitsCache
-from .cached import CachedMember
+from .cached import BLOCK, CachedMember
 
 
 def fill(
@@ -21,8 +22,9 @@ def fill(
 ) -> None:
     """Compute what is missing in a teacher's cache.
 
-    What is there is skipped, so that it may be killed and started again. Several processes may work at one cache: each
-    begins at another place, and passes over what the others have done.
+    What is there is skipped, so that it may be killed and started again; some of it is compared with the network.
+    Several processes may work at one cache: each begins at another place, and passes over what the others have done. At
+    the end all rows are read back.
 
     Args:
         member (CachedMember): Its cache is open.
@@ -30,21 +32,42 @@ def fill(
         dataset (BatchedViews): The images.
         batch_size (int): Views a pass.
         tell (callable): Is told of every number of rows that are there, found or computed.
+
+    Raises:
+        UsageError: If rows that are there are another network's, or do not read back as they were written.
     """
     cache = member.opened
     images, views, _ = cache.shape
-    for image, todo in _chunks(cache, max(1, batch_size // views), start=os.getpid() * 7919 % images):
-        tell(int((~todo).sum()))
-        rows, which = np.nonzero(todo)
-        for begin in range(0, len(rows), batch_size):
-            part = slice(begin, begin + batch_size)
-            positions = image + rows[part]
-            with torch.inference_mode():
-                batch = dataset.batch(positions.tolist(), which[part].tolist())
-                inputs = data_preprocessor({'inputs': batch['inputs']})['inputs']
-                cache.write(positions, which[part], member.compute(inputs))
-            tell(len(positions))
+
+    def inputs(positions: np.ndarray, which: np.ndarray) -> Tensor:
+        batch = dataset.batch(positions.tolist(), which.tolist())
+        return data_preprocessor({'inputs': batch['inputs']})['inputs']
+
+    size = max(1, batch_size // views)
+    with torch.inference_mode():
+        for image, todo in _chunks(cache, size, start=os.getpid() * 7919 % images):
+            tell(int((~todo).sum()))
+            rows, which = (places[:BLOCK] for places in np.nonzero(~todo))
+            if len(rows):
+                member.verify(inputs(image + rows, which), cache.read(image + rows, which)[0], np.arange(len(rows)))
+            rows, which = np.nonzero(todo)
+            for begin in range(0, len(rows), batch_size):
+                part = slice(begin, begin + batch_size)
+                positions = image + rows[part]
+                cache.write(positions, which[part], member.compute(inputs(positions, which[part])))
+                tell(len(positions))
     cache.flush()
+    left = sum(int(todo.sum()) for _, todo in _chunks(cache, size, start=0))
+    if left and cache.writable:
+        raise UsageError(
+            f'{member.name}: {left} rows of the cache in {member.folder} do not read back as they were written: check '
+            'the disk, delete the folder, and start again.'
+        )
+    if left:
+        raise UsageError(
+            f'{member.name}: the cache in {member.folder} lacks {left} rows and cannot be written to: make it '
+            'writable, or name another folder.'
+        )
 
 
 def _chunks(cache: LogitsCache, size: int, start: int) -> Iterator[tuple[int, np.ndarray]]:

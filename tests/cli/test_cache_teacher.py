@@ -1,5 +1,6 @@
 """Caches built ahead, by one process and by several, killed and started again."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -31,7 +32,8 @@ def logits(tmp_path):
 
     def logits(folder):
         (path,) = (tmp_path / folder).glob('*/logits.f16')
-        rows = (np.fromfile(path, np.uint16) ^ np.uint16(0x7E00)).view(np.float16).reshape(ROWS, 100)
+        rows = np.fromfile(path, np.uint16).reshape(ROWS, 100 + 2)[:, :100]  # and a checksum
+        rows = (rows ^ np.uint16(0x7E00)).view(np.float16)
         return rows, int((~np.isnan(rows).any(1)).sum())
 
     return logits
@@ -44,6 +46,11 @@ def test_all_of_it(config, tmp_path, logits, capsys):
     assert 'teacher0: 64 images in 18 views, 0.00 GB in' in ' '.join(capsys.readouterr().out.split())
     rows, number = logits('kept')
     assert number == ROWS and len(np.unique(rows, axis=0)) > ROWS / 2
+    # by any batch size, in any order: the same
+    assert (
+        cache_teacher.main([config, '--folder', str(tmp_path / 'small'), '--batch-size', '7', '--device', 'cpu']) == 0
+    )
+    np.testing.assert_array_equal(logits('small')[0], rows)
     # again: nothing to do, nothing changed; another data set is refused
     assert cache_teacher.main([config, '--folder', str(tmp_path / 'kept')]) == 0
     np.testing.assert_array_equal(logits('kept')[0], rows)
@@ -67,6 +74,23 @@ def test_killed_and_shared(config, tmp_path, logits):
     (shared, number), (alone, _) = logits('two'), logits('one')
     assert number == ROWS
     np.testing.assert_allclose(shared.astype(np.float32), alone.astype(np.float32), rtol=2**-9, atol=1e-3)
+
+
+def test_another_network_does_not_complete_a_cache(config, tmp_path, logits, capsys):
+    """What is there is compared with the network before anything is added; a damaged row is computed again."""
+    argv = [config, '--folder', str(tmp_path / 'kept'), '--device', 'cpu']
+    assert cache_teacher.main(argv) == 0
+    (path,) = (tmp_path / 'kept').glob('*/logits.f16')
+    before = path.read_bytes()
+    rows = np.memmap(path, np.uint16, 'r+').reshape(ROWS, 102)
+    rows[777, 33] ^= 1 << 9
+    assert cache_teacher.main(argv) == 0 and path.read_bytes() == before
+    key = path.with_name('key.json')
+    content = json.loads(key.read_text())
+    content['answers'][0][0] += 1
+    key.write_text(json.dumps(content))
+    assert cache_teacher.main(argv) == 1
+    assert 'its forward pass makes of the same weights changed): delete it' in ' '.join(capsys.readouterr().err.split())
 
 
 def test_wrong_config(config, capsys):

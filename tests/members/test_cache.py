@@ -57,10 +57,102 @@ def test_a_row_that_a_kill_cut_short_is_missing(open_cache, logits, tmp_path):
     cache.flush()
     path = tmp_path / 'cache' / 'logits.f16'
     content = bytearray(path.read_bytes())
-    row = (3 * 6) * 5 * 2
+    row = (3 * 6) * (5 + 2) * 2
     content[row + 6 : row + 10] = bytes(4)  # two of five logits never arrived
     path.write_bytes(content)
     assert open_cache().read(np.arange(7), np.zeros(7, int))[1].tolist() == [i == 3 for i in range(7)]
+
+
+def flip(path, row, word, value=1):
+    """Change a word of a row of the file."""
+    rows = np.memmap(path, np.uint16, 'r+').reshape(7 * 6, 5 + 2)
+    rows[row, word] ^= value
+    rows.base.flush()
+
+
+@pytest.mark.parametrize('word', range(7))
+def test_no_changed_word_passes(open_cache, logits, tmp_path, word):
+    cache, (images, views) = open_cache(), np.divmod(np.arange(42), 6)
+    cache.write(images, views, logits.reshape(42, 5))
+    for bit in range(16):
+        flip(tmp_path / 'cache' / 'logits.f16', 17, word, 1 << bit)
+        assert np.flatnonzero(cache.missing(slice(0, 7))).tolist() == [17]
+        assert np.flatnonzero(cache.read(images, views)[1]).tolist() == [17]
+        cache.write(images[17:18], views[17:18], logits.reshape(42, 5)[17:18])
+    assert not cache.missing(slice(2, 7)).any()
+
+
+def test_rows_in_another_place_are_damaged(open_cache, logits, tmp_path):
+    cache, (images, views) = open_cache(), np.divmod(np.arange(42), 6)
+    cache.write(images, views, logits.reshape(42, 5))
+    rows = np.memmap(tmp_path / 'cache' / 'logits.f16', np.uint16, 'r+').reshape(42, 7)
+    rows[[3, 30]] = rows[[30, 3]]
+    assert np.flatnonzero(cache.missing(slice(0, 7))).tolist() == [3, 30]
+
+
+@pytest.mark.parametrize('name', ['logits.f16', 'key.json'])
+@pytest.mark.parametrize('exists', [True, False])
+def test_links_are_not_followed(open_cache, tmp_path, name, exists):
+    (tmp_path / 'cache').mkdir()
+    if exists:
+        (tmp_path / 'precious').write_bytes(b'precious')
+    (tmp_path / 'cache' / name).symlink_to(tmp_path / 'precious')
+    with pytest.raises(UsageError, match=f'{name} is a link, and caches are not read or written through links'):
+        open_cache()
+    assert (tmp_path / 'precious').exists() == exists
+    assert not exists or (tmp_path / 'precious').read_bytes() == b'precious'
+
+
+def test_a_folder_that_cannot_be_written_to_is_read(open_cache, logits, tmp_path, monkeypatch):
+    cache, (images, views) = open_cache(), np.divmod(np.arange(42), 6)
+    cache.write(images[1:], views[1:], logits.reshape(42, 5)[1:])
+    cache.flush()
+    before, original = (tmp_path / 'cache' / 'logits.f16').read_bytes(), os.open
+
+    def read_only(path, flags, *args, **kwargs):
+        if flags & (os.O_RDWR | os.O_WRONLY | os.O_CREAT):
+            raise OSError(errno.EROFS, 'Read-only file system', path)
+        return original(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr(os, 'open', read_only)
+    cache = open_cache()
+    got, missing = cache.read(images, views)
+    assert np.flatnonzero(missing).tolist() == [0]
+    np.testing.assert_array_equal(got[1:], logits.reshape(42, 5)[1:])
+    cache.write(images[:1], views[:1], logits.reshape(42, 5)[:1])  # has no effect
+    cache.flush()
+    assert (tmp_path / 'cache' / 'logits.f16').read_bytes() == before
+
+
+@pytest.mark.parametrize('size', [0, 100, 7 * 6 * 7 * 2 + 2])
+def test_a_file_of_another_size(open_cache, tmp_path, size, monkeypatch):
+    open_cache()
+    os.truncate(tmp_path / 'cache' / 'logits.f16', size)
+    if size > 7 * 6 * 7 * 2:
+        with pytest.raises(UsageError, match='logits.f16 is cut short or too long: delete the folder'):
+            open_cache()
+    else:
+        assert open_cache().missing(slice(0, 7)).all()
+
+
+@pytest.mark.parametrize('key', [{}, dict(KEY), [], 'x'])
+def test_other_formats_are_refused(open_cache, tmp_path, key):
+    """Of earlier versions, whose logits were computed in batches of any size; and what is no key at all."""
+    (tmp_path / 'cache').mkdir()
+    (tmp_path / 'cache' / 'key.json').write_text(json.dumps(key))
+    words = 'by another version of shake_mm, in another format: delete it' if isinstance(key, dict) else 'is damaged'
+    with pytest.raises(UsageError, match=words):
+        open_cache()
+
+
+@pytest.mark.parametrize(('change', 'same'), [(0, True), (1e-3, True), (0.1, False), (np.nan, False)])
+def test_answers_are_compared_within_the_rounding_of_float16(open_cache, change, same):
+    open_cache(key=dict(answers=[[1.0, -2.0]]))
+    if same:
+        open_cache(key=dict(answers=[[1.0 + change, -2.0]]))
+    else:
+        with pytest.raises(UsageError, match='the code of its forward pass'):
+            open_cache(key=dict(answers=[[1.0 + change, -2.0]]))
 
 
 @pytest.mark.parametrize(
