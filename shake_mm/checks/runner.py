@@ -23,7 +23,7 @@ from .data import building, check_data
 from .metrics import check_metrics
 from .resume import check_last, check_resume
 from .views import fit_views
-from .weights import Start, check_start, read_start
+from .weights import Start, StartWeightsHook, check_start, read_start
 from .work_dir import check_work_dir, config_copy, is_read
 
 
@@ -78,8 +78,10 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         _prepare(runner, model, cfg, mode)
     if start is not None:
         check_start(model, start)
-    if start is not None and start.where == 'resume':
-        check_resume(model, cfg, start.source, start.loaded)
+        if start.where == 'resume':
+            check_resume(model, cfg, start.source, start.loaded)
+        else:
+            runner.register_hook(StartWeightsHook(model, start))
     for name in ('train', 'val') if mode == 'train' else ('test',):
         if cfg.get(f'{name}_dataloader') is not None:
             key = f'{name}_dataloader'

@@ -18,6 +18,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--class-head-only', action='store_true', help='let a DeiT answer by its class head, not the mean of both heads'
     )
     parser.add_argument('--overwrite', action='store_true', help='replace a config that no export wrote')
+    parser.add_argument('--key', help='where in the checkpoint the weights are, if it holds several networks')
     common.add_common_arguments(parser)
     return parser.parse_args(argv)
 
@@ -25,7 +26,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def export(args: argparse.Namespace) -> None:
     """Run the command with the parsed options."""
     cfg = common.load_config(args.config, args.cfg_options)
-    weights, config = export_student(cfg, args.checkpoint, args.out, args.class_head_only, args.overwrite)
+    options = dict(class_head_only=args.class_head_only, overwrite=args.overwrite, key=args.key)
+    weights, config = export_student(cfg, args.checkpoint, args.out, **options)
     print(f'checkpoint  {weights}\nconfig      {config}\nverified    strict load, equal logits')
 
 

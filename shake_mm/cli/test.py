@@ -24,6 +24,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = common.ArgumentParser(description='Test (and evaluate) a model')
     parser.add_argument('config', help='test config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--key', help='where in the checkpoint the weights are, if it holds several networks')
     parser.add_argument('--work-dir', help='folder for the evaluation metrics')
     parser.add_argument('--out', help='file for the results: a pickle of the predictions (.pkl), or of the metrics')
     parser.add_argument('--out-item', choices=['metrics', 'pred'], default='pred', help='what --out holds')
@@ -48,7 +49,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             raise UsageError(f'config {args.config} has no {field}: add it')
     common.set_work_dir(cfg, args)
     common.set_launcher(cfg, args)
-    cfg.load_from = common.existing_checkpoint(args.checkpoint)
+    cfg.load_from, cfg.load_from_key = common.existing_checkpoint(args.checkpoint), args.key
     if args.amp:
         cfg.test_cfg.fp16 = True
     if args.show or args.show_dir is not None:

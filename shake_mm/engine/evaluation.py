@@ -72,7 +72,7 @@ class MemberEvaluation(StandIn):
             for entry in objective.trace_proxies().derived:
                 entry.compute(taps)
             logits |= {name: taps.tensor(f'{name}.logits') for name in objective.proxies}
-            members.task.attach_logits(samples, logits)
+            members.task.attach_logits(members.student, samples, logits)
         return samples
 
 

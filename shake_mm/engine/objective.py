@@ -125,14 +125,13 @@ def _declare_taps(
     expanded: Mapping[str, Expanded],
 ) -> tuple[Taps, list[str]]:
     """The taps, with those of networks that are read requested, and what the terms read."""
-    halved = [name for name, spec in members.specs.items() if spec.inference.halved]
-    taps = Taps(members.networks, members.aliases(), halved)
+    taps = members.taps(members.aliases())
     sources = {f'{name}.logits': proxy.source for name, proxy in planned.items()}
     sources |= {tap: source for tap, (_, source) in shared.items()}
     for tap in sources:
         taps.declare(tap)
     read = [tap for term in expanded.values() if compares(term.config) for tap in taps_of(term.config)]
-    evaluated = [f'{name}.logits' for name in members.networks] if members.task.compares_members else []
+    evaluated = [f'{name}.logits' for name in members.networks] if members.compared else []
     behind = [tap for source in sources.values() for tap in listed(source)]
     for tap in (*evaluated, *behind, *read, *members.task.guides):
         if tap.partition('.')[0] not in planned:  # a proxy's layers are known once it is built
@@ -152,8 +151,11 @@ def _check_expanded(terms: Mapping[str, Expanded], members: Members) -> None:
         elif 'to' not in term.config and of not in members.learners:
             raise UsageError(f"terms.{name}: '{of}' has no loss of its own, only the student and trained members have.")
     if any(tap.partition('.')[2].startswith('logits') for tap in read):
-        others = {name: net for name, net in members.networks.items() if name != 'student' and f'{name}.logits' in read}
-        members.task.check_logits(members.student, others)
+        compared = {name: network for name, network in members.networks.items() if f'{name}.logits' in read}
+        for name, network in compared.items():
+            if 'logits' not in members.specs[name].taps:
+                members.task.check_scores(network, name, name in members.learners)
+        members.task.check_logits(members.student, {name: net for name, net in compared.items() if name != 'student'})
 
 
 def proxy_entries(proxies: Any, number: int) -> list[dict | nn.Module]:

@@ -52,7 +52,7 @@ class MemberEvalHook(Hook):
         self._end(runner)  # where an error ended an earlier pass
         if self.member != 'student':
             runner.model = MemberPredictor(runner.model, self.member)
-        elif unwrap_model(runner.model).task.compares_members:
+        elif unwrap_model(runner.model).members.compared:
             runner.model = MemberEvaluation(runner.model, self._cache, loop)
             if not any(isinstance(metric, MemberMetric) for metric in evaluator.metrics):
                 metric = MemberMetric()

@@ -3,6 +3,7 @@
 from .ab import ABLoss, activation_boundary
 from .alpha_div import AlphaDivLoss, alpha_div
 from .at import ATLoss, attention_map, attention_transfer
+from .bernoulli_kl import BernoulliKLLoss, bernoulli_kl
 from .cc import CCLoss, correlation_congruence
 from .crd import CRDLoss, crd_nce
 from .dense_kl import DenseKLLoss, dense_kl
@@ -24,6 +25,7 @@ __all__ = [
     'ABLoss',
     'ATLoss',
     'AlphaDivLoss',
+    'BernoulliKLLoss',
     'CCLoss',
     'CRDLoss',
     'DKDLoss',
@@ -44,6 +46,7 @@ __all__ = [
     'alpha_div',
     'attention_map',
     'attention_transfer',
+    'bernoulli_kl',
     'correlation_congruence',
     'crd_nce',
     'decoupled_kd',

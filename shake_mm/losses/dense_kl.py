@@ -94,13 +94,13 @@ def _sums(
 ) -> Tensor:
     """Sums of the weighted divergences and of the weights of one level, shape (2,); without ``gamma`` weights are 1."""
     a, b, r = (x.unflatten(1, (-1, num_classes)) for x in (a, b.detach(), r.detach().to(a.dtype)))
-    divergence = (_Bernoulli.apply if activation == 'sigmoid' else _categorical)(a, b, tau)
+    divergence = (Bernoulli.apply if activation == 'sigmoid' else _categorical)(a, b, tau)
     weight = torch.ones_like(divergence) if gamma is None else _confidence(r, activation) ** gamma
     weight = torch.where(weight >= threshold, weight, 0.0).detach()
     return torch.stack([(weight * divergence).sum(), weight.sum()])
 
 
-class _Bernoulli(Function):
+class Bernoulli(Function):
     """tau^2 KL(B(sigma(b / tau)) || B(sigma(a / tau))), summed over dimension 2.
 
     Written out, because it is evaluated for every class at every place. By softplus(x) = max(x, 0) - log sigma(|x|),
@@ -110,6 +110,7 @@ class _Bernoulli(Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, tau: float) -> Tensor:
+        """Divergences, shape (N, A), of logits (N, A, K) from a target's."""
         p, q = ((x / tau).sigmoid_() for x in (a, b))
         ctx.tau = tau
         ctx.save_for_backward(p - q)
@@ -122,6 +123,7 @@ class _Bernoulli(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient with respect to the logits, shape (N, A, K)."""
         (slope,) = ctx.saved_tensors
         return (ctx.tau * gradient).unsqueeze(2) * slope, None, None
 

@@ -6,6 +6,7 @@ from .fitting import check_fits, fit_student_state
 from .frozen import FrozenMember
 from .inference import Inference
 from .members import Members, build_members
+from .naming import mend_for
 from .normalization import Normalization, normalization, normalization_before
 from .spec import MemberSpec
 from .view import TeacherView
@@ -23,6 +24,7 @@ __all__ = [
     'check_fits',
     'fit_student_state',
     'load_strictly',
+    'mend_for',
     'normalization',
     'normalization_before',
     'read_checkpoint',

@@ -99,7 +99,7 @@ class CachedMember(FrozenMember):
     def compute(self, inputs: Tensor) -> np.ndarray:
         """Run the network on a student's batch, shape (N, C, H, W); logits, shape (N, K), float16, on the host."""
         out = super().forward(inputs)
-        return (out[-1] if isinstance(out, (tuple, list)) else out).half().cpu().numpy()
+        return self.task.logits_of(self.network, out).half().cpu().numpy()
 
     def forward_head(self, passed: Any, taps: Taps) -> None:
         """Put the logits that were looked up where the network's head would have put them."""
@@ -144,7 +144,7 @@ def check_cacheable(member: CachedMember, read: Iterable[str], data_preprocessor
         UsageError: If a tap other than the logits is read, the network is no classifier, or samples are mixed.
     """
     name, task = member.name, member.task
-    if not task.compares_members or task.num_classes(member.network) is None:
+    if not task.compares_members(member.network) or task.num_classes(member.network) is None:
         raise UsageError(f'{name}: only the logits of a classifier can be cached: leave out its `cache`.')
     if getattr(data_preprocessor, 'batch_augments', None) is not None:
         raise UsageError(f'{name}: a cache does not know mixed images: leave out its `cache`, or the batch_augments.')

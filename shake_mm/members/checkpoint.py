@@ -1,10 +1,17 @@
 """The weights of a checkpoint: which of its values they are, and how strictly they have to fit a network."""
 
+from collections import OrderedDict
+from collections.abc import Collection
+from typing import Any
+
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..safe_io import read
+from .layouts import COUNTERS, SHARE, Origin, distiller_prefix, find_prefix, find_state, without_prefix
+from .naming import mend_for, mmpretrain_name, torchvision_name
 
 _SHOWN = 3
 
@@ -29,31 +36,95 @@ def read_checkpoint(source: str, where: str = 'checkpoint') -> dict:
     return loaded
 
 
-def read_weights(source: str, where: str = 'checkpoint') -> dict[str, Tensor]:
+def read_weights(
+    source: str, where: str = 'checkpoint', network: nn.Module | None = None, key: str | None = None
+) -> dict[str, Tensor]:
     """Read a file's state dict: :func:`read_checkpoint` and :func:`weights_in`."""
-    return weights_in(read_checkpoint(source, where), where, source)
+    return weights_in(read_checkpoint(source, where), where, source, network, key)
 
 
-def weights_in(loaded: dict, where: str, source: str) -> dict[str, Tensor]:
-    """The state dict in a checkpoint that was read.
+def weights_in(
+    loaded: dict,
+    where: str,
+    source: str,
+    network: nn.Module | None = None,
+    key: str | None = None,
+    whole: bool = False,
+    tell: bool = True,
+) -> dict[str, Tensor]:
+    """The state dict in a checkpoint that was read, under the names of a network.
 
-    Wrappers' prefixes (``module.``) are removed, and of a distiller's checkpoint the student is taken. What published
-    checkpoints hold beside the network, copies of an old EMA hook and the preprocessor's constants, is left out.
+    Taken is what stands under the first known key, without the prefix that wrappers, other libraries and distillers
+    put before each name; of our distillers' checkpoints, the student. torchvision's names of a ResNet become
+    mmpretrain's. What published files hold beside the network is left out: copies of an old EMA hook, the constants of
+    the preprocessor, thop's counters and what is no tensor. What was done is told in the log.
+
+    Args:
+        loaded (dict): What was read.
+        where (str): Who asks, named in errors.
+        source (str): The file, named in errors.
+        network (nn.Module, optional): The network that the weights are for.
+        key (str, optional): Where in the file the weights are, instead of a known key.
+        whole (bool): Whether a distiller's checkpoint is taken with all its members. Defaults to False.
+        tell (bool): Whether the log says what was done. Defaults to True.
 
     Raises:
-        UsageError: If it holds none.
+        UsageError: If it holds none, or several networks side by side, or NaN.
     """
-    state = next((loaded[key] for key in ('state_dict', 'model') if isinstance(loaded.get(key), dict)), loaded)
-    if not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UsageError(f"{where}: checkpoint '{source}' holds no state dict: give a checkpoint.")
-    bad = next((key for key, v in state.items() if v.is_floating_point() and v.isnan().any()), None)
+    origin, names = Origin(where, source), None if network is None else network.state_dict().keys()
+    values, path = find_state(loaded, origin, key)
+    prefix = distiller_prefix(values) if whole else None
+    prefix, renamed = (prefix, False) if prefix is not None else _prefix_in(values, names, origin)
+    state, extra = _weights_alone(without_prefix(values, prefix), names or ())
+    if not state:
+        raise origin.error('holds no state dict: give a checkpoint')
+    bad = next((name for name, v in state.items() if v.is_floating_point() and v.isnan().any()), None)
     if bad is not None:
-        raise UsageError(f"{where}: checkpoint '{source}' holds NaN, in {bad}: use an earlier one.")
-    for prefix in ('module.', 'student.'):
-        if any(key.startswith(prefix) for key in state):
-            state = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
-    copies = {f'ema_{key.replace(".", "_")}' for key in state}
-    return {key: v for key, v in state.items() if key not in copies and not key.startswith('data_preprocessor.')}
+        raise origin.error(f'holds NaN, in {prefix}{bad}: use an earlier one')
+    if renamed:
+        state = {mmpretrain_name(name): value for name, value in state.items()}
+    if tell:
+        _tell(origin, path if path not in ('', 'state_dict') else '', prefix, renamed, extra)
+    return state
+
+
+def _prefix_in(values: dict, names: Collection[str] | None, origin: Origin) -> tuple[str, bool]:
+    """The prefix of the names in a file, and whether they are torchvision's."""
+    prefix = find_prefix(values, names, origin)
+    if prefix is None and any('layer4.' in str(name) for name in values):
+        published = {torchvision_name(name) for name in names or ()}
+        other = find_prefix(values, published, origin)
+        state = without_prefix(values, other or '').keys()
+        if 'fc.weight' in state and len(published & state) >= SHARE * max(len(published), len(state)):
+            return other or '', True
+    return prefix or '', False
+
+
+def _weights_alone(values: dict, names: Collection[str]) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors of a network, and the names of what stands beside them."""
+    copies = {f'ema_{str(name).replace(".", "_")}' for name in values}
+
+    def belongs(name: Any, value: Any) -> bool:
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            return False
+        counted = name.rpartition('.')[2] in COUNTERS
+        return name in names or not (name in copies or counted or name.startswith('data_preprocessor.'))
+
+    extra = [str(name) for name, value in values.items() if not belongs(name, value)]
+    if not extra:
+        return values, []
+    state = OrderedDict((name, value) for name, value in values.items() if belongs(name, value))
+    vars(state)['_metadata'] = getattr(values, '_metadata', OrderedDict())
+    return state, extra
+
+
+def _tell(origin: Origin, path: str, prefix: str, renamed: bool, extra: list[str]) -> None:
+    done = [f'taken from `{path}`'] if path else []
+    done += [f'names without `{prefix}`'] if prefix else []
+    done += ["torchvision's names of a ResNet became mmpretrain's"] if renamed else []
+    done += _listed('left out', extra)
+    if done:
+        print_log(f"{origin.where}: checkpoint '{origin.source}': {'; '.join(done)}", 'current')
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], where: str, source: str) -> None:
@@ -85,7 +156,7 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], where: str, sourc
                     ),
                 ]
             )
-            + ': give the config that it was trained with.'
+            + f': {mend_for(state)}.'
         )
     with torch.no_grad():
         module.load_state_dict(state, strict=False)

@@ -8,7 +8,7 @@ from mmengine.model import ModuleDict
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..taps import Alias
+from ..taps import Alias, Taps
 from ..tasks import Task, task_of
 from .cached import CachedMember
 from .checkpoint import load_strictly, read_weights
@@ -54,6 +54,11 @@ class Members:
         return [member for member in self.frozen.values() if isinstance(member, CachedMember)]
 
     @property
+    def compared(self) -> bool:
+        """Whether the logits of all are known, and members are measured by them."""
+        return all(self.task.compares_members(network) for network in self.networks.values())
+
+    @property
     def number_of_teachers(self) -> int:
         """How many teachers there are, peers and frozen ones."""
         return len(self.specs) - 1
@@ -65,6 +70,12 @@ class Members:
     def aliases(self) -> dict[str, dict[str, Alias]]:
         """Short tap names by member: those of the task, and those that the config adds."""
         return {name: {**self.task.aliases(net), **self.specs[name].taps} for name, net in self.networks.items()}
+
+    def taps(self, aliases: Mapping[str, Mapping[str, Alias]]) -> Taps:
+        """Taps of all networks, which :meth:`aliases` name."""
+        halved = [name for name, spec in self.specs.items() if spec.inference.halved]
+        repeated = {name: self.task.repeated(network) for name, network in self.networks.items()}
+        return Taps(self.networks, aliases, halved, repeated)
 
     def image_sizes(self, input_size: int | Sequence[int] | None) -> dict[str, Sequence[int]]:
         """Height and width of the images of a dry run, by member.
@@ -187,4 +198,5 @@ def _preprocessors(members: Members, network: nn.Module, spec: MemberSpec) -> tu
 
 def _load(network: nn.Module, spec: MemberSpec) -> None:
     if spec.checkpoint is not None:
-        load_strictly(network, read_weights(spec.checkpoint, spec.name), spec.name, spec.checkpoint)
+        state = read_weights(spec.checkpoint, spec.name, network, spec.key)
+        load_strictly(network, state, spec.name, spec.checkpoint)

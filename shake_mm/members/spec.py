@@ -14,7 +14,7 @@ from ..registry import MODELS
 from .inference import Inference
 from .normalization import Normalization, normalization_of_run
 
-_KEYS = ('config', 'checkpoint', 'trainable', 'resize', 'taps', 'cache', 'inference')
+_KEYS = ('config', 'checkpoint', 'key', 'trainable', 'resize', 'taps', 'cache', 'inference')
 
 
 @dataclass
@@ -25,6 +25,7 @@ class MemberSpec:
         name (str): The member's name, ``student`` or ``teacher0``.
         model (dict | nn.Module): The model's config, or the model itself.
         checkpoint (str, optional): File of trained weights.
+        key (str, optional): Where in the file they are, if it holds several networks: ``'teacher'``.
         trainable (bool): Whether the member is trained along. Defaults to False.
         resize (tuple[int, int], optional): Size ``(H, W)`` to which the student's view is resized for this member.
         taps (dict[str, str], optional): Further short tap names, e.g. ``dict(f1='backbone.stages.0')``.
@@ -37,6 +38,7 @@ class MemberSpec:
     name: str
     model: dict | nn.Module
     checkpoint: str | None = None
+    key: str | None = None
     trainable: bool = False
     resize: tuple[int, int] | None = None
     taps: dict[str, str] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class MemberSpec:
         Args:
             name (str): The member's name.
             spec (str | dict | nn.Module): A config file (also ``'mmpretrain::resnet/….py'``), a model dict, a model,
-                or ``dict(config=<one of these>, checkpoint=…, trainable=…, resize=…, taps=…, cache=…, inference=…)``.
+                or ``dict(config=<one of these>, …)`` with the other arguments of this class.
 
         Raises:
             UsageError: If the entry is none of these.
@@ -67,6 +69,10 @@ class MemberSpec:
             if key not in _KEYS:
                 near = difflib.get_close_matches(key, _KEYS, n=1) or [', '.join(_KEYS)]
                 raise UsageError(f"{name}: unknown key '{key}', did you mean {near[0]}?")
+        if not isinstance(spec.get('key'), str | None):
+            raise UsageError(
+                f"{name}: key={spec['key']!r} is no text: name a key of the checkpoint, such as 'teacher'."
+            )
         resize = spec.get('resize')
         if isinstance(resize, int):
             resize = (resize, resize)
@@ -80,6 +86,7 @@ class MemberSpec:
             name,
             model,
             spec.get('checkpoint'),
+            spec.get('key'),
             bool(spec.get('trainable', False)),
             None if resize is None else tuple(resize),
             dict(spec.get('taps') or {}),

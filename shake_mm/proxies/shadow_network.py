@@ -1,13 +1,13 @@
 """A proxy teacher that is a network of its own (SHAKE's `alone` variant)."""
 
 import copy
-from typing import Any
 
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from ..registry import MODELS
+from ..tasks import task_of
 
 
 @MODELS.register_module()
@@ -30,7 +30,7 @@ class ShadowNetwork(BaseModule):
         self.source = source
         self.network = MODELS.build(ConfigDict(copy.deepcopy(network)))
 
-    def forward(self, inputs: Tensor) -> Any:
+    def forward(self, inputs: Tensor) -> Tensor:
         """Classify images.
 
         Args:
@@ -39,4 +39,4 @@ class ShadowNetwork(BaseModule):
         Returns:
             Tensor: Logits of shape (N, K).
         """
-        return self.network(inputs, mode='tensor')
+        return task_of(self.network).logits_of(self.network, self.network(inputs, mode='tensor'))

@@ -1,7 +1,18 @@
 """Taps: named tensors of the networks, recorded while a step runs."""
 
 from .derived import Derived, Trace, trace
-from .names import Alias, NoElementError, TapName, levels_of, listed
+from .names import Alias, Combined, NoElementError, TapName, levels_of, listed
 from .taps import Taps
 
-__all__ = ['Alias', 'Derived', 'NoElementError', 'TapName', 'Taps', 'Trace', 'levels_of', 'listed', 'trace']
+__all__ = [
+    'Alias',
+    'Combined',
+    'Derived',
+    'NoElementError',
+    'TapName',
+    'Taps',
+    'Trace',
+    'levels_of',
+    'listed',
+    'trace',
+]

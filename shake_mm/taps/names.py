@@ -1,7 +1,8 @@
 """Names of taps, as configs write them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -10,8 +11,22 @@ from ..errors import UsageError
 
 _PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?)?(?P<indices>(\[-?\d+\])*)$')
 
-Alias = str | tuple[str, ...]
-"""What a short name of a network stands for: one tap below the network, or several."""
+
+@dataclass(frozen=True)
+class Combined:
+    """One tensor that is computed from several taps below a network.
+
+    Args:
+        taps (tuple[str]): What is recorded.
+        combine (callable): Makes the tensor of their values, given in this order.
+    """
+
+    taps: tuple[str, ...]
+    combine: Callable[..., Tensor]
+
+
+Alias = str | tuple[str, ...] | Combined
+"""What a short name of a network stands for: one tap below the network, several, or what is computed from several."""
 
 
 class NoElementError(UsageError):

@@ -18,16 +18,21 @@ class Recorder:
         side (str): ``':input'`` or ``':inputs'`` for what the layer receives, ``''`` for what it returns.
         indices (Sequence[int]): Which element of that.
         dtype (torch.dtype, optional): What floating-point tensors are converted to.
+        repeated (bool): Whether the layer may run several times in a step; the last time counts. Defaults to False.
     """
 
-    def __init__(self, text: str, side: str, indices: Sequence[int], dtype: torch.dtype | None) -> None:
+    def __init__(
+        self, text: str, side: str, indices: Sequence[int], dtype: torch.dtype | None, repeated: bool = False
+    ) -> None:
         self.text, self.side, self.indices, self.dtype = text, side, indices, dtype
-        self.active = False
+        self.active, self.repeated = False, repeated
         self.values: list[Any] = []
 
     def __call__(self, module: nn.Module, args: tuple, output: Any) -> None:
         """Keep a copy of what the layer received or returned, while a step records."""
         if self.active:
+            if self.repeated:
+                self.values = []
             seen = output if not self.side else args if self.side == ':inputs' else args[0]
             self.values.append(_copy(element_of(seen, self.indices, self.text), self.dtype))
 

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from ..errors import UsageError
-from .names import Alias, TapName, element_of, with_last_level
+from .names import Alias, Combined, TapName, element_of, with_last_level
 from .recorder import Recorder
 
 
@@ -34,6 +34,7 @@ class Taps:
         aliases (dict): Tap aliases by member, e.g. ``{'student': {'logits': 'head', 'f1': 'backbone.layer1'}}``; a
             tuple stands for several taps.
         halved (Sequence[str]): Members that compute in half precision; what they make is recorded as float32.
+        repeated (dict): By member, prefixes of layers that may run several times in a step, of which the last counts.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class Taps:
         members: Mapping[str, nn.Module],
         aliases: Mapping[str, Mapping[str, Alias]],
         halved: Sequence[str] = (),
+        repeated: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
+        self._repeated = dict(repeated or {})
         self._members, self._halved = dict(members), set(halved)
         self._aliases = {member: with_last_level(own) for member, own in aliases.items()}
         self._recorders: dict[TapName, Recorder] = {}
@@ -85,6 +88,9 @@ class Taps:
                 )
             return element_of(self._computed[tap], name.indices, text)
         values = [self._recorded(name, text) for name in self._resolve(text)]
+        if isinstance(combined := self._alias(name), Combined):
+            unknown = any(value is None for value in values)
+            return None if unknown else element_of(combined.combine(*values), name.indices, text)
         return values if self._is_several(name) else values[0]
 
     def tensor(self, text: str) -> Any:
@@ -124,15 +130,19 @@ class Taps:
         return name.root in self._virtual
 
     def _is_several(self, name: TapName) -> bool:
-        return not name.indices and isinstance(self._aliases.get(name.member, {}).get(name.path), tuple)
+        return not name.indices and isinstance(self._alias(name), tuple)
+
+    def _alias(self, name: TapName) -> Alias | None:
+        return self._aliases.get(name.member, {}).get(name.path)
 
     def _resolve(self, text: str) -> list[TapName]:
         name = TapName.parse(text)
-        alias = self._aliases.get(name.member, {}).get(name.path)
+        alias, indices = self._alias(name), name.indices
         if alias is None:
             return [name]
-        indices = name.indices
-        if isinstance(alias, tuple) and indices:
+        if isinstance(alias, Combined):
+            alias, indices = alias.taps, ()
+        elif isinstance(alias, tuple) and indices:
             alias, indices = alias[indices[0]], indices[1:]
         targets = [TapName.parse(f'{name.member}.{path}') for path in ([alias] if isinstance(alias, str) else alias)]
         return [t._replace(side=t.side or name.side, indices=t.indices + indices) for t in targets]
@@ -140,7 +150,9 @@ class Taps:
     def _recorder(self, name: TapName, text: str) -> Recorder:
         if name not in self._recorders:
             dtype = torch.float32 if name.member in self._halved else None
-            recorder = Recorder(text, name.side, name.indices, dtype)
+            recorder = Recorder(
+                text, name.side, name.indices, dtype, name.path.startswith(self._repeated.get(name.member, ()))
+            )
             recorder.active = self._active
             self._layer(name, text).register_forward_hook(recorder)
             self._recorders[name] = recorder

@@ -39,14 +39,15 @@ class Task:
     pads: ClassVar[bool] = False
     """Whether images of several sizes are padded to one, so that a view must leave the padding as it is."""
 
-    compares_members: ClassVar[bool] = False
-    """Whether :meth:`attach_logits` and the member metric know the logits of these networks."""
-
     # ------------------------------------------------------------------------------------------------ what fits
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:
         """Short tap names of a network, e.g. ``{'logits': 'head', 'f1': 'backbone.layer1'}``."""
         raise NotImplementedError
+
+    def repeated(self, network: nn.Module) -> tuple[str, ...]:
+        """Prefixes of the layers that may run several times in a pass, of which the last time counts."""
+        return ()
 
     def num_classes(self, network: nn.Module) -> int | None:
         """Number of classes, or None if the network does not tell."""
@@ -78,6 +79,22 @@ class Task:
         Raises:
             UsageError: With the reason.
         """
+
+    def check_scores(self, network: nn.Module, name: str, learns: bool) -> None:
+        """Refuse a network of which the tap ``logits`` does not hold what it predicts by.
+
+        Args:
+            network (nn.Module): A member whose logits a term compares.
+            name (str): Its name, for errors.
+            learns (bool): Whether it is trained.
+
+        Raises:
+            UsageError: With the reason.
+        """
+
+    def compares_members(self, network: nn.Module) -> bool:
+        """Whether :meth:`attach_logits` and the member metric know the logits of such networks."""
+        return False
 
     # ------------------------------------------------------------------------------------------------ passes
 
@@ -148,6 +165,14 @@ class Task:
         """
         raise NotImplementedError
 
+    def logits_of(self, network: nn.Module, output: Any) -> Any:
+        """The logits in what a network's plain forward pass returns."""
+        return output
+
+    def replaced(self, head: nn.Module, output: Any, logits: Tensor) -> Any:
+        """What one of the :meth:`heads` would return had it these logits."""
+        return (logits, *output[1:]) if isinstance(output, tuple) else logits
+
     def proxy_logits(self, proxy: nn.Module, taps: Taps, stage: int) -> Tensor:
         """A proxy's logits for one of the :meth:`heads`, whose inputs alone need be recorded yet."""
         return proxy(taps.read(proxy.source))
@@ -155,13 +180,12 @@ class Task:
     @contextmanager
     def answering(self, network: nn.Module, proxy: nn.Module, taps: Taps) -> Iterator[None]:
         """While it is entered, the heads of a network give a proxy's logits; all else stays the network's."""
-
-        def answer(stage: int, output: Any) -> Any:
-            logits = self.proxy_logits(proxy, taps, stage)
-            return (logits, *output[1:]) if isinstance(output, tuple) else logits
-
         handles = [
-            head.register_forward_hook(lambda module, args, output, stage=stage: answer(stage, output))
+            head.register_forward_hook(
+                lambda head, args, output, stage=stage: self.replaced(
+                    head, output, self.proxy_logits(proxy, taps, stage)
+                )
+            )
             for stage, head in enumerate(self.heads(network))
         ]
         try:
@@ -180,8 +204,19 @@ class Task:
         """
         raise NotImplementedError
 
-    def attach_logits(self, samples: Sequence[Any], logits: Mapping[str, Tensor]) -> None:
-        """Put every member's logits, by member and of shape (N, K), into the evaluated samples."""
+    def check_samples(self, network: nn.Module, samples: Sequence[Any]) -> None:
+        """Refuse samples whose labels the network's own loss does not take.
+
+        Args:
+            network (nn.Module): The student.
+            samples (list): The preprocessed samples of a batch.
+
+        Raises:
+            UsageError: With the reason.
+        """
+
+    def attach_logits(self, network: nn.Module, samples: Sequence[Any], logits: Mapping[str, Tensor]) -> None:
+        """Put every member's logits, by member and of shape (N, K), into the student's evaluated samples."""
         raise NotImplementedError
 
 

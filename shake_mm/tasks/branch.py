@@ -1,5 +1,6 @@
 """The classification branch of a detector's head: found by its gradients, copied without the rest."""
 
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..utils import copy_module
+from .detection_logits import logits_of
 
 
 class Nothing(nn.Module):
@@ -29,18 +31,20 @@ class ClassificationBranch(BaseModule):
 
     def __init__(self, head: nn.Module, features: Any) -> None:
         super().__init__()
-        wanted = reached(probe_of(head), features, 0)
-        whole = _initialized(copy_module(head))  # before layers go: some heads initialize those that it will lack
-        parameters = dict(whole.named_parameters())
-        self.head = _without(whole, {id(parameters[name]) for name in wanted})
+        wanted = reached(probe_of(head), features)
+        places = removable(head, wanted, features)
+        self.head = _initialized(copy_module(head))  # before layers go: some heads initialize those that it will lack
+        for name, parameter in self.head.named_parameters():
+            parameter.requires_grad_(name in wanted)
+        for place in places:
+            self.head.set_submodule(place, Nothing())
 
     def init_weights(self) -> None:
         """Do nothing: the branch was initialized when it was built."""
 
     def forward(self, features: Any) -> Any:
         """The scores: (R, K) for RoI features, a list of (N, A * C, H, W) for a pyramid."""
-        scores = self.head(features)[0]
-        return scores if isinstance(scores, Tensor) else list(scores)
+        return logits_of(self.head).of(call(self.head, features))
 
 
 class LogitsOnly:
@@ -52,9 +56,9 @@ class LogitsOnly:
     """
 
     def __init__(self, head: nn.Module, features: tuple[Tensor, ...]) -> None:
-        names = reached(probe_of(head), features, 0)
-        wanted = {id(parameter) for name, parameter in head.named_parameters() if name in names}
-        self._places = [(parent, name, getattr(parent, name)) for parent, name in _unwanted(head, wanted)]
+        places = [place.rpartition('.') for place in removable(head, reached(probe_of(head), features), features)]
+        parents = [(head.get_submodule(parent), name) for parent, _, name in places]
+        self._places = [(parent, name, getattr(parent, name)) for parent, name in parents]
 
     def __enter__(self) -> None:
         for parent, name, _ in self._places:
@@ -70,11 +74,18 @@ def probe_of(head: nn.Module) -> nn.Module:
     return copy_module(head).eval().float().requires_grad_(True)
 
 
-def reached(head: nn.Module, features: Any, output: int) -> set[str]:
-    """Names of the parameters that one of a head's outputs depends on."""
+def call(head: nn.Module, features: Any) -> Any:
+    """Call a head; one that takes features for the boxes too (Double-Head's) gets the same ones."""
+    parameters = inspect.signature(head.forward).parameters.values()
+    required = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    return head(*[features] * max(1, len(required)))
+
+
+def reached(head: nn.Module, features: Any) -> set[str]:
+    """Names of the parameters that a head's logits depend on."""
     with torch.enable_grad():
-        outputs = head(features)[output]
-        total = sum(item.float().sum() for item in ([outputs] if isinstance(outputs, Tensor) else outputs))
+        logits = logits_of(head).of(call(head, features))
+        total = sum(item.float().sum() for item in ([logits] if isinstance(logits, Tensor) else logits))
         named = dict(head.named_parameters())
         found = torch.autograd.grad(total, list(named.values()), allow_unused=True)
     return {name for name, gradient in zip(named, found) if gradient is not None}
@@ -83,30 +94,26 @@ def reached(head: nn.Module, features: Any, output: int) -> set[str]:
 def pyramid(channels: Sequence[int], device: torch.device) -> tuple[Tensor, ...]:
     """Features of an image, as small as a pyramid can be; any will do to find a branch."""
     generator = torch.Generator().manual_seed(0)
-    sizes = [max(2, 2 ** (len(channels) - 1 - i)) for i in range(len(channels))]
+    sizes = [max(4, 2 ** (len(channels) - 1 - i)) for i in range(len(channels))]
     return tuple(torch.randn(1, c, s, s, generator=generator).to(device) for c, s in zip(channels, sizes))
 
 
-def check_separable(head: nn.Module, features: tuple[Tensor, ...], where: str) -> None:
-    """Refuse a dense head whose first output is not made of class logits with layers of their own.
+def check_logits(head: nn.Module, features: tuple[Tensor, ...], where: str) -> None:
+    """Refuse a dense head that makes no class logits at every place.
 
     Raises:
         UsageError: With the reason.
     """
     name, head = type(head).__name__, probe_of(head)
+    channels = getattr(head, 'cls_out_channels', head.num_classes)
     with torch.no_grad():
-        outputs = head(features)
-        if not isinstance(outputs, tuple) or len(outputs) < 2:
-            raise UsageError(f'{where}: {name} gives classes and boxes in one output, so they cannot be told apart.')
-        large = head(tuple(1e3 * level for level in features))[0]
-    shared = reached(head, features, 0) & reached(head, features, 1)
-    if shared:
-        layers = ', '.join(sorted({parameter.partition('.')[0] for parameter in shared}))
+        outputs, large = head(features), head(tuple(1e3 * level for level in features))
+        logits, of_large = (logits_of(head).of(output) for output in (outputs, large))
+    if not all(isinstance(level, Tensor) and level.shape[1] % channels == 0 for level in logits):
         raise UsageError(
-            f'{where}: the classification branch of {name} cannot be separated, its classes and boxes share {layers}: '
-            'distil features (f1, f2, …).'
+            f'{where}: {name} makes no maps of {channels} class logits a prior: distil features (f1, f2, …).'
         )
-    if all(bool(((level >= 0) & (level <= 1)).all()) for level in large):
+    if all(bool(((level >= 0) & (level <= 1)).all()) for level in of_large):
         raise UsageError(f'{where}: {name} gives probabilities instead of logits: distil features (f1, f2, …).')
 
 
@@ -121,20 +128,29 @@ def _initialized(head: nn.Module) -> nn.Module:
     return head
 
 
-def _without(module: nn.Module, wanted: set[int]) -> nn.Module:
-    """Replace the layers without a wanted parameter; freeze the unwanted parameters of the others."""
-    for parent, name in list(_unwanted(module, wanted)):
-        setattr(parent, name, Nothing())
-    for parameter in module.parameters():
-        parameter.requires_grad_(id(parameter) in wanted)
-    return module
+def removable(head: nn.Module, wanted: set[str], features: Any) -> list[str]:
+    """Names of the layers without a wanted parameter; none where the head does not run without them.
+
+    SABL's and RepPoints' heads view what the layers of the boxes make in shapes that :class:`Nothing` has not.
+    """
+    probe = probe_of(head)
+    kept = {id(parameter) for name, parameter in probe.named_parameters() if name in wanted}
+    names = list(_unwanted(probe, kept))
+    for name in names:
+        probe.set_submodule(name, Nothing())
+    try:
+        with torch.no_grad():
+            logits_of(probe).of(call(probe, features))
+    except Exception:  # whatever a head does with a tensor of another shape
+        return []
+    return names
 
 
-def _unwanted(module: nn.Module, wanted: set[int]) -> Iterator[tuple[nn.Module, str]]:
+def _unwanted(module: nn.Module, wanted: set[int], prefix: str = '') -> Iterator[str]:
     """The layers without a wanted parameter; containers stay, for heads that iterate over them."""
     for name, child in module.named_children():
-        own = {id(parameter) for parameter in child.parameters()}
+        own = {id(parameter) for parameter in child.parameters()}  # levels may share them, under several names
         if own and wanted.isdisjoint(own) and not isinstance(child, (nn.ModuleList, nn.ModuleDict)):
-            yield module, name
+            yield f'{prefix}{name}'
         elif own:
-            yield from _unwanted(child, wanted)
+            yield from _unwanted(child, wanted, f'{prefix}{name}.')

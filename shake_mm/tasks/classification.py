@@ -5,13 +5,14 @@ from typing import Any
 
 import torch
 from mmpretrain.models.classifiers import BaseClassifier, HuggingFaceClassifier, TimmClassifier
-from mmpretrain.models.heads import DeiTClsHead
+from mmpretrain.models.heads import ConformerHead, CSRAClsHead, DeiTClsHead, MultiTaskHead
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..registry import TASKS
+from ..registry import MODELS, TASKS
 from ..taps import Alias
 from .base import Task
+from .scores import LogitsHead, activation_of, check_scores, logits_in, logits_tap, replaced
 
 WRAPPERS = {TimmClassifier: 'model', HuggingFaceClassifier: 'model[0]'}
 """Networks of other libraries, and the taps of their logits."""
@@ -22,14 +23,16 @@ CLASS_HEAD = 'head.layers.head'
 
 @TASKS.register_module()
 class ClassificationTask(Task):
-    """Any mmpretrain classifier: a backbone, perhaps a neck, and a head whose output are the logits (N, K).
+    """Any mmpretrain classifier: a backbone, perhaps a neck, and a head that predicts by logits (N, K).
+
+    What compares logits, and what members are measured by, is the head's: with a softmax the divergence of
+    distributions over the classes, with sigmoids (multi-label heads) that of each class by itself.
 
     A ``TimmClassifier`` or ``HuggingFaceClassifier``, which holds a whole network of another library, can be a teacher:
     its logits are known, its stages are not.
     """
 
     model_types = (BaseClassifier,)
-    compares_members = True
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:
         """Logits, features and levels.
@@ -44,7 +47,12 @@ class ClassificationTask(Task):
         layers = enumerate(getattr(backbone, 'res_layers', ()), start=1)
         points = getattr(backbone, 'tap_points', None) or {f'f{i}': layer for i, layer in layers}
         stages = {name: f'backbone.{layer}' for name, layer in points.items()}
-        return {'inputs': 'backbone:input', 'logits': 'head', 'feats': 'head:input', 'pool': 'neck', **stages}
+        own: Alias = 'head' if getattr(network, 'head', None) is None else logits_tap(network.head)
+        return {'inputs': 'backbone:input', 'logits': own, 'feats': 'head:input', 'pool': 'neck', **stages}
+
+    def compares_members(self, network: nn.Module) -> bool:
+        """All but those of several tasks, whose samples hold no label of their own."""
+        return not isinstance(getattr(network, 'head', None), MultiTaskHead)
 
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
@@ -55,6 +63,21 @@ class ClassificationTask(Task):
                 f'{name} is a {type(teacher).__name__}, but the student classifies: give an mmpretrain classifier.'
             )
 
+    def check_logits(self, student: nn.Module, others: Mapping[str, nn.Module]) -> None:
+        """All must make scores of their logits in the same way."""
+        mine = activation_of(getattr(student, 'head', None))
+        for name, network in others.items():
+            its = activation_of(getattr(network, 'head', None))
+            if its != mine:
+                raise UsageError(
+                    f'{name} predicts by a {its} and the student by a {mine}, so their logits mean different things: '
+                    'give both heads of one kind, or distil features.'
+                )
+
+    def check_scores(self, network: nn.Module, name: str, learns: bool) -> None:
+        """The tap of the logits must hold what the head predicts by, see :mod:`~shake_mm.tasks.scores`."""
+        check_scores(network, name, learns)
+
     def forward_trunk(self, network: nn.Module, inputs: Tensor) -> Any:
         """The whole pass: nothing of it depends on the student's."""
         return network(inputs, mode='tensor')
@@ -63,44 +86,91 @@ class ClassificationTask(Task):
         """The backbone, or the whole network of another library."""
         return [getattr(network, 'backbone', None) or network.model]
 
-    def build_branch(self, network: nn.Module, config: dict | None) -> dict:
-        """A copy of the config of the student's head."""
+    def build_branch(self, network: nn.Module, config: dict | None) -> dict | nn.Module:
+        """A copy of the config of the student's head, or such a head where its output are not the logits."""
         config = config or {}
         head = config.get('head')
         if head is None:
             raise UsageError(
                 'proxies: the student has no `head` in its config to copy: give `head=dict(...)` to the shadow head.'
             )
-        return {**({'_scope_': config['_scope_']} if '_scope_' in config else {}), **head}
+        if not list(network.head.parameters()):
+            raise UsageError(
+                f"proxies: the student's {type(network.head).__name__} has no layers to copy, as its backbone "
+                "classifies, and a shadow would be the student itself: give proxies=dict(type='ShadowNetwork'), or "
+                "dict(type='ShadowHead', head=dict(type='LinearClsHead', num_classes=…, in_channels=…), "
+                "source='student.backbone.…') on features (N, C) of the backbone."
+            )
+        config = {**({'_scope_': config['_scope_']} if '_scope_' in config else {}), **head}
+        return LogitsHead(MODELS.build(config)) if isinstance(network.head, ConformerHead) else config
 
     def classifier(self, network: nn.Module, name: str) -> nn.Module:
         """The network's own head, with the weights that it has."""
         if getattr(network, 'head', None) is None:
             return super().classifier(network, name)
+        if isinstance(network.head, ConformerHead) or not list(network.head.parameters()):
+            raise UsageError(
+                f'{name}: the {type(network.head).__name__} of its teacher does not classify pooled features (N, C): '
+                'use another proxy.'
+            )
         return PooledClassifier(network.head)
 
     def logits_loss(self, network: nn.Module, config: dict) -> dict:
-        """KL divergence of the softened logits, mean over the batch."""
-        return {'type': 'KLDivLoss', **config}
+        """KL divergence of the softened logits, mean over the batch; of every class where each has a sigmoid."""
+        sigmoid = activation_of(getattr(network, 'head', None)) == 'sigmoid'
+        return {'type': 'BernoulliKLLoss' if sigmoid else 'KLDivLoss', **config}
+
+    def logits_of(self, network: nn.Module, output: Any) -> Tensor:
+        """The logits that the head predicts by."""
+        return logits_in(output, getattr(network, 'head', None))
+
+    def replaced(self, head: nn.Module, output: Any, logits: Tensor) -> Any:
+        """With several outputs, all those by which the head predicts."""
+        return replaced(output, logits, head)
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """The logits, of the last head where there are several."""
-        out = network(inputs, mode='tensor')
-        return [out[-1] if isinstance(out, (tuple, list)) else out]
+        """The logits; those of every task where there are several."""
+        output = network(inputs, mode='tensor')
+        return list(output.values()) if isinstance(output, dict) else [self.logits_of(network, output)]
+
+    def input_shape(self, config: Mapping[str, Any]) -> tuple[int, int, int]:
+        """A LeNet takes grey images of one size alone."""
+        lenet = str(config.get('backbone', {}).get('type')).rpartition('.')[2] == 'LeNet5'
+        return (1, 32, 32) if lenet else super().input_shape(config)
 
     def heads(self, network: nn.Module) -> list[nn.Module]:
         """The network's head, of which there is one."""
         return [network.head]
 
     def num_classes(self, network: nn.Module) -> int | None:
-        """The ``num_classes`` that the head states."""
-        return getattr(getattr(network, 'head', None), 'num_classes', None)
+        """What the head states, else what its layers, or the backbone that classifies, make."""
+        head = getattr(network, 'head', None)
+        if isinstance(head, CSRAClsHead):
+            return head.csra_heads[0].head.out_channels
+        if head is not None and not list(head.parameters()):
+            classes = getattr(network.backbone, 'num_classes', None)
+            return classes if isinstance(classes, int) and classes > 0 else None
+        return getattr(head, 'num_classes', None)
+
+    def check_samples(self, network: nn.Module, samples: Sequence[Any]) -> None:
+        """A softmax learns from one class a sample, or its scores; sigmoids from any number of classes."""
+        if not self.compares_members(network):
+            return
+        for sample in samples:
+            if 'gt_label' not in sample and 'gt_score' not in sample:
+                raise UsageError('the samples hold no label (`gt_label`): add it to the annotations.')
+            classes = 1 if 'gt_score' in sample else len(sample.gt_label)
+            if classes != 1 and activation_of(getattr(network, 'head', None)) == 'softmax':
+                raise UsageError(
+                    f'a sample has {classes} classes, and a {type(network.head).__name__} predicts one: give the '
+                    "network a multi-label head, e.g. dict(type='MultiLabelLinearClsHead', …)."
+                )
 
     def batch_field(self, samples: Sequence[Any], name: str) -> Tensor:
         """A fact of the batch.
 
         ``gt_labels`` are the classes (N,); ``label`` is what mmpretrain's heads give their losses, which is the classes
-        too, or scores (N, K) where samples were mixed; other names are fields of the samples.
+        too, or scores (N, K) where samples were mixed or have several classes; other names are fields of the samples.
         """
         if name == 'label':
             name = 'gt_score' if 'gt_score' in samples[0] else 'gt_labels'
@@ -110,13 +180,20 @@ class ClassificationTask(Task):
             raise UsageError(
                 f"a loss asks for '{name}', which the samples do not hold: {mends.get(name, 'add it in the pipeline')}."
             )
+        if name == 'gt_labels' and any(sample.get(key).numel() != 1 for sample in samples):
+            raise UsageError(
+                'a loss asks for the class of every sample, and these have several, or none: give it their scores '
+                '(data_preprocessor=dict(to_onehot=True)), or use a loss that reads no labels.'
+            )
         values = torch.stack([sample.get(key) for sample in samples])
         return values.reshape(-1) if name == 'gt_labels' else values
 
-    def attach_logits(self, samples: Sequence[Any], logits: Mapping[str, Tensor]) -> None:
-        """Store them as the field ``member_logits``."""
+    def attach_logits(self, network: nn.Module, samples: Sequence[Any], logits: Mapping[str, Tensor]) -> None:
+        """Store them as the field ``member_logits``, and ``member_activation``, how scores are made of them."""
+        activation = activation_of(getattr(network, 'head', None))
         for i, sample in enumerate(samples):
             sample.set_field({name: value[i] for name, value in logits.items()}, 'member_logits')
+            sample.set_field(activation, 'member_activation', field_type='metainfo')
 
 
 class PooledClassifier(nn.Module):

@@ -1,27 +1,27 @@
 """Object detection with mmdet."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
-from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
+from mmdet.models.dense_heads import GuidedAnchorHead
+from mmdet.models.detectors import DetectionTransformer, SingleStageDetector
 from mmdet.models.detectors.base import BaseDetector
-from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
-from mmengine.model import BaseModule, ModuleList
+from mmdet.models.detectors.single_stage_instance_seg import SingleStageInstanceSegmentor
 from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..registry import TASKS
-from ..taps import Alias, Taps
+from ..taps import Alias, Combined, Taps
 from .base import Task
-from .branch import ClassificationBranch, LogitsOnly, check_separable, pyramid
+from .branch import ClassificationBranch, LogitsOnly, check_logits, pyramid
+from .detection_logits import logits_of
 
 
 @TASKS.register_module()
 class DetectionTask(Task):
     """Any mmdet detector: its features can be distilled, and the levels of its pyramid are ``f1``, ``f2`` and so on."""
 
-    model_types = (BaseDetector,)
+    model_types: ClassVar[tuple[type, ...]] = (BaseDetector,)
     trunk = ('backbone', 'neck')
     input_size = 256
     pads = True
@@ -46,10 +46,20 @@ class DetectionTask(Task):
 
     def check_logits(self, student: nn.Module, others: Mapping[str, nn.Module]) -> None:
         """Refuse: nothing is known of the classes of these detectors."""
-        raise UsageError(
-            f'student: {type(student).__name__} has no classes that could be distilled: the queries of a DETR, say, '
-            'are no places that two networks share: distil features (f1, f2, …).'
+        kind = type(student).__name__
+        reason = (
+            f'the queries of a {kind} are no places that two networks share'
+            if isinstance(student, DetectionTransformer)
+            else f'a {kind} does not classify places or boxes that two networks share'
         )
+        raise UsageError(f'student: {reason}, so its classes cannot be distilled: {self.advice(student)}.')
+
+    def advice(self, network: nn.Module) -> str:
+        """What to distil of a network whose logits cannot be compared, by names that it has."""
+        if self.levels(network):
+            return 'distil features (f1, f2, …)'
+        part = 'neck' if network.with_neck else 'backbone'
+        return f"distil features, e.g. of='student.{part}[0]' to='teacher0.{part}[0]' with a connector"
 
     def forward_trunk(self, network: nn.Module, inputs: Tensor) -> Any:
         """The pyramid of the backbone and neck."""
@@ -62,6 +72,10 @@ class DetectionTask(Task):
     def build_branch(self, network: nn.Module, config: dict | None) -> nn.Module:
         """There is none, and the error says so."""
         return self.check_logits(network, {})
+
+    def input_shape(self, config: Mapping[str, Any]) -> tuple[int, int, int]:
+        """Large enough for a 3x3 kernel on the last level, of stride 128."""
+        return 3, 320, 320
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
         """The levels of the pyramid, one by one."""
@@ -79,38 +93,47 @@ class DetectionTask(Task):
 
 @TASKS.register_module()
 class DenseDetectionTask(DetectionTask):
-    """A detector that classifies every place of a pyramid: RetinaNet, FCOS, ATSS, GFL, RTMDet, YOLOX and others.
+    """A detector that classifies every place of a pyramid: RetinaNet, FCOS, ATSS, GFL, RTMDet, YOLOX, YOLACT, ….
 
     Its logits are a list over levels of maps (N, A * C, H, W), with A priors per place. A head runs where a term reads
     its logits; the shadow is a copy of its classification tower and predictor on the student's own pyramid.
     """
 
-    model_types = (SingleStageDetector,)
+    model_types = (SingleStageDetector, SingleStageInstanceSegmentor)
     logit_outputs = ('bbox_head[0]',)
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:
         """The levels of the pyramid, and what the head reads and makes."""
         own: dict[str, Alias] = {'feats': 'bbox_head:input'}
         own['logits'] = tuple(f'bbox_head[0][{i}]' for i in range(self.levels(network)))
+        rule = logits_of(getattr(network, 'bbox_head', None))
+        if not rule.plain:
+            own['logits'] = Combined(tuple(f'bbox_head[{i}]' for i in rule.outputs), rule.read)
         return {**super().aliases(network), **own}
 
     def levels(self, network: nn.Module) -> int:
         """As many as the head has strides, else as the neck gives."""
-        return len(_strides(getattr(network, 'bbox_head', None))) or super().levels(network)
+        return len(strides_of(getattr(network, 'bbox_head', None))) or super().levels(network)
 
     def check_logits(self, student: nn.Module, others: Mapping[str, nn.Module]) -> None:
         """Classes must be separable, and those of the others be of the same priors."""
         for name, network in {'student': student, **others}.items():
-            if not _strides(getattr(network, 'bbox_head', None)):
+            head, kind = getattr(network, 'bbox_head', None), type(network).__name__
+            if isinstance(head, GuidedAnchorHead):
                 raise UsageError(
-                    f'{name}: a {type(network).__name__} does not classify the places of a pyramid of stated strides: '
-                    'distil features (f1, f2, …).'
+                    f'{name}: a {type(head).__name__} guesses its anchors anew for every image, and two networks guess '
+                    f'other ones: {self.advice(network)}.'
                 )
-            check_separable(network.bbox_head, self._features(network), name)
+            if not strides_of(head):
+                raise UsageError(
+                    f'{name}: a {kind} does not classify the places of a pyramid of stated strides: '
+                    f'{self.advice(network)}.'
+                )
+            check_logits(head, self._features(network), name)
         head = student.bbox_head
         for name, other in others.items():
             theirs = other.bbox_head
-            for what in (_strides, _priors, _anchors, _channels):
+            for what in (strides_of, _priors, _anchors, _channels):
                 mine, its = what(head), what(theirs)
                 if mine != its and None not in (mine, its):
                     words = str(what.__doc__).rstrip('.').lower()
@@ -121,7 +144,7 @@ class DenseDetectionTask(DetectionTask):
 
     def heavy_layers(self, network: nn.Module) -> list[nn.Module]:
         """Backbone, neck and the head, also convolutions; a teacher of another kind may have none of that name."""
-        return [*super().heavy_layers(network), *([network.bbox_head] if hasattr(network, 'bbox_head') else [])]
+        return [*super().heavy_layers(network), *([head] if (head := getattr(network, 'bbox_head', None)) else [])]
 
     def forward_head(self, network: nn.Module, passed: Any, taps: Taps) -> None:
         """Run the head on the pyramid."""
@@ -139,11 +162,17 @@ class DenseDetectionTask(DetectionTask):
         """Of Bernoulli or categorical distributions at every place, weighed by the teacher's confidence."""
         head = network.bbox_head
         kind = 'sigmoid' if getattr(head, 'use_sigmoid_cls', True) else 'softmax'
-        return {'type': 'DenseKLLoss', 'num_classes': head.cls_out_channels, 'activation': kind, **config}
+        channels = getattr(head, 'cls_out_channels', head.num_classes)
+        return {'type': 'DenseKLLoss', 'num_classes': channels, 'activation': kind, **config}
+
+    def replaced(self, head: nn.Module, output: Any, logits: Tensor) -> Any:
+        """An objectness beside the classes is certain then."""
+        return logits_of(head).write(output, logits)
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """All outputs of the head, level by level."""
-        return [level for output in network.bbox_head(network.extract_feat(inputs)) for level in output]
+        """All outputs of the head, level by level; the pyramid where there is none."""
+        feats = network.extract_feat(inputs)
+        return tensors_in(feats if getattr(network, 'bbox_head', None) is None else network.bbox_head(feats))
 
     def _features(self, network: nn.Module) -> tuple[Tensor, ...]:
         channels, levels = network.bbox_head.in_channels, self.levels(network)
@@ -151,138 +180,33 @@ class DenseDetectionTask(DetectionTask):
         return pyramid(channels, next(network.parameters()).device)
 
 
-@TASKS.register_module()
-class RoIDetectionTask(DetectionTask):
-    """A detector whose head classifies boxes: Faster, Mask and Cascade R-CNN.
-
-    Teacher and shadow classify the boxes that the student has sampled, so that row i of all logits (R, K + 1) is about
-    the same box. A teacher runs its backbone, its neck and its RoI head, nothing else. A cascade's logits are a list
-    over its stages.
-    """
-
-    model_types = (TwoStageDetector,)
-    guides = ('student.rois',)
-
-    def aliases(self, network: nn.Module) -> dict[str, Alias]:
-        """The levels of the pyramid, and what the head reads and makes."""
-        own = {'logits': 'bbox_head{}[0]', 'feats': 'bbox_head{}:input', 'rois': 'bbox_roi_extractor{}:inputs[1]'}
-        layers = {name: f'roi_head.{layer}' for name, layer in own.items()}
-        aliases = super().aliases(network)
-        if not isinstance(getattr(network, 'roi_head', None), CascadeRoIHead):
-            return {**aliases, **{name: layer.format('') for name, layer in layers.items()}}
-        stages = range(network.roi_head.num_stages)
-        return {**aliases, **{name: tuple(layer.format(f'.{i}') for i in stages) for name, layer in layers.items()}}
-
-    def check_teacher(
-        self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
-    ) -> None:
-        """A teacher must not train along, as it would sample boxes of its own."""
-        super().check_teacher(student, teacher, name, resized=resized, trained=trained)
-        if trained:
-            raise UsageError(
-                f"{name}: a trained two-stage detector samples boxes of its own, which are not the student's: "
-                'remove `trainable`.'
-            )
-
-    def check_logits(self, student: nn.Module, others: Mapping[str, nn.Module]) -> None:
-        """All must classify boxes in the same number of stages, by a pass that reads features and boxes alone."""
-        plain = (StandardRoIHead._bbox_forward, CascadeRoIHead._bbox_forward)
-        for name, network in {'student': student, **others}.items():
-            head = getattr(network, 'roi_head', None)
-            if getattr(type(head), '_bbox_forward', None) not in plain:
-                kind = type(network if head is None else head).__name__
-                raise UsageError(f'{name}: a {kind} does not classify given boxes alone: distil features (f1, f2, …).')
-            mine, theirs = len(self.heads(student)), len(self.heads(network))
-            if mine != theirs:
-                raise UsageError(f'{name} has {theirs} stages and the student {mine}: give both the same RoI head.')
-
-    def forward_head(self, network: nn.Module, passed: Any, taps: Taps) -> None:
-        """The RoI head on the student's boxes."""
-        boxes, head = taps.value('student.rois'), network.roi_head
-        if isinstance(boxes, list):
-            for stage, own in enumerate(boxes):
-                head._bbox_forward(stage, passed, own)
-        else:
-            head._bbox_forward(passed, boxes)
-
-    def build_branch(self, network: nn.Module, config: dict | None) -> nn.Module:
-        """The layers of the box head, or of each stage's, without those of the boxes."""
-        branches = [ClassificationBranch(head, _roi_features(head)) for head in self.heads(network)]
-        return StagedBranch(branches) if isinstance(network.roi_head, CascadeRoIHead) else branches[0]
-
-    def proxy_logits(self, proxy: nn.Module, taps: Taps, stage: int) -> Tensor:
-        """A cascade asks stage by stage, and what the later stages read is not there yet."""
-        branch = getattr(proxy, 'head', None)
-        if not isinstance(branch, StagedBranch):
-            return super().proxy_logits(proxy, taps, stage)
-        feats = taps.raw(f'{proxy.source}[{stage}]')
-        return branch.branches[stage](feats if proxy.neck is None else proxy.neck(feats))
-
-    def logits_loss(self, network: nn.Module, config: dict) -> dict:
-        """The mean over boxes; a cascade's stages are weighed as its own losses are."""
-        heads = self.heads(network)
-        kind = {'type': 'KLDivLoss'}
-        if getattr(heads[0].loss_cls, 'use_sigmoid', False):
-            channels = heads[0].fc_cls.out_features
-            kind = {'type': 'DenseKLLoss', 'num_classes': channels, 'activation': 'sigmoid', 'weighting': 'uniform'}
-        if not isinstance(network.roi_head, CascadeRoIHead):
-            return {**kind, **config}
-        weights = [float(weight) for weight in network.roi_head.stage_loss_weights]
-        return {'type': 'StagewiseLoss', 'loss': {**kind, **config}, 'weights': weights}
-
-    def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """The RPN's outputs, and the box heads' for one box per image."""
-        features = network.extract_feat(inputs)
-        height, width = inputs.shape[2:]
-        box = inputs.new_tensor([0, 0, width / 2, height / 2]).expand(len(inputs), -1)
-        boxes = torch.cat([torch.arange(len(inputs), device=box.device)[:, None].to(box), box], dim=1)
-        head = network.roi_head
-        cascade = isinstance(head, CascadeRoIHead)
-        stages = [(stage,) for stage in range(head.num_stages)] if cascade else [()]
-        results = [head._bbox_forward(*stage, features, boxes) for stage in stages]
-        proposals = [level for output in network.rpn_head(features) for level in output] if network.with_rpn else []
-        return [*proposals, *(result[key] for result in results for key in ('cls_score', 'bbox_pred'))]
-
-    def levels(self, network: nn.Module) -> int:
-        """As many as the neck gives, else as the RPN reads."""
-        return super().levels(network) or (len(_strides(network.rpn_head)) if network.with_rpn else 0)
+def tensors_in(value: Any) -> list[Tensor]:
+    """The tensors in nested lists, in their order."""
+    if isinstance(value, (list, tuple)):
+        return [tensor for item in value for tensor in tensors_in(item)]
+    return [value] if isinstance(value, Tensor) else []
 
 
-class StagedBranch(BaseModule):
-    """The branches of a cascade's stages.
-
-    Args:
-        branches (list[ClassificationBranch]): In the order of the stages.
-    """
-
-    def __init__(self, branches: list[nn.Module]) -> None:
-        super().__init__()
-        self.branches = ModuleList(branches)
-
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """The scores of every stage for its RoI features."""
-        return [branch(x) for branch, x in zip(self.branches, features, strict=True)]
+def _generator(head: nn.Module | None) -> Any:
+    """What makes the places and boxes that a head starts from."""
+    return getattr(head, 'prior_generator', None) or getattr(head, 'square_anchor_generator', None)
 
 
-def _roi_features(head: nn.Module) -> Tensor:
-    return torch.zeros(2, head.in_channels, *head.roi_feat_size, device=next(head.parameters()).device)
-
-
-def _strides(head: nn.Module | None) -> list[tuple[int, int]]:
+def strides_of(head: nn.Module | None) -> list[tuple[int, int]]:
     """Strides."""
-    strides = getattr(getattr(head, 'prior_generator', None), 'strides', None) or ()
+    strides = getattr(_generator(head), 'strides', None) or ()
     return [(s, s) if isinstance(s, int) else (int(s[0]), int(s[1])) for s in strides]
 
 
 def _priors(head: nn.Module) -> list[int] | None:
     """Priors per place."""
-    numbers = getattr(getattr(head, 'prior_generator', None), 'num_base_priors', None)
+    numbers = getattr(_generator(head), 'num_base_priors', None)
     return None if numbers is None else list(numbers)
 
 
 def _anchors(head: nn.Module) -> list | None:
     """Anchors."""
-    anchors = getattr(getattr(head, 'prior_generator', None), 'base_anchors', None)
+    anchors = getattr(_generator(head), 'base_anchors', None)
     return None if anchors is None else [[[round(v, 2) for v in box] for box in level.tolist()] for level in anchors]
 
 

@@ -7,6 +7,7 @@ import zipfile
 import torch
 
 from tests.support import forged
+from tests.support.crd_networks import random_state
 
 from .case import Case
 from .site import Site, state_of, weights_of
@@ -78,6 +79,11 @@ def _not_finite() -> dict:
     return {key: value * float('nan') if key == 'head.fc.weight' else value for key, value in state_of(8).items()}
 
 
+def _side_by_side(channels: int) -> dict:
+    """As SoftTeacher saves its two networks."""
+    return {f'{part}.{key}': value for part in ('student', 'teacher') for key, value in state_of(channels).items()}
+
+
 def _test(content):
     def prepare(site: Site) -> list[str]:
         config, *work = site.plain()
@@ -147,10 +153,39 @@ CASES = [
     Case('checkpoint', 'to start from, of another network', _start({'fc.weight': torch.ones(2)}), 'bad.pth', 'give'),
     Case(
         'checkpoint',
-        "to start from, a distiller's for the student alone",
-        _start({f'student.{key}': value for key, value in state_of(6).items()}),
+        'to start from, a student and a teacher side by side',
+        _start(_side_by_side(6)),
         'bad.pth',
-        'give the config',
+        'say which by `load_from_key`',
+    ),
+    Case('checkpoint', 'a teacher beside its student', _teacher(_side_by_side(8)), '`teacher`', 'say which by `key`'),
+    Case(
+        'checkpoint',
+        'a key that it lacks',
+        lambda s: s.kd({'model.teachers.0.key': 'ema'}),
+        "no weights under 'ema'",
+        'correct `key`',
+    ),
+    Case(
+        'checkpoint',
+        'weights under a key that nobody knows',
+        _teacher(dict(generator=state_of(8), critic=state_of(6))),
+        '`generator`, `critic`',
+        'give `key`',
+    ),
+    Case(
+        'checkpoint',
+        'of the CRD benchmark',
+        _teacher(dict(model=random_state('resnet8', torch.float32))),
+        'unexpected conv1.weight',
+        'crd_to_mmpretrain.py',
+    ),
+    Case(
+        'checkpoint',
+        'to start from, by a key that is no text',
+        _start(state_of(6), load_from_key=3),
+        'load_from_key is 3',
+        'must be text',
     ),
     Case('checkpoint', 'weights alone to resume from', _start(state_of(6), resume=True), 'bad.pth', 'load_from'),
     Case('checkpoint', 'the last one is gone', _last_is_gone, 'epoch_3.pth', 'last_checkpoint'),

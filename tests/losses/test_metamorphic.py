@@ -58,6 +58,7 @@ CASES = {
     'HCLLoss': Case(losses.HCLLoss, MAP, MAP),
     'DKDLoss': Case(losses.DKDLoss, ROW, ROW, takes=('gt_labels',)),
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
+    'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
     'DenseKLLoss': Case(partial(losses.DenseKLLoss, 6, activation='softmax'), ROW, ROW, takes=('reference',)),
     'KLDivLoss': Case(losses.KLDivLoss, ROW, ROW, target_learns=True),  # its caller detaches
     # Least at the target's prediction, where it is the target's entropy.

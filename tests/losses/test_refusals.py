@@ -32,6 +32,8 @@ REFUSALS = {
     'ATLoss': Refusal(losses.ATLoss, (ROW, MAP), 'ATLoss.*before the pooling'),
     'AlphaDivLoss': Refusal(losses.AlphaDivLoss, (ROW, (4, 7)), 'same number of classes'),
     'AlphaDivLoss, built': Refusal(partial(losses.AlphaDivLoss, clip=0.5), None, 'clip is 0.5.*use 1 or more'),
+    'BernoulliKLLoss': Refusal(losses.BernoulliKLLoss, (ROW, (4, 7)), 'BernoulliKLLoss'),
+    'BernoulliKLLoss, built': Refusal(partial(losses.BernoulliKLLoss, 0.0), None, 'BernoulliKLLoss: tau is 0'),
     'CCLoss': Refusal(losses.CCLoss, (ROW, (4, 7)), 'Embedding'),
     'CRDLoss': Refusal(partial(losses.CRDLoss, 10, 6), (ROW, (4, 7), (4, 3), (4,)), 'dim=6 of CRDLoss does not fit'),
     'CRDLoss, built': Refusal(partial(losses.CRDLoss, 0), None, 'num_samples=0.*length of the training set'),

@@ -6,7 +6,7 @@ from mmengine.model import bias_init_with_prob
 
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
-from shake_mm.tasks.branch import ClassificationBranch, Nothing, check_separable, pyramid
+from shake_mm.tasks.branch import ClassificationBranch, Nothing, check_logits, pyramid
 from tests.support.detectors import CLASSES, HEADS, LEVELS, detector, lively
 
 
@@ -50,27 +50,29 @@ def test_building_a_branch_leaves_the_head_as_it_was():
     head = lively(detector('rtmdet')).bbox_head.train()
     before = {name: value.clone() for name, value in head.state_dict().items()}
     ClassificationBranch(head, features())
-    check_separable(head, features(), 'student')
+    check_logits(head, features(), 'student')
     assert head.training and all(torch.equal(before[name], value) for name, value in head.state_dict().items())
 
 
-def test_a_shared_layer_is_named():
+def test_layers_that_classes_and_boxes_share_are_copied_too():
     head = MODELS.build(dict(_scope_='mmdet', type='RPNHead', in_channels=8, feat_channels=8))
-    with pytest.raises(UsageError, match='student: the classification branch of RPNHead cannot be .* share rpn_conv'):
-        check_separable(head, features(), 'student')
+    check_logits(head, features(), 'student')
+    branch = ClassificationBranch(head, features())
+    assert {name.split('.')[1] for name, _ in branch.named_parameters()} == {'rpn_conv', 'rpn_cls'}
 
 
 def test_probabilities_are_no_logits():
     class Probabilities(torch.nn.Module):
         def __init__(self):
             super().__init__()
+            self.num_classes, self.num_base_priors = CLASSES, 1
             self.cls, self.reg = torch.nn.Conv2d(8, CLASSES, 1), torch.nn.Conv2d(8, 4, 1)
 
         def forward(self, feats):
             return [self.cls(x).sigmoid() for x in feats], [self.reg(x) for x in feats]
 
     with pytest.raises(UsageError, match='Probabilities gives probabilities instead of logits'):
-        check_separable(Probabilities(), features(), 'student')
+        check_logits(Probabilities(), features(), 'student')
 
 
 def test_nothing_has_one_channel_and_no_gradient():

@@ -26,6 +26,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', metavar='IN', help="the benchmark's checkpoint, or a bare state dict")
     parser.add_argument('out', metavar='OUT', help='the file to write')
     parser.add_argument('--overwrite', action='store_true', help='replace OUT, whoever wrote it')
+    parser.add_argument('--key', help='where in the checkpoint the weights are, if it holds several networks')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)
 
@@ -35,7 +36,7 @@ def convert(args: argparse.Namespace) -> None:
     out = Path(args.out)
     claim(out, 'OUT', args.overwrite, inputs=[args.checkpoint])
     where = f'--arch {args.arch}'
-    state = crd_to_mmpretrain(read_weights(args.checkpoint, where), args.arch)
+    state = crd_to_mmpretrain(read_weights(args.checkpoint, where, key=args.key), args.arch)
     config = Config.fromfile(crd_config(args.arch)).model
     config.head.num_classes = len(state['head.fc.weight'])
     model = MODELS.build(dict(config, _scope_='mmpretrain'))

@@ -1,0 +1,186 @@
+"""Object detection with mmdet's two-stage detectors, which classify boxes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from mmdet.models.detectors import TwoStageDetector
+from mmdet.models.losses import SeesawLoss
+from mmdet.models.roi_heads import (
+    CascadeRoIHead,
+    DoubleHeadRoIHead,
+    HybridTaskCascadeRoIHead,
+    PISARoIHead,
+    SCNetRoIHead,
+    StandardRoIHead,
+)
+from mmengine.model import BaseModule, ModuleList
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..registry import TASKS
+from ..taps import Alias, Combined, Taps
+from .branch import ClassificationBranch
+from .detection import DetectionTask, strides_of, tensors_in
+from .detection_logits import logits_of
+
+_PLAIN = (
+    StandardRoIHead,
+    CascadeRoIHead,
+    DoubleHeadRoIHead,
+    HybridTaskCascadeRoIHead,
+    PISARoIHead,
+    SCNetRoIHead,
+)
+"""RoI heads that classify given boxes by the features and nothing else, if they have no semantic branch."""
+
+
+@TASKS.register_module()
+class RoIDetectionTask(DetectionTask):
+    """A detector whose head classifies boxes: Faster, Mask and Cascade R-CNN.
+
+    Teacher and shadow classify the boxes that the student has sampled, so that row i of all logits (R, K + 1) is about
+    the same box. A teacher runs its backbone, its neck and its RoI head, nothing else. A cascade's logits are a list
+    over its stages.
+    """
+
+    model_types = (TwoStageDetector,)
+    guides = ('student.rois',)
+
+    def aliases(self, network: nn.Module) -> dict[str, Alias]:
+        """The levels of the pyramid, and what the head reads and makes."""
+        own = {'logits': 'bbox_head{}[0]', 'feats': 'bbox_head{}:input', 'rois': 'bbox_roi_extractor{}:inputs[1]'}
+        cascade = isinstance(getattr(network, 'roi_head', None), CascadeRoIHead)
+        stages = [f'.{i}' for i in range(network.roi_head.num_stages)] if cascade else ['']
+        layers = {name: tuple(f'roi_head.{layer.format(stage)}' for stage in stages) for name, layer in own.items()}
+        aliases: dict[str, Alias] = {name: each if cascade else each[0] for name, each in layers.items()}
+        rules = [logits_of(head) for head in self.heads(network)]
+        if any(not rule.plain for rule in rules):
+            aliases['logits'] = Combined(layers['logits'], partial(_staged, [rule.read for rule in rules]))
+        return {**super().aliases(network), **aliases}
+
+    def repeated(self, network: nn.Module) -> tuple[str, ...]:
+        """Samplers that choose boxes by their losses (OHEM, PISA) let the head classify them all before."""
+        head = getattr(network, 'roi_head', None)
+        samplers = getattr(head, 'bbox_sampler', None)
+        names = {type(s).__name__ for s in (samplers if isinstance(samplers, (list, tuple)) else [samplers])}
+        chosen = names & {'OHEMSampler', 'ScoreHLRSampler'}
+        return ('roi_head.bbox_roi_extractor', 'roi_head.bbox_head') if chosen else ()
+
+    def check_teacher(
+        self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
+    ) -> None:
+        """A teacher must not train along, as it would sample boxes of its own."""
+        super().check_teacher(student, teacher, name, resized=resized, trained=trained)
+        if trained:
+            raise UsageError(
+                f"{name}: a trained two-stage detector samples boxes of its own, which are not the student's: "
+                'remove `trainable`.'
+            )
+
+    def check_logits(self, student: nn.Module, others: Mapping[str, nn.Module]) -> None:
+        """All must classify boxes in the same number of stages, by a pass that reads features and boxes alone."""
+        plain = [kind._bbox_forward for kind in _PLAIN]
+        for name, network in {'student': student, **others}.items():
+            head = getattr(network, 'roi_head', None)
+            if getattr(type(head), '_bbox_forward', None) not in plain or getattr(head, 'with_semantic', False):
+                kind = type(network if head is None else head).__name__
+                raise UsageError(f'{name}: a {kind} does not classify given boxes alone: {self.advice(network)}.')
+            loss = getattr(self.heads(network)[0], 'loss_cls', None)
+            if getattr(loss, 'custom_activation', False) and not isinstance(loss, SeesawLoss):
+                raise UsageError(
+                    f'{name}: how a {type(loss).__name__} makes scores of logits is not known: {self.advice(network)}.'
+                )
+            mine, theirs = len(self.heads(student)), len(self.heads(network))
+            if mine != theirs:
+                raise UsageError(f'{name} has {theirs} stages and the student {mine}: give both the same RoI head.')
+
+    def forward_head(self, network: nn.Module, passed: Any, taps: Taps) -> None:
+        """The RoI head on the student's boxes."""
+        boxes, head = taps.value('student.rois'), network.roi_head
+        images = len(passed[0])
+        if isinstance(boxes, list):
+            for stage, own in enumerate(boxes):
+                head._bbox_forward(stage, passed, _of_images(own, images))
+        else:
+            head._bbox_forward(passed, _of_images(boxes, images))
+
+    def build_branch(self, network: nn.Module, config: dict | None) -> nn.Module:
+        """The layers of the box head, or of each stage's, without those of the boxes."""
+        branches = [ClassificationBranch(head, _roi_features(head)) for head in self.heads(network)]
+        return StagedBranch(branches) if isinstance(network.roi_head, CascadeRoIHead) else branches[0]
+
+    def proxy_logits(self, proxy: nn.Module, taps: Taps, stage: int) -> Tensor:
+        """A cascade asks stage by stage, and what the later stages read is not there yet."""
+        branch = getattr(proxy, 'head', None)
+        if not isinstance(branch, StagedBranch):
+            return super().proxy_logits(proxy, taps, stage)
+        feats = taps.raw(f'{proxy.source}[{stage}]')
+        return branch.branches[stage](feats if proxy.neck is None else proxy.neck(feats))
+
+    def logits_loss(self, network: nn.Module, config: dict) -> dict:
+        """The mean over boxes; a cascade's stages are weighed as its own losses are."""
+        heads = self.heads(network)
+        kind = {'type': 'KLDivLoss'}
+        if getattr(heads[0].loss_cls, 'use_sigmoid', False):
+            channels = heads[0].fc_cls.out_features
+            kind = {'type': 'DenseKLLoss', 'num_classes': channels, 'activation': 'sigmoid', 'weighting': 'uniform'}
+        if not isinstance(network.roi_head, CascadeRoIHead):
+            return {**kind, **config}
+        weights = [float(weight) for weight in network.roi_head.stage_loss_weights]
+        return {'type': 'StagewiseLoss', 'loss': {**kind, **config}, 'weights': weights}
+
+    def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
+        """The RPN's outputs, and the box heads' for one box per image."""
+        features = network.extract_feat(inputs)
+        height, width = inputs.shape[2:]
+        box = inputs.new_tensor([0, 0, width / 2, height / 2]).expand(len(inputs), -1)
+        boxes = torch.cat([torch.arange(len(inputs), device=box.device)[:, None].to(box), box], dim=1)
+        head = network.roi_head
+        cascade = isinstance(head, CascadeRoIHead)
+        stages = [(stage,) for stage in range(head.num_stages)] if cascade else [()]
+        results = [head._bbox_forward(*stage, features, boxes) for stage in stages]
+        proposals = tensors_in(network.rpn_head(features)) if network.with_rpn else []
+        return [*proposals, *tensors_in([[result['cls_score'], result.get('bbox_pred')] for result in results])]
+
+    def replaced(self, head: nn.Module, output: Any, logits: Tensor) -> Any:
+        """In the place of the head's own, whatever it computes them of."""
+        return logits_of(head).write(output, logits)
+
+    def levels(self, network: nn.Module) -> int:
+        """As many as the neck gives, else as the RPN reads."""
+        return super().levels(network) or (len(strides_of(network.rpn_head)) if network.with_rpn else 0)
+
+
+class StagedBranch(BaseModule):
+    """The branches of a cascade's stages.
+
+    Args:
+        branches (list[ClassificationBranch]): In the order of the stages.
+    """
+
+    def __init__(self, branches: list[nn.Module]) -> None:
+        super().__init__()
+        self.branches = ModuleList(branches)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """The scores of every stage for its RoI features."""
+        return [branch(x) for branch, x in zip(self.branches, features, strict=True)]
+
+
+def _staged(reads: Sequence[Callable[[Tensor], Tensor]], *outputs: Tensor) -> Any:
+    """The logits of a RoI head, or of each of its stages, of their outputs."""
+    logits = [read(output) for read, output in zip(reads, outputs, strict=True)]
+    return logits if len(logits) > 1 else logits[0]
+
+
+def _of_images(boxes: Tensor, images: int) -> Tensor:
+    """Boxes (R, 5) whose first column counts images: a TridentNet in training has each image once a branch."""
+    return torch.cat([boxes[:, :1] % images, boxes[:, 1:]], dim=1)
+
+
+def _roi_features(head: nn.Module) -> Tensor:
+    channels = getattr(head, 'in_channels', None) or head.cls_in_channels
+    size = head.roi_feat_size if isinstance(head.roi_feat_size, tuple) else (head.roi_feat_size,) * 2
+    return torch.zeros(2, channels, *size, device=next(head.parameters()).device)
