@@ -20,6 +20,9 @@ NO_TYPE = re.compile(r'must contain the key "type", but got (.*)', re.DOTALL)
 UNPICKLER = re.compile(r'WeightsUnpickler error: (.*)')
 SHOWN = 120
 BUILDERS = {
+    'build_model': 'model',
+    'build_train_loop': 'train_cfg',
+    'build_val_loop': 'val_cfg',
     'build_dataloader': 'a data loader',
     'build_optim_wrapper': 'optim_wrapper',
     'build_param_scheduler': 'param_scheduler',

@@ -88,9 +88,7 @@ def export_student(
         draft_config = draft.with_suffix('.py')
         keep = {key: meta[key] for key in ('epoch', 'iter', 'dataset_meta') if key in meta}
         try:
-            buffer = io.BytesIO()  # torch's own writer tells of a full disk without its cause
-            torch.save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': written}, buffer)
-            write(draft, buffer.getbuffer(), 'nothing was exported')
+            _save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': written}, draft)
             write_config(plain, draft_config)
             _verify(spec, state, draft_config, draft, CLASS_HEAD if class_head_only else None)
             digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:8]
@@ -102,6 +100,13 @@ def export_student(
             draft.unlink(missing_ok=True)
             draft_config.unlink(missing_ok=True)
     return published, config_file
+
+
+def _save(content: dict, path: Path) -> None:
+    """Save a checkpoint; torch's own writer tells of a full disk without its cause."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write(path, buffer.getbuffer(), 'nothing was exported')
 
 
 def _destination(cfg: Config, out: str) -> tuple[Path, str]:

@@ -1,12 +1,15 @@
 """The keys of a config that a run cannot do without."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
 
 from ..errors import UsageError
-from .schema import at, check_schema
+from .schema import at, check_option, check_schema
 
 PARTS = {
     'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
@@ -29,6 +32,7 @@ def check_config(cfg: Config, mode: str) -> None:
     plain = cfg.to_dict()
     check_schema(plain, UNREAD[mode])
     _check_colors(plain)
+    _check_saving(plain)
     if cfg.get('model') is None:
         raise UsageError(f'config {cfg.filename} has no `model`: add it, or a `_base_` that has it.')
     for name, keys in PARTS.items():
@@ -54,6 +58,16 @@ def _check_colors(cfg: dict) -> None:
             raise UsageError(
                 f'{key} has {len(mean)} means and {len(std)} standard deviations: give one of each for a channel.'
             )
+
+
+def _check_saving(cfg: dict) -> None:
+    """Refuse unknown options of a ``CheckpointHook``, which passes them on when it saves for the first time."""
+    known = [*inspect.signature(CheckpointHook).parameters, *inspect.signature(Runner.save_checkpoint).parameters]
+    known = [*(name for name in known if name not in ('self', 'kwargs')), 'type', 'priority', '_scope_']
+    for key, hook in (*at(cfg, ('default_hooks', '*')), *at(cfg, ('custom_hooks', '*'))):
+        if isinstance(hook, Mapping) and str(hook.get('type')).rpartition('.')[2] == 'CheckpointHook':
+            for name in hook:
+                check_option(key, name, known)
 
 
 def _check_optimizer(cfg: Config) -> None:

@@ -65,6 +65,7 @@ FLAG, POSITIVE = choice(True, False), number(0, above=True)
 TEXT = Rule(lambda value: isinstance(value, str) or hasattr(value, '__fspath__'), 'a text')
 PART = Rule(lambda value: not isinstance(value, str | Real | list | tuple), 'a dict')
 PARTS = Rule(lambda value: not isinstance(value, str | Real), 'a dict or a list of dicts')
+TYPE = Rule(lambda value: callable(value) or (isinstance(value, str) and value != ''), 'the name of a class')
 BETTER = choice('greater', 'less')
 LEVELS = choice('CRITICAL', 'ERROR', 'WARNING', 'INFO', 'DEBUG', 'NOTSET')
 PRIORITY = choice(*'HIGHEST VERY_HIGH HIGH ABOVE_NORMAL NORMAL BELOW_NORMAL LOW VERY_LOW LOWEST'.split())
@@ -76,6 +77,8 @@ SCHEMA: tuple[tuple[Rule, str], ...] = (
     (PART, 'optim_wrapper.**.custom_keys optim_wrapper.**.custom_keys.*'),
     (PARTS, 'param_scheduler *_evaluator'),
     (list_of(PART), 'custom_hooks *_dataloader.**.pipeline'),
+    (TYPE, 'model.**.type *_dataloader.**.type *_evaluator.**.type *_cfg.type visualizer.**.type log_processor.type'),
+    (TYPE, 'optim_wrapper.**.type param_scheduler.**.type default_hooks.*.type custom_hooks.*.type'),
     (TEXT, 'work_dir load_from default_scope experiment_name env_cfg.dist_cfg.backend'),
     (FLAG, 'resume randomness.deterministic randomness.diff_rank_seed env_cfg.cudnn_benchmark auto_scale_lr.enable'),
     (FLAG, 'train_cfg.by_epoch *_cfg.fp16 log_processor.by_epoch'),
@@ -145,9 +148,18 @@ def check_schema(cfg: Mapping[str, Any], leave_out: Sequence[str] = ()) -> None:
     for pattern, known in KEYS.items():
         for key, part in at(read, pattern.split('.')):
             for name in part if isinstance(part, Mapping) else ():
-                if name not in known:
-                    near = difflib.get_close_matches(str(name), known, n=1) or known
-                    raise UsageError(f"{key} has no option '{name}': did you mean {' or '.join(near)}?")
+                check_option(key, name, known)
+
+
+def check_option(key: str, name: str, known: Sequence[str]) -> None:
+    """Refuse an option that is none of those which a part of the config has.
+
+    Raises:
+        UsageError: With the nearest one.
+    """
+    if name not in known:
+        near = difflib.get_close_matches(str(name), known, n=1) or known
+        raise UsageError(f"{key} has no option '{name}': did you mean {' or '.join(near)}?")
 
 
 def at(part: Any, way: Sequence[str], before: str = '') -> Iterator[tuple[str, Any]]:

@@ -128,7 +128,6 @@ def train_all(
 
     Raises:
         RunFailed: If one of them fails and ``keep_going`` is False; the others are stopped.
-        UsageError: If there are less than 1 at a time.
     """
     check_jobs(jobs)
     active: dict[Run, subprocess.Popen] = {}
