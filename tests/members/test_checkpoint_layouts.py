@@ -125,9 +125,15 @@ def test_what_was_done_is_told(tmp_path, monkeypatch):
     thop = saved(dict(state_dict=counted()), tmp_path / 'y.pth')
     read_weights(thop, 'load_from', network())
     read_weights(saved(dict(state_dict=STATE), tmp_path / 'z.pth'), 'teacher0', network())
+    timm = saved(LAYOUTS['timm'], tmp_path / 't.pth')
+    read_weights(timm, 'test', network())
+    lightning = saved(LAYOUTS['Lightning, with its losses'], tmp_path / 'l.pth')
+    read_weights(lightning, 'test', network())
     assert told == [
         f"teacher0: checkpoint '{source}': taken from `net`; names without `module.`",
         f"load_from: checkpoint '{thop}': left out total_ops, backbone.total_ops, backbone.conv1.total_ops and 1 more",
+        f"test: checkpoint '{timm}': taken from `state_dict`; not from state_dict_ema",
+        f"test: checkpoint '{lightning}': names without `model.`; left out loss.weight",
     ]
 
 
