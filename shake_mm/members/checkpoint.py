@@ -95,10 +95,14 @@ def _prefix_in(values: dict, names: Collection[str] | None, origin: Origin) -> t
     prefix = find_prefix(values, names, origin)
     if prefix is None and any('layer4.' in str(name) for name in values):
         published = {torchvision_name(name) for name in names or ()}
-        other = find_prefix(values, published, origin)
-        state = without_prefix(values, other or '').keys()
-        if 'fc.weight' in state and len(published & state) >= SHARE * max(len(published), len(state)):
-            return other or '', True
+        other = find_prefix(values, published, origin) or ''
+        # Old files lack these counts.
+        mine, state = (
+            {name for name in some if not str(name).endswith('num_batches_tracked')}
+            for some in (published, without_prefix(values, other))
+        )
+        if 'fc.weight' in state and len(mine & state) >= SHARE * max(len(mine), len(state)):
+            return other, True
     return prefix or '', False
 
 
