@@ -72,10 +72,11 @@ def weights_in(
         UsageError: If it holds none, or several networks side by side, or NaN.
     """
     origin, names = Origin(where, source), None if network is None else network.state_dict().keys()
-    values, path = find_state(loaded, origin, key)
+    values, path, beside = find_state(loaded, origin, key)
     prefix = distiller_prefix(values) if whole else None
     prefix, renamed = (prefix, False) if prefix is not None else _prefix_in(values, names, origin)
     state, extra = _weights_alone(without_prefix(values, prefix), names or ())
+    extra += [str(name) for name in values if not str(name).startswith(prefix)]
     if not state:
         raise origin.error('holds no state dict: give a checkpoint')
     bad = next((name for name, v in state.items() if v.is_floating_point() and v.isnan().any()), None)
@@ -84,7 +85,8 @@ def weights_in(
     if renamed:
         state = {mmpretrain_name(name): value for name, value in state.items()}
     if tell:
-        _tell(origin, path if path not in ('', 'state_dict') else '', prefix, renamed, extra)
+        taken = [f'taken from `{path}`'] if beside or path not in ('', 'state_dict') else []
+        _tell(origin, taken + _listed('not from', beside), prefix, renamed, extra)
     return state
 
 
@@ -93,10 +95,14 @@ def _prefix_in(values: dict, names: Collection[str] | None, origin: Origin) -> t
     prefix = find_prefix(values, names, origin)
     if prefix is None and any('layer4.' in str(name) for name in values):
         published = {torchvision_name(name) for name in names or ()}
-        other = find_prefix(values, published, origin)
-        state = without_prefix(values, other or '').keys()
-        if 'fc.weight' in state and len(published & state) >= SHARE * max(len(published), len(state)):
-            return other or '', True
+        other = find_prefix(values, published, origin) or ''
+        # Old files lack these counts.
+        mine, state = (
+            {name for name in some if not str(name).endswith('num_batches_tracked')}
+            for some in (published, without_prefix(values, other))
+        )
+        if 'fc.weight' in state and len(mine & state) >= SHARE * max(len(mine), len(state)):
+            return other, True
     return prefix or '', False
 
 
@@ -118,8 +124,7 @@ def _weights_alone(values: dict, names: Collection[str]) -> tuple[dict[str, Tens
     return state, extra
 
 
-def _tell(origin: Origin, path: str, prefix: str, renamed: bool, extra: list[str]) -> None:
-    done = [f'taken from `{path}`'] if path else []
+def _tell(origin: Origin, done: list[str], prefix: str, renamed: bool, extra: list[str]) -> None:
     done += [f'names without `{prefix}`'] if prefix else []
     done += ["torchvision's names of a ResNet became mmpretrain's"] if renamed else []
     done += _listed('left out', extra)

@@ -47,8 +47,8 @@ class Origin(NamedTuple):
         return UsageError(f"{self.where}: checkpoint '{self.source}' {text}.")
 
 
-def find_state(loaded: dict, origin: Origin, key: str | None = None) -> tuple[dict, str]:
-    """The state dict in a checkpoint, and the path of keys that leads to it.
+def find_state(loaded: dict, origin: Origin, key: str | None = None) -> tuple[dict, str, list[str]]:
+    """The state dict in a checkpoint, the path of keys that leads to it, and the known keys that were passed by.
 
     Args:
         loaded (dict): What was read.
@@ -63,11 +63,13 @@ def find_state(loaded: dict, origin: Origin, key: str | None = None) -> tuple[di
         places = _places(loaded)
         known = f', only under {_listed(places)}' if places else ''
         raise origin.error(f"holds no weights under '{key}'{known}: correct `{origin.option}`")
-    path = [] if key is None else [key]
+    path: list[str] = [] if key is None else [key]
+    beside: list[str] = []
     while inside := [name for name in CONTAINERS if _holds_weights(values.get(name))]:
         if inside[0] in ('student', 'teacher') and {'student', 'teacher'} <= set(inside):
             raise _ask(origin, ('student', 'teacher'))
         path.append(inside[0])
+        beside += inside[1:]
         values = values[inside[0]]
     if not any(map(_is_weight, values.items())):
         places = _places(values)
@@ -75,7 +77,7 @@ def find_state(loaded: dict, origin: Origin, key: str | None = None) -> tuple[di
             raise origin.error(f'holds no state dict, but weights under {_listed(places)}: give `{origin.option}`')
         keys = f' (it has the keys {_listed(map(str, values))})' if values else ''
         raise origin.error(f'holds no state dict{keys}: give a checkpoint')
-    return values, '.'.join(path)
+    return values, '.'.join(path), beside
 
 
 def find_prefix(state: Collection[str], names: Collection[str] | None, origin: Origin) -> str | None:

@@ -5,9 +5,11 @@ import json
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from shake_mm.checks.weights import read_start
 from shake_mm.errors import UsageError
+from shake_mm.registry import MODELS
 from tests.bad_inputs.case import Case, load_tool, try_in_process
 from tests.bad_inputs.site import Site, state_of, weights_of
 from tests.support.loopback import serving
@@ -140,3 +142,18 @@ def test_all_layouts_export_alike(tmp_path, monkeypatch):
         (path,) = out.glob('*.pth')
         written = torch.load(path, weights_only=True)['state_dict']
         assert list(written) == list(MINE) and all(torch.equal(written[name], MINE[name]) for name in MINE)
+
+
+def test_a_teacher_by_its_key(tmp_path, monkeypatch):
+    """Of two networks in a file, and again when the weights are initialized."""
+    site = Site(tmp_path, monkeypatch)
+    state = state_of(8)
+    both = {**prefixed('student.', {name: value + 1 for name, value in state.items()}), **prefixed('teacher.', state)}
+    source = site.save(dict(state_dict=both), 'two.pth')
+    teacher = {'model.teachers.0.checkpoint': source, 'model.teachers.0.key': 'teacher'}
+    for trainable in (False, True):
+        (config, *_) = site.kd({**teacher, 'model.teachers.0.trainable': trainable})
+        model = MODELS.build(Config.fromfile(config).model)
+        model.init_weights()
+        found = model.members.networks['teacher0'].state_dict()
+        assert list(found) == list(state) and all(torch.equal(found[name], state[name]) for name in state)

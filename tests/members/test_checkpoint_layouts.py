@@ -125,9 +125,15 @@ def test_what_was_done_is_told(tmp_path, monkeypatch):
     thop = saved(dict(state_dict=counted()), tmp_path / 'y.pth')
     read_weights(thop, 'load_from', network())
     read_weights(saved(dict(state_dict=STATE), tmp_path / 'z.pth'), 'teacher0', network())
+    timm = saved(LAYOUTS['timm'], tmp_path / 't.pth')
+    read_weights(timm, 'test', network())
+    lightning = saved(LAYOUTS['Lightning, with its losses'], tmp_path / 'l.pth')
+    read_weights(lightning, 'test', network())
     assert told == [
         f"teacher0: checkpoint '{source}': taken from `net`; names without `module.`",
         f"load_from: checkpoint '{thop}': left out total_ops, backbone.total_ops, backbone.conv1.total_ops and 1 more",
+        f"test: checkpoint '{timm}': taken from `state_dict`; not from state_dict_ema",
+        f"test: checkpoint '{lightning}': names without `model.`; left out loss.weight",
     ]
 
 
@@ -228,7 +234,15 @@ def published_resnet(library):
 
 
 @pytest.mark.parametrize('library', ['torchvision', 'timm'])
-@pytest.mark.parametrize('wrap', [dict, lambda s: dict(state_dict=prefixed('model.', s)), lambda s: dict(model=s)])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        dict,
+        lambda s: dict(state_dict=prefixed('model.', s)),
+        lambda s: dict(model=s),
+        lambda s: {name: value for name, value in s.items() if not name.endswith('num_batches_tracked')},
+    ],
+)
 def test_resnets_of_other_libraries(library, wrap, tmp_path):
     """The network answers as theirs does."""
     theirs, ours = published_resnet(library), resnet()
