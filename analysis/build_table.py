@@ -28,7 +28,7 @@ from shake_mm.grid.provenance import describe
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Define and parse the command line."""
-    parser = argparse.ArgumentParser(description='Tabulate finished runs beside the figures of the paper')
+    parser = cli.ArgumentParser(description='Tabulate finished runs beside the figures of the paper')
     parser.add_argument('root', help='folder with work directories at any depth')
     parser.add_argument('--data', help='data set, as in the names of configs; needed where ROOT holds several')
     parser.add_argument('--detectors', action='store_true', help='tabulate AP and AP50 of detectors')
@@ -78,7 +78,10 @@ def build(args: argparse.Namespace) -> None:
 
 def read_notes(path: str | None) -> list[str]:
     """The paragraphs of the notes, none without a file."""
-    return [] if path is None else [Path(path).read_text(encoding='utf-8').strip()]
+    try:
+        return [] if path is None else [Path(path).read_text(encoding='utf-8').strip()]
+    except UnicodeDecodeError:
+        raise UsageError(f'--notes: {path} is no text in UTF-8: save it as such.') from None
 
 
 def read_mapping(pairs: Sequence[str]) -> dict[str, str]:

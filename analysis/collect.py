@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from shake_mm.checks.schema import at, check_schema
 from shake_mm.engine.stages import total_epochs
 from shake_mm.errors import UsageError
 from shake_mm.grid.scalars import Row, Scalars, read_run
@@ -105,19 +106,19 @@ def read_record(work_dir: Path, best: bool = False, metric: str = ACCURACY) -> R
     configs = sorted(work_dir.glob('*.py'), key=lambda path: path.stat().st_mtime)
     if not configs:
         raise UsageError('there is no config')
+    # A copy holds no bases, and is data: nothing in it is run.
     cfg = Config(read_run_config(configs[-1]))
-    if (cfg.get('train_cfg') or {}).get('max_epochs') is None:
-        raise UsageError('train_cfg.max_epochs is missing')
-    epochs = total_epochs(cfg)
+    epochs = _epochs(cfg)
     scalars = read_run(work_dir)
     metrics = scalars.last(epochs)
-    if metric not in metrics:
+    measured = [row for row in scalars.val if isinstance(row.get(metric), int | float)]
+    if metrics not in measured:
         raise UsageError(f'{metric} was not measured')
     if best:
-        metrics = max((row for row in scalars.val if metric in row), key=lambda row: row[metric])
+        metrics = max(measured, key=lambda row: row[metric])
     return Record(
-        *parse_name(configs[-1].stem, distilled='student' in cfg.get('model', {}), detector=metric == AP),
-        seed=cfg.get('randomness', {}).get('seed'),
+        *parse_name(configs[-1].stem, distilled='student' in cfg.model, detector=metric == AP),
+        seed=(cfg.get('randomness') or {}).get('seed'),
         epochs=epochs,
         started=max(path.parents[1].name for path in work_dir.glob('*/vis_data/scalars.json')),
         work_dir=work_dir,
@@ -153,8 +154,20 @@ def parse_name(name: str, distilled: bool, detector: bool = False) -> tuple[str,
     raise UsageError(f"the config's name '{name}' does not read {scheme}")
 
 
+def _epochs(cfg: Config) -> int:
+    """How many epochs the run of a config was to train."""
+    check_schema(cfg.to_dict(), leave_out=('*_dataloader', 'custom_hooks', 'optim_wrapper', 'param_scheduler'))
+    for key in ('model', 'train_cfg.max_epochs'):
+        if not list(at(cfg.to_dict(), key.split('.'))):
+            raise UsageError(f'{key} is missing')
+    try:
+        return total_epochs(cfg)
+    except (LookupError, TypeError, AttributeError):
+        raise UsageError('model.stages is damaged') from None
+
+
 def _median_time(scalars: Scalars) -> float | None:
-    times = scalars.column('time', 'train')[1]
+    times = [time for time in scalars.column('time', 'train')[1] if isinstance(time, int | float)]
     return statistics.median(times) if times else None
 
 

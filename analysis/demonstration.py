@@ -100,7 +100,7 @@ def evaluate_member(run: Run, member: str, threads: int = 1, command: Sequence[s
         RunFailed: If it fails.
     """
     kept, log = run.work_dir / f'{member}.json', run.work_dir / f'{member}.log'
-    if not kept.is_file():
+    if _kept(kept) is None:
         arguments = [str(run.config), str(run.checkpoint), '--member', member]
         arguments += ['--work-dir', str(run.work_dir / member), '--out', str(kept), '--out-item', 'metrics']
         with log.open('wb') as output:
@@ -112,7 +112,19 @@ def evaluate_member(run: Run, member: str, threads: int = 1, command: Sequence[s
             )
         if process.returncode:
             raise RunFailed(failure(f'{run.name}, evaluated as {member},', process.returncode, log))
-    return json.loads(kept.read_text())
+    metrics = _kept(kept)
+    if metrics is None:
+        raise RunFailed(f'{run.name}, evaluated as {member}, wrote no metrics into {kept}.')
+    return metrics
+
+
+def _kept(path: Path) -> dict[str, float] | None:
+    """Metrics of an earlier evaluation; None if there are none, or they are damaged."""
+    try:
+        metrics = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return None
+    return metrics if isinstance(metrics, dict) else None
 
 
 def run(demonstrate: Callable[[argparse.Namespace, Console], Any], args: argparse.Namespace) -> int:

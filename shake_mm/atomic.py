@@ -166,6 +166,9 @@ def removals_last(hook: CheckpointHook) -> Iterator[None]:
     mmengine removes the best checkpoint before it has the better one. The path of the best one comes from the
     checkpoint that a run goes on from, which may be another run's in another folder.
     """
+    if not hook.save_best:
+        yield
+        return
     backend = hook.file_backend
     hook.file_backend = later = _RemovesLater(backend, str(hook.out_dir))
     try:

@@ -3,6 +3,7 @@
 import copy
 import datetime
 import hashlib
+import io
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from .atomic import write
 from .engine import Distiller
 from .errors import UsageError
 from .members import MemberSpec, load_strictly, read_checkpoint, weights_in
@@ -69,7 +71,9 @@ def export_student(
         draft_config = draft.with_suffix('.py')
         keep = {key: meta[key] for key in ('epoch', 'iter', 'dataset_meta') if key in meta}
         try:
-            torch.save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': written}, draft)
+            buffer = io.BytesIO()  # torch's own writer tells of a full disk without its cause
+            torch.save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': written}, buffer)
+            write(draft, buffer.getbuffer(), 'nothing was exported')
             write_config(plain, draft_config)
             _verify(spec, state, draft_config, draft, CLASS_HEAD if class_head_only else None)
             digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:8]

@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / 'shake_mm'
 LAYERS = (
     ('errors', 'version'),
-    ('utils', 'validation'),
+    ('utils', 'validation', 'options'),
     ('safe_io',),
     ('compat', 'atomic'),
     ('outputs', 'locks'),

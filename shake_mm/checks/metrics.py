@@ -41,8 +41,8 @@ def check_metrics(runner: Runner, model: nn.Module) -> None:
             if key != 'auto' and not any(_fits(key, name) for name in names):
                 near = difflib.get_close_matches(key, names, n=1) or names
                 raise UsageError(
-                    f"default_hooks.checkpoint.save_best is '{key}', but val_evaluator gives "
-                    f"{', '.join(map(str, names))}: set it to '{near[0]}'."
+                    f"default_hooks.checkpoint.save_best is '{key}', but val_evaluator gives {', '.join(names)}: set "
+                    f"it to '{near[0]}'."
                 )
 
 

@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from ..atomic import checkpoint_names
 from ..errors import UsageError
-from ..outputs import claim, is_ours
+from ..outputs import claim
 
 _RUN = re.compile(r'\d{8}_\d{6}')
 """A folder of logs, which every run of mmengine has in its work directory, is named by the time of its start."""
@@ -19,7 +19,10 @@ def config_copy(cfg: Config, name: str) -> Path:
 
 
 def is_read(path: Path, cfg: Config) -> bool:
-    """Whether a file is the config that this command was given, such as the copy that an earlier run kept."""
+    """Whether a file is the config that this command was given: a user's, or the copy that an earlier run kept.
+
+    Such a file stays as it is; the folder of the logs has a copy with all options in any case.
+    """
     return bool(cfg.filename) and path.exists() and path.samefile(cfg.filename)
 
 
@@ -36,10 +39,8 @@ def check_work_dir(cfg: Config, mode: str) -> None:
     if cfg.get('work_dir') is None:
         return
     folder = Path(cfg.work_dir)
-    if cfg.filename:
-        path = config_copy(cfg, '')
-        if not (is_read(path, cfg) and is_ours(path)):
-            claim(path, '--work-dir', inputs=[cfg.filename])
+    if cfg.filename and not is_read(path := config_copy(cfg, ''), cfg):  # which is not written anew
+        claim(path, '--work-dir')
     if mode == 'train' and not cfg.get('resume') and folder.is_dir():
         runs = any(_RUN.fullmatch(path.name) for path in folder.iterdir() if path.is_dir())
         found = [] if runs else _checkpoints(cfg, folder)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import get_dist_info
 from torch import distributed as torch_dist
 
@@ -17,6 +17,7 @@ from ..checks import check_launch
 from ..compat.preferences import apply_preferences
 from ..errors import UsageError
 from ..explain import explain, explain_build, one_line
+from ..options import parse_option
 from ..safe_io import guard_loaders, trust_pickles
 
 
@@ -28,16 +29,19 @@ class ArgumentParser(argparse.ArgumentParser):
         self.exit(2, f'error: {message}: see {self.prog} --help\n')
 
 
-class Settings(DictAction):
-    """mmengine's action for ``key=value`` pairs, which reports what is not such a pair."""
+class Settings(argparse.Action):
+    """An action for ``key=value`` pairs, as mmengine's ``DictAction``, which reports what is not such a pair."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *args: Any) -> None:
         """Add the pairs to the namespace."""
+        options = dict(getattr(namespace, self.dest, None) or {})
         for pair in values or ():
             try:
-                super().__call__(parser, namespace, [pair], *args)
-            except (ValueError, AssertionError):
+                key, value = parse_option(pair)
+            except ValueError:
                 parser.error(f"argument --cfg-options: '{pair}' is no key=value pair with balanced brackets")
+            options[key] = value
+        setattr(namespace, self.dest, options)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +51,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         action=Settings,
         help='override settings of the config, as key=value pairs; a list is written key="[a,b]" or key=a,b, '
-        'a nested one key="[(a,b),(c,d)]", in quotation marks and without white space',
+        'a nested one key="[(a,b),(c,d)]", in quotation marks',
     )
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
 

@@ -20,13 +20,13 @@ from rich.console import Console
 from ..errors import UsageError
 from ..grid.progress import Display
 from ..grid.provenance import FILE, record_session
-from ..grid.runs import TRAIN, Run, clear, own_entries, sigterm_interrupts, train_all
+from ..grid.runs import TRAIN, Run, check_jobs, clear, own_entries, sigterm_interrupts, train_all
 from . import common
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Define and parse the command line."""
-    parser = argparse.ArgumentParser(description='Train several configs over seeds')
+    parser = common.ArgumentParser(description='Train several configs over seeds')
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help="config files, or patterns ('configs/*/*_x.py')")
     parser.add_argument('--exclude', nargs='+', default=[], help="patterns of config names to leave out ('shake-*')")
     parser.add_argument('--work-dir', default=osp.join('work_dirs', 'grid'), help='folder of the runs (work_dirs/grid)')
@@ -157,8 +157,9 @@ def run_grid(args: argparse.Namespace, command: str, console: Console) -> None:
     """Plan and train the grid, and record how long it took.
 
     Raises:
-        UsageError: If a folder is not a run's, or a run failed, after all others have been trained.
+        UsageError: If no run could begin, a folder is not a run's, or a run failed, after all others have been trained.
     """
+    check_jobs(args.jobs)
     planned = plan(args)
     if args.fresh:
         start_over(planned)

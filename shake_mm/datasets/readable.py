@@ -1,6 +1,6 @@
 """Samples that cannot be read: refused with the file's name, or replaced and counted across worker processes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -91,6 +91,47 @@ class Reader:
             )
         self.left_out[at] += 1
         self.events += 1
+
+
+class CheckedCollate:
+    """A loader's ``collate_fn`` that names the file which does not fit into its batch; torch names sizes alone.
+
+    Args:
+        collate (callable): The ``collate_fn``.
+        name (str): Key of the loader in the config.
+    """
+
+    def __init__(self, collate: Callable[[Any], Any], name: str) -> None:
+        self.collate, self.name = collate, name
+
+    def __call__(self, items: Any) -> Any:
+        """Make a batch.
+
+        Raises:
+            UsageError: If the images of the items differ in shape or type, and therefore cannot form one.
+        """
+        try:
+            return self.collate(items)
+        except (UsageError, MemoryError):
+            raise
+        except Exception as error:
+            told = [_image(item) for item in items] if isinstance(items, list) else []
+            for position, (kind, file) in enumerate(told):
+                if kind is not None and told[0][0] is not None and kind != told[0][0]:
+                    raise UsageError(
+                        f'{self.name}: {file or f"sample {position} of a batch"} is {kind}, and others of its batch '
+                        f'are {told[0][0]}: fix or remove it, add a Resize to the pipeline, or set color_type of '
+                        'LoadImageFromFile.'
+                    ) from error
+            raise
+
+
+def _image(item: Any) -> tuple[str | None, str | None]:
+    """Shape and type of an item's image, and its file."""
+    image, sample = (item.get(key) for key in ('inputs', 'data_samples')) if isinstance(item, dict) else (None, None)
+    shape = getattr(image, 'shape', None)
+    kind = None if shape is None else f'{tuple(shape)} of {image.dtype}'
+    return kind, getattr(sample, 'img_path', None)
 
 
 def innermost(dataset: Any) -> Iterator[tuple[BaseDataset, tuple[Any, ...]]]:

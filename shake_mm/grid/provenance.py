@@ -4,16 +4,19 @@ import json
 import os
 import platform
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..errors import UsageError
 from ..locks import locked
 from ..outputs import write_text
 
 FILE = 'grid.json'
+_SESSION = dict(command=str, seconds=int | float, trained=int, versions=dict, machine=dict)
 PACKAGES = ('mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'numpy')
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,20 +82,42 @@ def record_session(folder: Path, command: str, seconds: float, trained: int) -> 
         'machine': hardware('cuda' if torch.cuda.is_available() else 'cpu'),
     }
     with locked(folder, 'a grid', wait=60):  # two calls that end at once
-        write_text(folder / FILE, json.dumps({'sessions': [*read_sessions(folder), session]}, indent=2) + '\n')
+        try:
+            earlier = read_sessions(folder)
+        except UsageError:  # what was trained counts more than what was noted before, which is kept beside it
+            earlier = []
+            (folder / FILE).rename(folder / f'{FILE}.damaged-{time.time_ns()}')
+        write_text(folder / FILE, json.dumps({'sessions': [*earlier, session]}, indent=2) + '\n')
 
 
 def read_sessions(folder: Path) -> list[dict[str, Any]]:
-    """The calls that were recorded in ``folder``, the first one first."""
+    """The calls that were recorded in ``folder``, the first one first.
+
+    Raises:
+        UsageError: If the record is damaged.
+    """
     path = folder / FILE
-    return json.loads(path.read_text())['sessions'] if path.is_file() else []
+    try:
+        sessions = json.loads(path.read_text(encoding='utf-8'))['sessions'] if path.is_file() else []
+        whole = all(isinstance(session[key], kind) for session in sessions for key, kind in _SESSION.items())
+    except (ValueError, LookupError, TypeError, RecursionError):
+        whole = False
+    if not whole or not isinstance(sessions, list):
+        raise UsageError(f'{path} is damaged, so it is unknown how the runs beside it were trained: move it away.')
+    return sessions
 
 
 def describe(root: Path) -> list[str]:
-    """One sentence for each command that was recorded below ``root``: what, how long, where."""
+    """One sentence for each command that was recorded below ``root``: what, how long, where; or that it is unknown."""
     sentences = []
     for path in sorted(root.rglob(FILE)):
-        sessions = read_sessions(path.parent)
+        try:
+            sessions = read_sessions(path.parent)
+        except UsageError as error:
+            sentences.append(str(error).replace(f'{root}{os.sep}', ''))
+            continue
+        if not sessions:
+            continue
         minutes = sum(session['seconds'] for session in sessions) / 60
         trained = sum(session['trained'] for session in sessions)
         machine, of = sessions[-1]['machine'], sessions[-1]['versions']
@@ -100,8 +125,8 @@ def describe(root: Path) -> list[str]:
         commits = dict.fromkeys(session['commit'] for session in sessions if session.get('commit'))
         calls = f' in {len(sessions)} calls' if len(sessions) > 1 else ''
         sentences.append(
-            f'{commands}: {trained} runs, {minutes:.1f} minutes of wall time{calls}; {machine["hardware"]}, '
-            f'{machine["cores"]} cores, {machine["device"]}; '
+            f'{commands}: {trained} runs, {minutes:.1f} minutes of wall time{calls}; {machine.get("hardware")}, '
+            f'{machine.get("cores")} cores, {machine.get("device")}; '
             + ', '.join(f'{name} {version}' for name, version in of.items())
             + (f'; commit {", ".join(commits)}' if commits else '')
         )

@@ -16,12 +16,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from .. import locks
 from ..atomic import DRAFT, checkpoint_names
 from ..engine.stages import total_epochs
 from ..errors import UsageError
+from ..explain import one_line
+from ..options import parse_option
 from ..outputs import claim, is_ours, write_text
 from .scalars import Scalars, read_run
 
@@ -67,8 +69,12 @@ class Run:
     def load(self) -> Config:
         """The config as it will be trained."""
         cfg = Config.fromfile(self.config)
-        pairs = (option.partition('=') for option in self.all_options)
-        cfg.merge_from_dict({key: DictAction._parse_iterable(value) for key, _, value in pairs})
+        try:
+            cfg.merge_from_dict(dict(map(parse_option, self.all_options)))
+        except Exception as error:  # mmengine's own, of many kinds, for keys that lead into a value
+            raise UsageError(
+                f'--cfg-options do not fit config {self.config}: {one_line(error)}: correct them'
+            ) from error
         return cfg
 
     @cached_property
@@ -93,7 +99,7 @@ class Run:
             done = json.loads((self.work_dir / _DONE).read_text())
         except (OSError, ValueError):
             return False
-        return done.get('fingerprint') == self.fingerprint and self.checkpoint.is_file()
+        return isinstance(done, dict) and done.get('fingerprint') == self.fingerprint and self.checkpoint.is_file()
 
 
 def train_all(
@@ -122,13 +128,15 @@ def train_all(
 
     Raises:
         RunFailed: If one of them fails and ``keep_going`` is False; the others are stopped.
+        UsageError: If there are less than 1 at a time.
     """
+    check_jobs(jobs)
     active: dict[Run, subprocess.Popen] = {}
     failures: dict[Run, str] = {}
     waiting = [run for run in runs if not run.finished()]
     for run in runs:
         if run not in waiting:
-            watch(run, 'skipped', read_run(run.work_dir))
+            watch(run, 'skipped', logged(run))
     try:
         while waiting or active:
             while waiting and len(active) < jobs:
@@ -139,7 +147,7 @@ def train_all(
                     if not keep_going:
                         raise
                     failures[run] = f'{run.name} was not trained: {error}'
-                    watch(run, 'failed', read_run(run.work_dir))
+                    watch(run, 'failed', logged(run))
             time.sleep(interval)
             for run, process in list(active.items()):
                 state = _STATES.get(process.poll(), 'failed')
@@ -151,10 +159,28 @@ def train_all(
                         raise RunFailed(failures[run])
                 if state == 'finished':
                     write_text(run.work_dir / _DONE, json.dumps({'fingerprint': run.fingerprint}))
-                watch(run, state, read_run(run.work_dir))
+                watch(run, state, logged(run))
     finally:
         _stop(list(active.values()))
     return failures
+
+
+def check_jobs(jobs: int) -> None:
+    """Refuse a number of trainings at a time with which none would ever begin.
+
+    Raises:
+        UsageError: If it is less than 1.
+    """
+    if jobs < 1:
+        raise UsageError(f'--jobs is {jobs}, with which no run would begin: give 1 or more.')
+
+
+def logged(run: Run) -> Scalars:
+    """What a run has logged, for people to follow; nothing if its log is damaged, which must not stop the others."""
+    try:
+        return read_run(run.work_dir)
+    except UsageError:
+        return Scalars([], [])
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..errors import UsageError
 
 Row = dict[str, float]
+_LOGGED = (int, float, str, type(None))
 
 
 class Scalars(NamedTuple):
@@ -58,13 +59,24 @@ def read_scalars(path: str | Path) -> Scalars:
         path (str | Path): The ``scalars.json``. A last line that is still being written is left out.
 
     Raises:
-        UsageError: If the file cannot be read.
+        UsageError: If the file cannot be read, or holds a line that no run writes.
     """
     try:
         lines = Path(path).read_text(encoding='utf-8').splitlines(keepends=True)
-    except OSError as error:
-        raise UsageError(f"'{path}' cannot be read: {error.strerror}.") from None
-    return _sorted(json.loads(line) for line in lines if line.endswith('\n'))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"'{path}' cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.") from None
+    return _sorted(_row(line, i, path) for i, line in enumerate(lines, 1) if line.endswith('\n'))
+
+
+def _row(line: str, number: int, path: str | Path) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    steps = row.get('step') if isinstance(row, dict) else None
+    if not isinstance(steps, int | float) or not all(isinstance(value, _LOGGED) for value in row.values()):
+        raise UsageError(f"'{path}' is damaged in line {number}: take the line out, or train again.")
+    return row
 
 
 def read_run(work_dir: str | Path) -> Scalars:

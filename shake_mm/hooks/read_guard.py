@@ -5,7 +5,7 @@ from typing import Any
 from mmengine.hooks import Hook
 
 from ..datasets.contrast import ContrastDataset
-from ..datasets.readable import Reader, innermost
+from ..datasets.readable import CheckedCollate, Reader, innermost
 from ..errors import UsageError
 from ..registry import HOOKS
 from .recent_batches import shortened
@@ -43,6 +43,7 @@ class ReadGuardHook(Hook):
             raise UsageError(f"ReadGuardHook: max_skips={max_skips} must be 1 or more: policy='fail' skips none.")
         self.policy, self.max_skips = policy, max_skips
         self._readers: dict[str, list[Reader]] = {}
+        self._collates: dict[str, tuple[Any, Any]] = {}
         self._events = 0
         self._named: set[str] = set()
 
@@ -91,10 +92,16 @@ class ReadGuardHook(Hook):
                 )
             readers.append(Reader(dataset, name, policy, self.max_skips, own))
         self._readers[mode] = readers
+        loader = getattr(runner, name)
+        if getattr(loader, 'collate_fn', None) is not None:
+            self._collates[mode] = (loader, loader.collate_fn)
+            loader.collate_fn = CheckedCollate(loader.collate_fn, name)
 
     def _release(self, *modes: str) -> None:
         for reader in (reader for mode in modes for reader in self._readers.pop(mode, ())):
             reader.release()
+        for loader, collate in (self._collates.pop(mode) for mode in modes if mode in self._collates):
+            loader.collate_fn = collate
 
     def _name(self, runner: Any) -> None:
         """Log each file that could not be read, once."""

@@ -99,3 +99,37 @@ def test_one_data_set(log_run, tmp_path):
     log_run('b', 'b_e', [2.0], distilled=False)
     assert [run.data for run in collect(tmp_path).records] == ['d', 'e']
     assert [(run.method, run.pair) for run in collect(tmp_path, 'e').records] == [('', 'b')]
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'model = dict(',
+        'import os\nos.mkdir("executed")',
+        'model = 3\n',
+        'model = dict()\n',
+        '\xff\xfe',
+        '',
+        'model = open("x")',
+    ]
+    + ['model = dict()\ntrain_cfg = dict(max_epochs="two")', 'model = dict(stages=[3])\ntrain_cfg = dict(max_epochs=1)']
+    + ['model = dict()\ntrain_cfg = [1]', 'model = dict()\ntrain_cfg = dict(max_epochs=1)\nrandomness = 3'],
+)
+def test_a_damaged_config_costs_its_own_row(log_run, tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    log_run('a', 'kd_a_b_d', [70.0])
+    (log_run('b', 'shake_a_b_d', [71.0]) / 'shake_a_b_d.py').write_bytes(text.encode('latin-1'))
+    found = collect(tmp_path)
+    assert [run.method for run in found.records] == ['kd'] and len(found.left_out) == 1
+    assert found.left_out[0].startswith('b: ') and not (tmp_path / 'executed').exists()
+
+
+@pytest.mark.parametrize(
+    'line', ['{"step": 1', '{"accuracy/top1": "high", "step": 1}', '{"accuracy/top1": null, "step": 1}']
+)
+def test_a_damaged_log_costs_its_own_row(log_run, tmp_path, line):
+    log_run('a', 'kd_a_b_d', [70.0])
+    log = log_run('b', 'shake_a_b_d', [71.0]) / '20260101_000000' / 'vis_data' / 'scalars.json'
+    log.write_text(f'{line}\n')
+    found = collect(tmp_path)
+    assert [run.method for run in found.records] == ['kd'] and len(found.left_out) == 1

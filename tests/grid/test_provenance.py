@@ -2,9 +2,11 @@ import json
 import re
 import subprocess
 
+import pytest
 import torch
 
 from shake_mm.grid import provenance
+from shake_mm.grid.provenance import FILE, describe, read_sessions, record_session
 
 
 def test_sessions_add_up(tmp_path, monkeypatch):
@@ -50,3 +52,18 @@ def test_commit(tmp_path, monkeypatch):
     assert re.fullmatch('[0-9a-f]{7,}', clean)
     (tmp_path / 'file').write_text('changed')
     assert provenance.commit() == f'{clean}-dirty'
+
+
+@pytest.mark.parametrize(
+    'content', ['', '{', '[]', '{"sessions": 3}', '{"sessions": [{}]}', '{"sessions": ["a"]}', '\xff']
+)
+def test_a_damaged_record_is_told_and_kept_beside_a_new_one(tmp_path, content):
+    (tmp_path / 'bad').mkdir()
+    (tmp_path / 'bad' / FILE).write_bytes(content.encode('latin-1'))
+    record_session(tmp_path / 'good', 'python x', 60.0, 2)
+    told = describe(tmp_path)
+    assert len(told) == 2 and told[0].startswith(f'bad/{FILE} is damaged') and told[1].startswith('`python x`: 2 runs')
+    record_session(tmp_path / 'bad', 'python y', 60.0, 1)
+    assert [session['command'] for session in read_sessions(tmp_path / 'bad')] == ['python y']
+    (kept,) = (tmp_path / 'bad').glob(f'{FILE}.damaged-*')
+    assert kept.read_bytes() == content.encode('latin-1')

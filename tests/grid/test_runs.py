@@ -143,3 +143,24 @@ def test_a_run_that_is_being_trained_is_left_alone(make_run, train, tmp_path):
         with pytest.raises(UsageError, match='is in use by a training'):
             train(make_run('a'))
     assert (run.work_dir / 'output.log').read_bytes() == before
+
+
+@pytest.mark.parametrize('jobs', [0, -1])
+def test_no_trainings_at_a_time_are_refused(make_run, train, jobs):
+    with pytest.raises(UsageError, match=f'--jobs is {jobs}, .* give 1 or more'):
+        train(make_run('a'), jobs=jobs)
+
+
+def test_a_damaged_log_stops_no_other_run(make_run, train):
+    train(make_run('a'), make_run('b'))
+    log = make_run('a').work_dir / '20260101_000000' / 'vis_data' / 'scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('broken\n')
+    (make_run('b').work_dir / 'finished.json').write_text('[]')
+    assert sorted(train(make_run('a'), make_run('b'))) == [('a', 'skipped'), ('b', 'finished')]
+
+
+def test_options_that_lead_into_a_value(make_run):
+    with pytest.raises(UsageError, match='--cfg-options do not fit config'):
+        make_run('a', 'train_cfg.max_epochs.x=1').load()
+    assert make_run('a', 'data_root=/my data/(1,2)').load().data_root == '/my data/(1,2)'

@@ -54,3 +54,19 @@ def test_last_of_nothing_and_missing_files(tmp_path):
         read_run(tmp_path).last()
     with pytest.raises(UsageError, match='cannot be read'):
         read_scalars(tmp_path / 'scalars.json')
+
+
+@pytest.mark.parametrize(
+    'line', ['{"step": 1', '[1]', '{"loss": 1}', '{"step": "one"}', '{"step": 1, "loss": [1]}', '[' * 5000, '\x00' * 9]
+)
+def test_a_damaged_line_is_named(tmp_path, line):
+    path = tmp_path / 'scalars.json'
+    path.write_text('{"step": 1, "loss": 0.5}\n' + line + '\n{"step": 2, "loss": 0.5}\n')
+    with pytest.raises(UsageError, match=r'scalars.json. is damaged in line 2: take the line out'):
+        read_scalars(path)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    (tmp_path / 'scalars.json').write_bytes(b'\xff\xfe\n')
+    with pytest.raises(UsageError, match='cannot be read: it is no text'):
+        read_scalars(tmp_path / 'scalars.json')

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.dataset import ConcatDataset
 
 from shake_mm.datasets.readable import Reader, innermost
@@ -105,3 +106,23 @@ def test_ids_of_recent_batches():
     recent.forget()
     assert recent.ids(1) == []
     assert shortened([3, 7, 'b'], shown=2) == 'samples 3, 7, … (3 in all)' and shortened([]) == 'samples without an id'
+
+
+@pytest.mark.parametrize('policy', ['fail', 'skip'])
+@pytest.mark.parametrize('shape', [(3, 20, 20), (1, 16, 16), (4, 16, 16)])
+def test_an_image_that_does_not_fit_into_its_batch_is_named(policy, shape):
+    sample = [SimpleNamespace(img_path=f'{i}.png') for i in range(3)]
+    items = [dict(inputs=torch.zeros(3, 16, 16), data_samples=sample[i]) for i in range(3)]
+    loader = SimpleNamespace(
+        dataset=DATASETS.build(digits()), collate_fn=lambda items: torch.stack([i['inputs'] for i in items])
+    )
+    collate, hook = loader.collate_fn, ReadGuardHook(policy=policy)
+    hook.before_train(SimpleNamespace(train_dataloader=loader, val_loop=None))
+    assert loader.collate_fn(items).shape == (3, 3, 16, 16)
+    items[2]['inputs'] = torch.zeros(shape)
+    with pytest.raises(UsageError, match=r'train_dataloader: 2.png is \(.*, and others of its batch are \(3, 16, 16\)'):
+        loader.collate_fn(items)
+    with pytest.raises(TypeError):  # a defect of the function itself
+        loader.collate_fn([SimpleNamespace()])
+    hook.after_train(None)
+    assert loader.collate_fn is collate
