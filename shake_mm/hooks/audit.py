@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
+from ..engine import Distiller
 from ..engine.audit import StepAudit
 from ..errors import UsageError
 from ..registry import HOOKS
@@ -34,10 +35,11 @@ class AuditHook(Hook):
         self._steps = 0
         self._told: set[str] = set()
         self._validated = False
+        self._model: Distiller | None = None
 
     def before_train(self, runner: Any) -> None:
         """Begin anew with each training."""
-        self._stage = None
+        self._stage, self._model = None, unwrap_model(runner.model)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Open the audit in the first step of a stage."""
@@ -46,7 +48,6 @@ class AuditHook(Hook):
             return
         self._close()
         self._stage, self._steps = model.stage_index, 0
-
         self._audit = StepAudit(model, partial(self._warn, runner))
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -66,18 +67,21 @@ class AuditHook(Hook):
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Warn, after the first validation, of frozen teachers that hardly know more than chance."""
-        if self._validated or not metrics:
+        if self._validated or self._model is None or not metrics:
             return
         self._validated = True
-        members = unwrap_model(runner.model).members
+        members = self._model.members  # the run's model may be a stand-in now
         classes = members.task.num_classes(members.student)
-        for name in members.frozen if classes else ():
+        if classes is None:
+            return
+        chance = 100 / classes
+        for name in members.frozen:
             accuracy = metrics.get('teacher/top1' if members.number_of_teachers == 1 else f'{name}/top1', 100.0)
-            if accuracy < 100 / classes + NEAR_CHANCE * (100 - 100 / classes):
+            if accuracy < chance + NEAR_CHANCE * (100 - chance):
                 self._warn(
                     runner,
-                    f'{name} is right in {accuracy:.1f} % of the validation images, and chance in {100 / classes:.1f} '
-                    '%: usually its `data_preprocessor` (mean, std, to_rgb) is not the one that it was trained with, '
+                    f'{name} is right in {accuracy:.1f} % of the validation images, and chance in {chance:.1f} %: '
+                    'usually its `data_preprocessor` (mean, std, to_rgb) is not the one that it was trained with, '
                     'its classes are in another order, or its checkpoint is of other data.',
                 )
 

@@ -13,7 +13,7 @@ from ..tasks import Task, task_of
 from .cached import CachedMember
 from .checkpoint import load_strictly, read_weights
 from .frozen import FrozenMember
-from .normalization import Normalization, normalization
+from .normalization import Normalization, is_known, normalization
 from .spec import MemberSpec
 from .view import TeacherView
 
@@ -185,7 +185,17 @@ def _preprocessors(members: Members, network: nn.Module, spec: MemberSpec) -> tu
     """
     student = members.student.data_preprocessor
     if spec.states_normalization:
-        return student, network.data_preprocessor
+        own = network.data_preprocessor
+        unknown = [type(part).__name__ for part in (student, own) if not is_known(part)]
+        if not unknown:
+            return student, own
+        configs = [(s.config or {}).get('data_preprocessor') for s in (members.specs['student'], spec)]
+        if configs[0] is None or configs[0] != configs[1]:
+            raise UsageError(
+                f'{spec.name}: how a {unknown[0]} normalizes images is not known, so that they cannot be turned from '
+                "the student's into the teacher's: give both the same `data_preprocessor`."
+            )
+        return student, student
     trained = spec.checkpoint is not None or not spec.trainable
     if trained and not normalization(student).is_identity:
         raise UsageError(

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from mmengine.model import BaseDataPreprocessor, ImgDataPreprocessor
+from mmpretrain.models import ClsDataPreprocessor
 from torch import Tensor, nn
 
 from ..errors import UsageError
@@ -55,6 +57,13 @@ def normalization(preprocessor: nn.Module) -> Normalization:
     if not getattr(preprocessor, '_enable_normalize', False):
         return Normalization(rgb=rgb)
     return Normalization(preprocessor.mean.float().cpu(), preprocessor.std.float().cpu(), rgb)
+
+
+def is_known(preprocessor: nn.Module) -> bool:
+    """Whether :func:`normalization` knows what a data preprocessor does; one of another kind may do anything."""
+    return type(preprocessor) is BaseDataPreprocessor or isinstance(
+        preprocessor, ImgDataPreprocessor | ClsDataPreprocessor
+    )
 
 
 def normalization_before(dataset: Any, where: str) -> Normalization | None:

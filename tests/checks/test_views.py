@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseDataPreprocessor
 
 from shake_mm.checks import build_runner
 from shake_mm.errors import UsageError
@@ -127,3 +128,29 @@ class TestInline:
         )
         inputs = torch.randn(2, 3, 8, 8)
         assert model.members.view('teacher0', inputs, None) is inputs
+
+
+@MODELS.register_module()
+class Halving(BaseDataPreprocessor):
+    """A preprocessor of a user's own."""
+
+    def __init__(self, batch_augments=None):
+        super().__init__()
+
+    def forward(self, data, training=False):
+        """Halve the values."""
+        data = self.cast_data(data)
+        return {**data, 'inputs': data['inputs'].float() / 2}
+
+
+def test_a_preprocessor_of_another_kind_is_not_taken_for_the_identity(make_classifier, trained):
+    student, teacher = make_classifier(6, **NORM), make_classifier(8)
+    checkpoint = trained(teacher)
+    teacher['data_preprocessor'] = dict(type='shake_mm.Halving')
+    entry = dict(config=teacher, checkpoint=checkpoint)
+    with pytest.raises(UsageError, match='teacher0: how a Halving normalizes images is not known'):
+        MODELS.build(dict(type='shake_mm.KD', student=student, teachers=entry))
+    student['data_preprocessor'] = dict(type='shake_mm.Halving')
+    model = MODELS.build(dict(type='shake_mm.KD', student=student, teachers=entry))
+    inputs = torch.randn(2, 3, 8, 8)
+    assert model.members.frozen['teacher0'].view(inputs) is inputs

@@ -47,7 +47,9 @@ def mults(**keys):
     return dict(custom_keys=keys)
 
 
+FROZEN = classifier(dict(type='ResNet', depth=18, base_channels=4, stem_channels=4, frozen_stages=1), 32)
 CASES = {
+    'frozen stages': (FROZEN, None, dict(norm_decay_mult=0)),
     'nothing': (RESNET, None, {}),
     'custom keys': (RESNET, None, mults(backbone=dict(lr_mult=0.1, decay_mult=0.5), **{'head.fc': dict(lr_mult=3)})),
     'a key that only a prefix would match': (RESNET, None, mults(**{'.backbone': dict(lr_mult=0.1)})),
@@ -89,6 +91,14 @@ def test_settings_are_those_of_a_plain_run(case):
     assert proxies.keys() == dict(model.proxies.named_parameters()).keys()
     if 'ayer' in case and 'kinds' not in case:
         assert {s['lr'] for s in proxies.values()} == {0.01}
+
+
+def test_who_asks_for_gradients_is_as_in_a_plain_run():
+    plain, model = MODELS.build(copy.deepcopy(FROZEN)), distiller(FROZEN)
+    wanted = {name: parameter.requires_grad for name, parameter in plain.named_parameters()}
+    for network in (model.student, model.train().student):
+        assert {name: parameter.requires_grad for name, parameter in network.named_parameters()} == wanted
+    assert len({*wanted.values()}) == 2
 
 
 def test_mmdets_own_constructor_would_not_do():
