@@ -4,12 +4,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from mmdet.models.dense_heads import YOLOV3Head, YOLOXHead
+from mmdet.models.dense_heads import TOODHead, YOLOV3Head, YOLOXHead
 from mmdet.models.losses import SeesawLoss
 from torch import Tensor, nn
 
 SURE = 30.0
 """The logit of an objectness that is certain."""
+
+
+_SMALL = 1e-6
+"""What probabilities are at least, and at most less than 1."""
 
 
 class HeadLogits(NamedTuple):
@@ -41,12 +45,14 @@ def logits_of(head: nn.Module | None) -> HeadLogits:
     Where an objectness stands beside the classes (YOLOX, YOLOv3), detections are scored by the product of both, and
     classes alone mean nothing in the background. The logits are those of the products. Seesaw's head has two
     softmaxes, of the classes and of objects against the background; its logits are the logarithms of the probabilities
-    that they make together.
+    that they make together. TOOD's returns probabilities, of two branches together; its logits are theirs.
     """
     if isinstance(head, YOLOXHead):
         return HeadLogits((0, 2), _of_levels, _into_levels)
     if isinstance(head, YOLOV3Head):
         return HeadLogits((0,), _Packed(head.num_attrib).read, _Packed(head.num_attrib).write)
+    if isinstance(head, TOODHead):
+        return HeadLogits((0,), _of_probabilities, _into_probabilities)
     if isinstance(getattr(head, 'loss_cls', None), SeesawLoss):
         return HeadLogits((0,), seesaw, _into_seesaw)
     return HeadLogits((0,), _first, _into_first)
@@ -82,6 +88,14 @@ def _of_levels(classes: Any, objectness: Any) -> list[Tensor]:
 def _into_levels(output: Any, logits: Any) -> Any:
     classes, boxes, objectness = output
     return list(logits), boxes, [torch.full_like(level, SURE) for level in objectness]
+
+
+def _of_probabilities(levels: Any) -> list[Tensor]:
+    return [level.float().logit(eps=_SMALL) for level in levels]
+
+
+def _into_probabilities(output: Any, logits: Any) -> Any:
+    return ([level.sigmoid() for level in logits], *output[1:])
 
 
 def _into_seesaw(output: Any, logits: Tensor) -> Any:

@@ -61,11 +61,14 @@ class RoIDetectionTask(DetectionTask):
         return {**super().aliases(network), **aliases}
 
     def repeated(self, network: nn.Module) -> tuple[str, ...]:
-        """Samplers that choose boxes by their losses (OHEM, PISA) let the head classify them all before."""
+        """Samplers that choose boxes by their losses (OHEM, PISA) let the head classify them all before.
+
+        Double-Head takes the features of its boxes again, enlarged.
+        """
         head = getattr(network, 'roi_head', None)
         samplers = getattr(head, 'bbox_sampler', None)
         names = {type(s).__name__ for s in (samplers if isinstance(samplers, (list, tuple)) else [samplers])}
-        chosen = names & {'OHEMSampler', 'ScoreHLRSampler'}
+        chosen = names & {'OHEMSampler', 'ScoreHLRSampler'} or isinstance(head, DoubleHeadRoIHead)
         return ('roi_head.bbox_roi_extractor', 'roi_head.bbox_head') if chosen else ()
 
     def check_teacher(

@@ -3,8 +3,10 @@
 import copy
 
 import pytest
+from mmengine.config import ConfigDict
 
 from shake_mm.errors import UsageError
+from shake_mm.members import MemberSpec
 from shake_mm.registry import MODELS
 from tests.support.detectors import HEADS, detector, lively
 
@@ -47,3 +49,22 @@ def test_what_cannot_be_a_detector_s_teacher():
     resized = dict(config=lively(detector('retinanet')), resize=32)
     with pytest.raises(UsageError, match='teacher0: a detector sees the image as the student does: remove `resize`'):
         MODELS.build(dict(type='shake_mm.KD', student=detector('retinanet'), teachers=resized))
+
+
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [
+        ('detr/detr_r50_8xb2-150e_coco', r"the queries of a DETR are no places.*of='student.neck\[0\]'"),
+        ('solo/solo_r50_fpn_1x_coco', r'a SOLO does not classify the places of a pyramid.*\(f1, f2'),
+        ('guided_anchoring/ga-retinanet_r50_fpn_1x_coco', 'a GARetinaHead guesses its anchors anew for every image'),
+        ('centernet/centernet_r18_8xb16-crop512-140e_coco', r"a CenterNet does not classify.*of='student.neck\[0\]'"),
+        ('htc/htc_r50_fpn_1x_coco', 'HybridTaskCascadeRoIHead does not classify given boxes alone'),
+    ],
+    ids=lambda value: value.partition('/')[0] if '/' in value else '',
+)
+def test_detectors_whose_classes_cannot_be_compared_hear_why_and_what_to_distil(name, words):
+    config = MemberSpec.parse('student', f'mmdet::{name}.py').model
+    config['backbone'] = dict(type='ResNet', depth=18, base_channels=8)  # it does not come to run
+    network = MODELS.build(ConfigDict(config))
+    with pytest.raises(UsageError, match=words):
+        MODELS.build(dict(type='shake_mm.KD', student=network, teachers=dict(config=network)))

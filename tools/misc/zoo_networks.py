@@ -17,7 +17,7 @@ SIZES = {'cls': (32, 64, 128, 224, 256, 299, 384), 'det': (128, 256, 320)}
 CUT = 4
 """ResNets get this many times fewer channels."""
 _RESNETS = ('ResNet', 'ResNetV1d')
-_SMALL = ('nano', 'atto', 'xxs', 'tiny', 't', 'b0', 'm0', 's0', 'r18', 'xs', 'small', 's', '18', 'r50', '50')
+_SMALL = ('nano', 'atto', 'xxs', 'tiny', 't', 'b0', 'm0', 's0', 'xs', 'small', 's', '[a-z]*18', '[a-z]*50')
 _QUIET = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
 
@@ -30,7 +30,7 @@ def config_of(task: str, family: str) -> tuple[str, dict] | None:
     """The smallest config of a family, by its name, that has a model with a head, and that model; None without one."""
     root = _configs(task)
     for path in sorted((root / family).glob('*.py'), key=_size):
-        if 'metafile' in path.name or 'tta' in path.name:
+        if 'fast-rcnn' in path.name:  # it asks for proposals that another network made
             continue
         try:
             config = Config.fromfile(path)
@@ -48,7 +48,7 @@ def config_of(task: str, family: str) -> tuple[str, dict] | None:
 
 def _size(path: Path) -> tuple[int, str]:
     """Sorts the files of a family by the size that their names tell, the smallest first."""
-    found = [place for place, word in enumerate(_SMALL) if re.search(rf'(?<![a-z]){word}(?![a-z])', path.stem)]
+    found = [i for i, word in enumerate(_SMALL) if re.search(rf'(?<![a-z]){word}(?![a-z0-9])', path.stem)]
     return min(found, default=len(_SMALL)), path.stem
 
 
