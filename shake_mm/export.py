@@ -86,9 +86,8 @@ def export_student(
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f'.{name}.{os.getpid()}.pth'
         draft_config = draft.with_suffix('.py')
-        keep = {key: meta[key] for key in ('epoch', 'iter', 'dataset_meta') if key in meta}
         try:
-            _save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': written}, draft)
+            _save(meta, written, draft)
             write_config(plain, draft_config)
             _verify(spec, state, draft_config, draft, CLASS_HEAD if class_head_only else None)
             digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:8]
@@ -102,10 +101,11 @@ def export_student(
     return published, config_file
 
 
-def _save(content: dict, path: Path) -> None:
+def _save(meta: dict, state: dict, path: Path) -> None:
     """Save a checkpoint; torch's own writer tells of a full disk without its cause."""
+    keep = {key: meta[key] for key in ('epoch', 'iter', 'dataset_meta') if key in meta}
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': state}, buffer)
     write(path, buffer.getbuffer(), 'nothing was exported')
 
 
