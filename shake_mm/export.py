@@ -66,10 +66,6 @@ def export_student(
             asked of a student that has no other, or a file is in the way.
     """
     cfg = Config.fromfile(config) if isinstance(config, (str, os.PathLike)) else config
-    if 'student' not in cfg.get('model', {}):
-        raise UsageError(
-            'export: the config has no `model.student`: give the config that the student was distilled with.'
-        )
     folder, name = _destination(cfg, out)
     claim(folder / f'{name}.py', 'export', overwrite, inputs=[cfg.filename])
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
@@ -110,6 +106,11 @@ def _save(meta: dict, state: dict, path: Path) -> None:
 
 
 def _destination(cfg: Config, out: str) -> tuple[Path, str]:
+    """Folder and name of what is written, for a config that has a student."""
+    if 'student' not in cfg.get('model', {}):
+        raise UsageError(
+            'export: the config has no `model.student`: give the config that the student was distilled with.'
+        )
     path = Path(out)
     if path.suffix == '.pth':
         return path.parent, path.stem
