@@ -66,10 +66,6 @@ def export_student(
             asked of a student that has no other, or a file is in the way.
     """
     cfg = Config.fromfile(config) if isinstance(config, (str, os.PathLike)) else config
-    if 'student' not in cfg.get('model', {}):
-        raise UsageError(
-            'export: the config has no `model.student`: give the config that the student was distilled with.'
-        )
     folder, name = _destination(cfg, out)
     claim(folder / f'{name}.py', 'export', overwrite, inputs=[cfg.filename])
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
@@ -86,9 +82,8 @@ def export_student(
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f'.{name}.{os.getpid()}.pth'
         draft_config = draft.with_suffix('.py')
-        keep = {key: meta[key] for key in ('epoch', 'iter', 'dataset_meta') if key in meta}
         try:
-            _save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': written}, draft)
+            _save(meta, written, draft)
             write_config(plain, draft_config)
             _verify(spec, state, draft_config, draft, CLASS_HEAD if class_head_only else None)
             digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:8]
@@ -102,14 +97,20 @@ def export_student(
     return published, config_file
 
 
-def _save(content: dict, path: Path) -> None:
+def _save(meta: dict, state: dict, path: Path) -> None:
     """Save a checkpoint; torch's own writer tells of a full disk without its cause."""
+    keep = {key: meta[key] for key in ('epoch', 'iter', 'dataset_meta') if key in meta}
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save({'meta': {**keep, 'shake_mm_version': __version__}, 'state_dict': state}, buffer)
     write(path, buffer.getbuffer(), 'nothing was exported')
 
 
 def _destination(cfg: Config, out: str) -> tuple[Path, str]:
+    """Folder and name of what is written, for a config that has a student."""
+    if 'student' not in cfg.get('model', {}):
+        raise UsageError(
+            'export: the config has no `model.student`: give the config that the student was distilled with.'
+        )
     path = Path(out)
     if path.suffix == '.pth':
         return path.parent, path.stem
