@@ -134,7 +134,7 @@ class ClassificationTask(Task):
         return list(output.values()) if isinstance(output, dict) else [self.logits_of(network, output)]
 
     def input_shape(self, config: Mapping[str, Any]) -> tuple[int, int, int]:
-        """A LeNet takes grey images of one size alone."""
+        """A LeNet takes gray images of one size alone."""
         lenet = str(config.get('backbone', {}).get('type')).rpartition('.')[2] == 'LeNet5'
         return (1, 32, 32) if lenet else super().input_shape(config)
 
