@@ -151,6 +151,7 @@ def _kd(config: dict, plain: nn.Module, data: dict) -> None:
 def _shake(config: dict, plain: nn.Module, data: dict, **kwargs: Any) -> None:
     teacher = _teacher(config, plain)
     model = MODELS.build(dict(type='shake_mm.SHAKE', student=copy.deepcopy(config), teachers=teacher, **kwargs))
+    model.student.load_state_dict(plain.state_dict())
     losses = _step(model, data)
     for key in ('student_from_proxy', 'proxy_from_teacher', 'proxy_from_student'):
         value = float(losses[f'loss_{key}'].detach())
