@@ -5,6 +5,8 @@ import datetime
 import hashlib
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -78,23 +80,29 @@ def export_student(
         state, meta = weights_in(loaded, 'export', checkpoint, student, key), loaded.get('meta') or {}
         load_strictly(student, state, 'export', checkpoint)
         written = class_head_alone(student) if class_head_only else state
+        layer = CLASS_HEAD if class_head_only else None
 
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f'.{name}.{os.getpid()}.pth'
-        draft_config = draft.with_suffix('.py')
-        try:
+        with _drafts(folder, name) as (draft, draft_config):
             _save(meta, written, draft)
             write_config(plain, draft_config)
-            _verify(spec, state, draft_config, draft, CLASS_HEAD if class_head_only else None)
+            _verify(spec, state, draft_config, draft, layer)
             digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:8]
             published = folder / f'{name}_{datetime.date.today():%Y%m%d}-{digest}.pth'
             claim(published, 'export', overwrite, inputs=[checkpoint])
-            draft.replace(published)
-            config_file = draft_config.replace(folder / f'{name}.py')
-        finally:
-            draft.unlink(missing_ok=True)
-            draft_config.unlink(missing_ok=True)
-    return published, config_file
+            return draft.replace(published), draft_config.replace(folder / f'{name}.py')
+
+
+@contextmanager
+def _drafts(folder: Path, name: str) -> Iterator[tuple[Path, Path]]:
+    """Names of a checkpoint and a config that are written first; what is left of them goes in the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f'.{name}.{os.getpid()}.pth'
+    drafts = (draft, draft.with_suffix('.py'))
+    try:
+        yield drafts
+    finally:
+        for path in drafts:
+            path.unlink(missing_ok=True)
 
 
 def _save(meta: dict, state: dict, path: Path) -> None:

@@ -1,6 +1,6 @@
 """Object detection with mmdet."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from mmdet.models.dense_heads import GuidedAnchorHead
@@ -133,10 +133,9 @@ class DenseDetectionTask(DetectionTask):
         head = student.bbox_head
         for name, other in others.items():
             theirs = other.bbox_head
-            for what in (strides_of, _priors, _anchors, _channels):
-                mine, its = what(head), what(theirs)
+            for words, fact in PLACES.items():
+                mine, its = fact(head), fact(theirs)
                 if mine != its and None not in (mine, its):
-                    words = str(what.__doc__).rstrip('.').lower()
                     raise UsageError(
                         f'{name} has {words} {its} and the student {mine}: logits can only be compared at the same '
                         'places, give both detectors the same.'
@@ -193,23 +192,32 @@ def _generator(head: nn.Module | None) -> Any:
 
 
 def strides_of(head: nn.Module | None) -> list[tuple[int, int]]:
-    """Strides."""
+    """Height and width of the strides of a head, level by level; none if it states none."""
     strides = getattr(_generator(head), 'strides', None) or ()
     return [(s, s) if isinstance(s, int) else (int(s[0]), int(s[1])) for s in strides]
 
 
 def _priors(head: nn.Module) -> list[int] | None:
-    """Priors per place."""
+    """Number of priors per place, level by level."""
     numbers = getattr(_generator(head), 'num_base_priors', None)
     return None if numbers is None else list(numbers)
 
 
 def _anchors(head: nn.Module) -> list | None:
-    """Anchors."""
+    """Corners of the anchors at the first place, level by level."""
     anchors = getattr(_generator(head), 'base_anchors', None)
     return None if anchors is None else [[[round(v, 2) for v in box] for box in level.tolist()] for level in anchors]
 
 
 def _channels(head: nn.Module) -> int | None:
-    """Class channels."""
+    """Number of channels per prior."""
     return getattr(head, 'cls_out_channels', None)
+
+
+PLACES: dict[str, Callable] = {
+    'strides': strides_of,
+    'priors per place': _priors,
+    'anchors': _anchors,
+    'class channels': _channels,
+}
+"""What two dense heads must have in common, or their logits belong to different places."""

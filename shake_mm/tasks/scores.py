@@ -72,7 +72,7 @@ class LogitsHead(nn.Module):
         self.head = head
 
     def init_weights(self) -> None:
-        """Initialize the head."""
+        """Initialize the head, if it can be."""
         self.head.init_weights()
 
     def forward(self, feats: Any) -> Tensor:

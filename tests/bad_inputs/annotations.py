@@ -125,8 +125,8 @@ CASES = [
         'annotation',
         'no labels',
         _sets('{"metainfo": {}, "data_list": [{"img_path": "data/class0/0.png"}]}'),
-        'gt_labels',
-        'add it in the pipeline',
+        'gt_label',
+        'add it to the annotations',
     ),
     Case('annotation', 'a pickle', _file_of_sets('list.pkl', pickle.dumps({})), 'list.pkl is a pickle', 'JSON'),
     Case(

@@ -57,6 +57,7 @@ OURS = {
     'ATLoss': Case(losses.ATLoss, MAP, (BATCH, 3, 6, 10)),
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
     'CCLoss': Case(losses.CCLoss, ROW, ROW),
+    'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
     'CRDLoss': Case(partial(losses.CRDLoss, SAMPLES, CLASSES), ROW, ROW, contrast, partial(F.normalize, dim=1)),
     'DKDLoss': Case(losses.DKDLoss, ROW, ROW, lambda labels: (labels,)),
     'DenseKLLoss': Case(partial(losses.DenseKLLoss, CLASSES), LEVELS, LEVELS),
