@@ -216,10 +216,10 @@ def _check_fields(model: nn.Module, task: Task, samples: list, name: str) -> Non
 
 def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> None:
     """Refuse images of a shape that a network does not take."""
-    distils = isinstance(model, Distiller)
-    for member, network in (model.members.networks if distils else {'model': model}).items():
+    distills = isinstance(model, Distiller)
+    for member, network in (model.members.networks if distills else {'model': model}).items():
         shape = list(inputs.shape)
-        if distils and model.members.specs[member].resize is not None:
+        if distills and model.members.specs[member].resize is not None:
             shape[2:] = model.members.specs[member].resize
         try:
             on_meta(Pass(network, task.forward_trunk), torch.empty(shape, device='meta'))

@@ -10,7 +10,7 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class SHAKE(Distiller):
-    r"""A proxy teacher mimics each frozen teacher and distils mutually with the student.
+    r"""A proxy teacher mimics each frozen teacher and distills mutually with the student.
 
     .. math::
         L_S &= L_{CE}(f_S, Y) + \lambda \sum_i w_i L_{KL}(f_S, f_{T'_i}) \\

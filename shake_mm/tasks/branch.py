@@ -111,10 +111,10 @@ def check_logits(head: nn.Module, features: tuple[Tensor, ...], where: str) -> N
         logits, of_large = (logits_of(head).of(output) for output in (outputs, large))
     if not all(isinstance(level, Tensor) and level.shape[1] % channels == 0 for level in logits):
         raise UsageError(
-            f'{where}: {name} makes no maps of {channels} class logits a prior: distil features (f1, f2, …).'
+            f'{where}: {name} makes no maps of {channels} class logits a prior: distill features (f1, f2, …).'
         )
     if all(bool(((level >= 0) & (level <= 1)).all()) for level in of_large):
-        raise UsageError(f'{where}: {name} gives probabilities instead of logits: distil features (f1, f2, …).')
+        raise UsageError(f'{where}: {name} gives probabilities instead of logits: distill features (f1, f2, …).')
 
 
 def _initialized(head: nn.Module) -> nn.Module:

@@ -71,7 +71,7 @@ class ClassificationTask(Task):
             if its != mine:
                 raise UsageError(
                     f'{name} predicts by a {its} and the student by a {mine}, so their logits mean different things: '
-                    'give both heads of one kind, or distil features.'
+                    'give both heads of one kind, or distill features.'
                 )
 
     def check_scores(self, network: nn.Module, name: str, learns: bool) -> None:

@@ -55,11 +55,11 @@ class DetectionTask(Task):
         raise UsageError(f'student: {reason}, so its classes cannot be distilled: {self.advice(student)}.')
 
     def advice(self, network: nn.Module) -> str:
-        """What to distil of a network whose logits cannot be compared, by names that it has."""
+        """What to distill of a network whose logits cannot be compared, by names that it has."""
         if self.levels(network):
-            return 'distil features (f1, f2, …)'
+            return 'distill features (f1, f2, …)'
         part = 'neck' if network.with_neck else 'backbone'
-        return f"distil features, e.g. of='student.{part}[0]' to='teacher0.{part}[0]' with a connector"
+        return f"distill features, e.g. of='student.{part}[0]' to='teacher0.{part}[0]' with a connector"
 
     def forward_trunk(self, network: nn.Module, inputs: Tensor) -> Any:
         """The pyramid of the backbone and neck."""

@@ -105,7 +105,7 @@ def check_scores(network: nn.Module, name: str, learns: bool) -> None:
     head = getattr(network, 'head', None)
     if isinstance(head, heads.MultiTaskHead):
         raise UsageError(
-            f'{name}: a MultiTaskHead has logits for each task, of the samples that are labeled for it: distil the '
+            f'{name}: a MultiTaskHead has logits for each task, of the samples that are labeled for it: distill the '
             f"features that its heads share ({name}.pool), or one task's network."
         )
     distilled = getattr(head, 'distillation', False) or getattr(head, 'dist', False)

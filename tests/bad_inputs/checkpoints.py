@@ -23,7 +23,7 @@ class _Harmful:
 
 
 def _forged(name: str):
-    """Distil from a teacher whose checkpoint is one of the forged files."""
+    """Distill from a teacher whose checkpoint is one of the forged files."""
 
     def prepare(site: Site) -> list[str]:
         return site.kd({'model.teachers.0.checkpoint': site.write(name, FORGED[name])})
@@ -32,7 +32,7 @@ def _forged(name: str):
 
 
 def _kind(value):
-    """Distil from a teacher one of whose weights is of a kind that is not read."""
+    """Distill from a teacher one of whose weights is of a kind that is not read."""
 
     def prepare(site: Site) -> list[str]:
         state = {**state_of(8), 'head.fc.bias': value()}
@@ -42,7 +42,7 @@ def _kind(value):
 
 
 def _teacher(content, name: str = 'bad.pth'):
-    """Distil from a teacher whose checkpoint has this content."""
+    """Distill from a teacher whose checkpoint has this content."""
 
     def prepare(site: Site) -> list[str]:
         path = site.write(name, content) if isinstance(content, bytes) else site.save(content, name)

@@ -25,7 +25,7 @@ def mutated(site: Site, seed: int) -> tuple[list[str], str]:
 
     Args:
         site (Site): Where to.
-        seed (int): What is drawn; every second one distils.
+        seed (int): What is drawn; every second one distills.
 
     Returns:
         tuple[list[str], str]: The command line of ``tools/train.py``, and what was changed.

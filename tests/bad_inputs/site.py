@@ -74,7 +74,7 @@ class Site:
         return self.argv(_run(classifier_of(), self.path), changes, *options)
 
     def kd(self, changes: dict[str, Any] | None = None, *options: str) -> list[str]:
-        """Distil it, from a teacher whose checkpoint is ``teacher.pth``."""
+        """Distill it, from a teacher whose checkpoint is ``teacher.pth``."""
         teacher = dict(config=classifier_of(8), checkpoint=self.write('teacher.pth', weights_of(8)))
         model = dict(type='shake_mm.KD', student=classifier_of(), teachers=[teacher])
         return self.argv(_run(model, self.path), changes, *options)
@@ -109,7 +109,7 @@ class Site:
         return self.argv(_detection(self.path, model), changes)
 
     def detection_kd(self, teacher: dict, changes: dict[str, Any] | None = None, **spec: Any) -> list[str]:
-        """Distil a small RetinaNet from a teacher."""
+        """Distill a small RetinaNet from a teacher."""
         model = MODELS.build(copy.deepcopy(teacher))
         spec = dict(config=teacher, checkpoint=self.save(model.state_dict(), 'teacher.pth'), **spec)
         model = dict(type='shake_mm.KD', student=retinanet(), teachers=[spec])

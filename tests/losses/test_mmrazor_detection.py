@@ -1,4 +1,4 @@
-"""What detectors distil with out of mmrazor, on the levels of an FPN, against formulas in float64.
+"""What detectors distill with out of mmrazor, on the levels of an FPN, against formulas in float64.
 
 One term compares one level, as in mmrazor's own configs.
 """

@@ -10,7 +10,7 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=5),
 ]
 
-# The teacher that DeiT's authors trained and distil from (82.9 %), in timm's implementation: `pip install timm`.
+# The teacher that DeiT's authors trained and distill from (82.9 %), in timm's implementation: `pip install timm`.
 teachers = [
     dict(
         config=dict(
