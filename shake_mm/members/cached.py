@@ -116,7 +116,8 @@ class CachedMember(FrozenMember):
     def _answers(self, channels: int, size: Sequence[int]) -> list[list[float]]:
         """What the network says to images that anyone can make: layers of other code may have the same weights."""
         noise = torch.rand(BLOCK, channels, *size, generator=torch.Generator().manual_seed(0)) * 4 - 2
-        noise = noise.to(next(self.network.parameters()).device)
+        weight = next(self.network.parameters())
+        noise = noise.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
         logits = self.task.logits_of(self.network, self.task.forward_trunk(self.network, noise))
         return logits[:_ANSWERS].float().tolist()
 
