@@ -2,7 +2,6 @@
 
 import argparse
 import gc
-import multiprocessing
 import os
 import os.path as osp
 import signal
@@ -20,6 +19,7 @@ from ..errors import UsageError
 from ..explain import explain, explain_build, one_line
 from ..options import parse_option
 from ..safe_io import guard_loaders, trust_pickles
+from ..utils import kill_data_workers
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -145,7 +145,9 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         except ValueError:  # not in the main thread, which alone handles signals
             pass
-        _end_data_workers()
+        # A worker that is handing over a batch would print a traceback of its own as soon as nobody takes it. The
+        # frames of the error hold that connection open until here.
+        kill_data_workers()
         sentence = explain(error) or explain_build(error)
         if args.debug or sentence is None:
             raise
@@ -158,14 +160,3 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
         gc.collect()
         torch_dist.destroy_process_group()
     return status
-
-
-def _end_data_workers() -> None:
-    """Kill the data workers of a run that ends with an error.
-
-    One that is handing over a batch would print a traceback of its own as soon as nobody takes it. The error's frames
-    hold that connection open until here.
-    """
-    for process in multiprocessing.active_children():
-        if process.daemon:
-            process.kill()

@@ -1,6 +1,5 @@
 """Stop for SIGTERM without losing a step."""
 
-import multiprocessing
 import os.path as osp
 import signal
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from ..atomic import write
 from ..errors import UsageError
 from ..loops import ExactTrainLoop
 from ..registry import HOOKS
+from ..utils import kill_data_workers
 
 FILE = 'preempted.pth'
 # EX_TEMPFAIL of sysexits.h: "the user is invited to retry". 143 is the status after SIGTERM if nothing was saved.
@@ -123,6 +123,4 @@ def _begin_worker(init: Callable[[int], None] | None, worker: int) -> None:
 def _end_workers() -> None:
     """Kill the data workers that are left: they ignore the SIGTERM by which Python would end them."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would take their end for a failure
-    for process in multiprocessing.active_children():
-        if process.daemon:
-            process.kill()
+    kill_data_workers()
