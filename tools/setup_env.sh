@@ -38,7 +38,7 @@ command -v flock >/dev/null || die "'flock' is not on PATH: install util-linux"
 
 key_of() { printf '%s\n' "$@" | sha256sum | cut -c1-16; }
 PY_TAG=$("$PYTHON" -c 'import sys, sysconfig; print(sys.version.split()[0], sysconfig.get_platform())')
-REQUIREMENTS=(requirements/{mminstall,optional,runtime,analysis,tests}.txt)
+REQUIREMENTS=(requirements/{mminstall,optional,runtime,analysis,tests,interop}.txt)
 CONSTRAINTS=()
 # The exact versions were recorded with Python 3.11; other interpreters lack some of them.
 case $PY_TAG in 3.11.*) CONSTRAINTS=(requirements/constraints.txt) ;; esac
@@ -167,7 +167,7 @@ else
     step mmcv "mmcv $MMCV_VERSION with compiled ops" install_mmcv
     step mm 'mmengine, mmdet, mmpretrain, mmrazor' pip_install -r requirements/mminstall.txt -r requirements/optional.txt
     step rest 'packages for runtime, analysis and tests' \
-        pip_install -r requirements/runtime.txt -r requirements/analysis.txt -r requirements/tests.txt
+        pip_install -r requirements/runtime.txt -r requirements/analysis.txt -r requirements/tests.txt -r requirements/interop.txt
     step opencv 'OpenCV without a window system' swap_opencv
     check_imports
     touch "$ENV/.complete"
