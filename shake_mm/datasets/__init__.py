@@ -1,9 +1,16 @@
+"""Data sets, samplers and transforms. Those of another package's classes are imported when one is asked for."""
+
+from ..imports import lazy_parts
 from .batched import BatchedViews
 from .contrast import ContrastDataset
-from .digit_scenes import DigitScenes
-from .digits import DigitPairs, Digits
 from .seeded import SeededBatchSampler, SeededDataset
 from .views import RandomView, ViewSet
+
+__getattr__ = lazy_parts(
+    __name__,
+    {'digits': ('DigitPairs', 'Digits'), 'digit_scenes': ('DigitScenes',)},
+    needs={'digits': 'mmpretrain', 'digit_scenes': 'mmdet'},
+)
 
 __all__ = [
     'BatchedViews',

@@ -5,57 +5,15 @@ serves both, so an image of the validation set never shows a glyph that training
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 
 from shake_mm.errors import UsageError
 from shake_mm.registry import DATASETS
 
-SPLITS = ('train', 'val')
-TRAIN_SHARE = 0.75
-GLYPH_SIZE = 8
-
-
-@lru_cache(maxsize=1)
-def load_glyphs() -> tuple[np.ndarray, np.ndarray]:
-    """Return all glyphs, :math:`(1797, 8, 8)` float32 in [0, 1], and their digits, :math:`(1797,)`."""
-    from sklearn.datasets import load_digits  # scikit-learn takes a second to import, and nothing else needs it
-
-    bunch = load_digits()
-    return (bunch.images / 16).astype(np.float32), bunch.target.astype(np.int64)
-
-
-@lru_cache(maxsize=len(SPLITS))
-def split_glyphs(split: str) -> np.ndarray:
-    """Return the glyphs of one split: three quarters of every digit's glyphs train, the others validate.
-
-    The split depends on no seed: two data sets with different seeds cannot leak glyphs into each other.
-
-    Args:
-        split: ``'train'`` or ``'val'``.
-
-    Returns:
-        Sorted positions in :func:`sklearn.datasets.load_digits`, shape :math:`(N,)`.
-    """
-    digits = load_glyphs()[1]
-    rng = np.random.default_rng(0)
-    chosen = []
-    for digit in range(10):
-        own = rng.permutation(np.flatnonzero(digits == digit))
-        cut = round(TRAIN_SHARE * len(own))
-        chosen.append(own[:cut] if split == 'train' else own[cut:])
-    return np.sort(np.concatenate(chosen))
-
-
-def _resize(glyphs: np.ndarray, size: int, interpolation: str) -> np.ndarray:
-    """Resize glyphs of shape :math:`(N, 8, 8)` to :math:`(N, size, size)`."""
-    if size == GLYPH_SIZE:
-        return glyphs
-    return np.stack([mmcv.imresize(glyph, (size, size), interpolation=interpolation) for glyph in glyphs])
+from .glyphs import GLYPH_SIZE, SPLITS, load_glyphs, resize, split_glyphs
 
 
 class _GlyphDataset(BaseDataset):
@@ -129,7 +87,7 @@ class Digits(_GlyphDataset):
                 'use fewer, or the data set DigitPairs.'
             )
         own = own[: self.num_samples]
-        pixels = np.rint(255 * _resize(glyphs[own], self.image_size, self.interpolation)).astype(np.uint8)
+        pixels = np.rint(255 * resize(glyphs[own], self.image_size, self.interpolation)).astype(np.uint8)
         pixels = pixels[..., None].repeat(3, axis=-1)
         return [dict(img=img, gt_label=int(digits[i]), glyph=int(i)) for img, i in zip(pixels, own)]
 
@@ -180,7 +138,7 @@ class DigitPairs(_GlyphDataset):
         glyphs, digits = load_glyphs()
         own = split_glyphs(self.split)
         members = [own[digits[own] == digit] for digit in range(10)]
-        resized = _resize(glyphs, self.image_size // 2, self.interpolation)
+        resized = resize(glyphs, self.image_size // 2, self.interpolation)
 
         data_list: list[dict[str, Any]] = []
         if self.num_samples is None:

@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..imports import require
 from ..registry import TASKS
 from ..taps import Alias, Taps
+
+FAMILIES = {'mmpretrain': ('classification',), 'mmdet': ('detection', 'roi_detection')}
+"""By package, the modules beside this one that know its networks, and import it."""
 
 
 class Task:
@@ -226,9 +231,15 @@ def task_of(network: nn.Module) -> Task:
     Raises:
         UsageError: If there is none.
     """
-    tasks = TASKS.module_dict.values()
     for kind in type(network).__mro__:
-        for task in tasks:
+        package = kind.__module__.partition('.')[0]
+        for module in FAMILIES.get(package, ()):
+            require(package, f'a {type(network).__name__}')
+            import_module(f'{__package__}.{module}')
+        for task in TASKS.module_dict.values():
             if kind in task.model_types:
                 return task()
-    raise UsageError(f'student: a {type(network).__name__} belongs to no known task ({", ".join(TASKS.module_dict)}).')
+    raise UsageError(
+        f'student: a {type(network).__name__} belongs to no known task: give an mmpretrain classifier or an mmdet '
+        'detector, or register a task.'
+    )

@@ -2,5 +2,6 @@
 
 from .modules import copy_module, unwrap_model
 from .processes import kill_data_workers
+from .setup_env import register_all_modules
 
-__all__ = ['copy_module', 'kill_data_workers', 'unwrap_model']
+__all__ = ['copy_module', 'kill_data_workers', 'register_all_modules', 'unwrap_model']
