@@ -146,7 +146,7 @@ class Garments(BaseDataset):
         super().__init__(ann_file='', data_root=data_root, **kwargs)
 
     def extra_repr(self) -> list[str]:
-        """Describe the images."""
+        """Describe the images and their folder."""
         return [f'Split: \t{self.split}', f'Image size: \t{self.image_size}', f'Folder: \t{self.data_root}']
 
     def load_data_list(self) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from shake_mm.cli import dataset_prepare
-from shake_mm.cli.dataset_prepare import ARCHIVES, FASHION_MNIST, Source, main
+from shake_mm.cli.dataset_prepare import main
 from shake_mm.datasets import Garments
+from shake_mm.datasets.published import ARCHIVES, FASHION_MNIST, Source
 
 from ..support.garments import write_garments
 
