@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / 'shake_mm'
 LAYERS = (
-    ('errors', 'version'),
+    ('errors', 'version', 'stack'),
     ('utils', 'validation', 'options'),
     ('safe_io',),
     ('compat', 'atomic'),

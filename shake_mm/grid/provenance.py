@@ -5,31 +5,27 @@ import os
 import platform
 import subprocess
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from .. import stack
 from ..errors import UsageError
 from ..locks import locked
 from ..outputs import write_text
 
 FILE = 'grid.json'
 _SESSION = dict(command=str, seconds=int | float, trained=int, versions=dict, machine=dict)
-PACKAGES = ('mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'numpy')
+PACKAGES = ('mmengine', 'mmcv', 'mmpretrain', 'mmdet')
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the installed packages that results depend on."""
-    found = {'python': platform.python_version(), 'torch': torch.__version__}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {'python': platform.python_version(), 'torch': torch.__version__, 'numpy': np.__version__}
+    return {**found, **{name: package.version for name in PACKAGES if (package := stack.find(name))}}
 
 
 def hardware(device: str) -> dict[str, Any]:
