@@ -167,6 +167,12 @@ def one_line(error: BaseException) -> str:
     return ' '.join(str(message).split()) or type(error).__name__
 
 
+def reason(error: BaseException) -> str:
+    """The message of an error, with its type if it is not a sentence."""
+    text = one_line(error).rstrip('.')
+    return text if ' ' in text else f'{type(error).__name__}({text})'
+
+
 def _from_a_worker(error: BaseException) -> bool:
     """Whether an error arose because a data worker died while it handed over a batch."""
     frames = traceback.extract_tb(error.__traceback__)

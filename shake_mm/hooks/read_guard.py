@@ -5,7 +5,8 @@ from typing import Any
 from mmengine.hooks import Hook
 
 from ..datasets.contrast import ContrastDataset
-from ..datasets.readable import CheckedCollate, Reader, innermost
+from ..datasets.readable import CheckedCollate, Reader
+from ..datasets.wrapped import innermost
 from ..errors import UsageError
 from ..registry import HOOKS
 from .recent_batches import shortened
