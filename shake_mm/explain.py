@@ -91,6 +91,11 @@ UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern,
         re.compile(r'(?:pip|mim) install [`"\']?([\w.-]+)'),
         'the config asks for {0}, which is not installed: run `pip install {0}`',
     ),
+    (
+        ModuleNotFoundError,
+        re.compile(r"^No module named '((?!shake_mm|mm|torch|numpy)\w+)"),
+        'the config asks for {0}, which is not installed, or damaged: run `pip install {0}`',
+    ),
 )
 """Errors of the stack that a user can fix: their class, a pattern of their message, and the sentence."""
 
