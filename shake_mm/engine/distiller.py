@@ -165,9 +165,9 @@ class Distiller(BaseModel):
         return True
 
     def enter_epoch(self, epoch: int) -> None:
-        """Set the weights of the terms that warm up, at the beginning of ``epoch`` (counted from 0)."""
+        """Set what changes with the epochs (weights that warm up), at the beginning of ``epoch`` (counted from 0)."""
         for term in self.terms.values():
-            term.factor = min((epoch + 1) / term.warmup, 1.0) if term.warmup else 1.0
+            term.enter_epoch(epoch)
 
     def train(self, mode: bool = True) -> 'Distiller':
         """Set the mode; what is not trained of peers, of connectors, and by the stage, stays in evaluation mode."""
