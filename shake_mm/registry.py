@@ -20,7 +20,10 @@ from mmengine.registry import Registry
 from .errors import UsageError
 from .validation import check_arguments
 
-_MEND = {'num_samples': 'set `model.num_samples` to the size of the training set'}
+_MEND = {
+    'num_samples': 'set `model.num_samples` to the size of the training set',
+    'in_norm': 'tap features that a batch norm makes, such as teacher0.f3.preact',
+}
 
 MODELS = Registry(
     'model',
@@ -85,6 +88,21 @@ def build_part(config: Any, facts: Mapping[str, Any] | None = None, where: str =
             f'{where or "a part"}: {name} cannot be made of {given or "no arguments"} '
             f'({" ".join(str(error).split())}): correct them.'
         ) from error
+
+
+def asks_for(config: Any, name: str) -> bool:
+    """Whether the constructor of a part asks for a fact that its config leaves out.
+
+    Args:
+        config (dict | nn.Module): The part's config; something built already asks for nothing.
+        name (str): The argument.
+    """
+    if not isinstance(config, Mapping) or name in config:
+        return False
+    MODELS.import_from_location()
+    kind = config.get('type')
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    return cls is not None and name in inspect.signature(cls).parameters
 
 
 def _inferred(kind: Any, config: dict, facts: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ..validation import check_sizes
 from .gradient_check import check_gradients
 from .objective import build_objective
 from .plan import Plan, plan_of
-from .stages import build_stages, resolve_bodies, set_trained
+from .stages import build_stages, modules_of, resolve_bodies, set_trained
 from .weighting import weigh
 
 
@@ -82,9 +82,9 @@ class Distiller(BaseModel):
             check_cacheable(member, self.objective.read, self.data_preprocessor)
 
         learners = {members.part_of(name): network for name, network in members.learners.items()}
+        self._frozen_by_stages: set[str] = set()
         self.stages = resolve_bodies(build_stages(stages), learners)
         trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
-        self._frozen_by_stages: set[str] = set()
         for stage in self.stages:  # unknown names are an error now, not in epoch 60
             self.objective.select(stage.terms)
             stage.check_trained(trainable)
@@ -165,17 +165,19 @@ class Distiller(BaseModel):
         return True
 
     def enter_epoch(self, epoch: int) -> None:
-        """Set the weights of the terms that warm up, at the beginning of ``epoch`` (counted from 0)."""
+        """Set what changes with the epochs (weights that warm up), at the beginning of ``epoch`` (counted from 0)."""
         for term in self.terms.values():
-            term.factor = min((epoch + 1) / term.warmup, 1.0) if term.warmup else 1.0
+            term.enter_epoch(epoch)
 
     def train(self, mode: bool = True) -> 'Distiller':
-        """Set the mode; peers and connectors that are not trained stay in evaluation mode, as frozen teachers do."""
+        """Set the mode; what is not trained of peers, of connectors, and by the stage, stays in evaluation mode."""
         super().train(mode)
         for module in (*self.peers.modules(), *self.connectors.modules()) if mode else ():
             parameters = list(module.parameters())
             if parameters and not any(parameter.requires_grad for parameter in parameters):
                 module.eval()
+        for module in modules_of(self, self._frozen_by_stages) if mode else ():
+            module.eval()
         return self
 
     # ------------------------------------------------------------------------------------------------ module plumbing

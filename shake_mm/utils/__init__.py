@@ -1,6 +1,7 @@
 """What all layers of the package share: plain helpers that know nothing of distillation."""
 
+from .gradients import scale_gradient
 from .modules import copy_module, unwrap_model
 from .processes import kill_data_workers
 
-__all__ = ['copy_module', 'kill_data_workers', 'unwrap_model']
+__all__ = ['copy_module', 'kill_data_workers', 'scale_gradient', 'unwrap_model']

@@ -104,6 +104,11 @@ DATA = {
     'fashion100': Data('fashion100_bs64', 'fashion100', 10, FASHION100_NETWORKS, FASHION100_PAIRS, FIRST, TABLE_PAIRS),
 }
 
+LATER = ('kd-logit-std', 'wttm', 'mlkd', 'ctkd', 'vkd', 'ofd', 'dist-plus', 'kd-eskd')
+"""Methods with a config on one pair of CIFAR-100 and one of digits."""
+
+LATER_PAIRS = {'cifar100': [('resnet32x4', 'resnet8x4')], 'digits100': DIGIT_PAIRS[:1]}
+
 CONTRASTED = ('crd', 'crd-kd', 'shake-crd')
 """Methods whose data set must name contrasting samples."""
 
@@ -155,7 +160,7 @@ VARIANTS = {
     **_on([pair for pair in TABLE_PAIRS if CRD_NETWORKS[pair[1]].light or 'vgg' in pair[1]], ft='ft_full_rate'),
     # What is counted in epochs, of twenty.
     **_on(DIGIT_PAIRS, dkd='dkd_warmup2', review='review_warmup2', ab='ab_init3', ft='ft_init3'),
-    **_on(DIGIT_PAIRS, kd_dagger_60='kd_dagger_5'),
+    **_on(DIGIT_PAIRS, kd_dagger_60='kd_dagger_5', kd_eskd='kd_eskd7'),
     # One-stage and two-stage detectors have weights of their own.
     **_on([RETINANET, FASTER_RCNN], review='review_det', cwd='cwd_det', pkd='pkd_det', mgd='mgd_det'),
     **_on([RETINANET, FASTER_RCNN], shake_review='shake_review_det', shake_pkd='shake_pkd_det'),

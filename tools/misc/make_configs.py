@@ -23,6 +23,8 @@ from config_tables import (
     FORM_PAIRS,
     FORMS,
     FROM_SCRATCH,
+    LATER,
+    LATER_PAIRS,
     PAPERS,
     SEVERAL,
     SEVERAL_PAIRS,
@@ -128,6 +130,7 @@ def cells() -> Iterator[tuple[str, Pair, str]]:
         (SEVERAL_PAIRS, SEVERAL),
         (FORM_PAIRS, FORMS),
         (TABLE6_PAIRS, ('shake-alpha-div',)),
+        (LATER_PAIRS, LATER),
         (DETECTION_PAIRS, DETECTION),
     )
     for pairs, methods in kinds:
