@@ -86,6 +86,18 @@ def build_part(config: Any, facts: Mapping[str, Any] | None = None, where: str =
         ) from error
 
 
+def takes(kind: Any, argument: str) -> bool:
+    """Whether a part has an argument of this name, such as a loss a temperature; True where the part is not known.
+
+    Args:
+        kind (str | type): The part's type, as a config names it.
+        argument (str): Name of the argument.
+    """
+    MODELS.import_from_location()  # fills the dict
+    cls = MODELS.module_dict.get(kind) or MODELS.get(kind) if isinstance(kind, str) else kind
+    return not callable(cls) or argument in inspect.signature(cls).parameters
+
+
 def _inferred(kind: Any, config: dict, facts: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The facts that a part's constructor asks for and its config leaves out; what it holds must be of its types."""
     cls = MODELS.get(kind) if isinstance(kind, str) else kind

@@ -67,8 +67,10 @@ def check_data(loader: DataLoader, name: str, config: Any, model: nn.Module) -> 
         )
     student = model.student if isinstance(model, Distiller) else model
     try:
-        task = task_of(student)
+        task = model.task if isinstance(model, Distiller) else task_of(student)
     except UsageError:  # nothing is known of such networks
+        return
+    if not task.takes_images:  # nor of their batches
         return
     _check_labels(dataset, name, task.num_classes(student))
     if isinstance(model, Distiller) and model.num_samples is not None and name.startswith('train'):
@@ -222,7 +224,8 @@ def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> 
         if distills and model.members.specs[member].resize is not None:
             shape[2:] = model.members.specs[member].resize
         try:
-            on_meta(Pass(network, task.forward_trunk), torch.empty(shape, device='meta'))
+            run = model.members.task_for(member) if distills else task
+            on_meta(Pass(network, run.forward_trunk), torch.empty(shape, device='meta'))
         except Exception as error:
             if isinstance(error, NotImplementedError) or 'meta' in str(error):
                 continue  # a layer reads values: the first step will tell
