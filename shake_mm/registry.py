@@ -105,6 +105,18 @@ def asks_for(config: Any, name: str) -> bool:
     return cls is not None and name in inspect.signature(cls).parameters
 
 
+def takes(kind: Any, argument: str) -> bool:
+    """Whether a part has an argument of this name, such as a loss a temperature; True where the part is not known.
+
+    Args:
+        kind (str | type): The part's type, as a config names it.
+        argument (str): Name of the argument.
+    """
+    MODELS.import_from_location()  # fills the dict
+    cls = MODELS.module_dict.get(kind) or MODELS.get(kind) if isinstance(kind, str) else kind
+    return not callable(cls) or argument in inspect.signature(cls).parameters
+
+
 def _inferred(kind: Any, config: dict, facts: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The facts that a part's constructor asks for and its config leaves out; what it holds must be of its types."""
     cls = MODELS.get(kind) if isinstance(kind, str) else kind

@@ -45,6 +45,8 @@ class Distiller(BaseModel):
             powers of two fit each other in the same way at any size.
         compile (bool | dict): Whether ``torch.compile`` compiles the student and trained teachers, or with which
             options. (A frozen teacher's ``inference`` says it for the teacher.) Defaults to False.
+        task (dict, optional): How the networks run and what their logits are, see
+            :class:`~shake_mm.tasks.GenericTask`. Defaults to what the student's class says.
         data_preprocessor (dict, optional): The student's, where its own config does not hold it (the Runner passes
             the run's top-level one).
         init_cfg (dict, optional): See :class:`mmengine.model.BaseModule`.
@@ -64,11 +66,12 @@ class Distiller(BaseModel):
         num_samples: int | None = None,
         input_size: int | Sequence[int] | None = None,
         compile: bool | dict = False,
+        task: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         check_sizes(num_samples, input_size)
-        members = build_members(student, teachers, data_preprocessor)
+        members = build_members(student, teachers, data_preprocessor, task)
         super().__init__(data_preprocessor=members.student.data_preprocessor, init_cfg=init_cfg)
         self.num_samples, self.input_size = num_samples, input_size
         self.members = members

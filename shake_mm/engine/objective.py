@@ -91,8 +91,8 @@ def build_objective(
     sizes = members.image_sizes(input_size)
     with taps.recording():
         # Where every loss is a member's own there is nothing to fit.
-        run = partial(members.task.forward, taps=taps)
-        taps.unknown = run_members(members.networks, run, sizes) if read else set(members.networks)
+        run, channels = members.dry_pass(taps), members.task.channels
+        taps.unknown = run_members(members.networks, run, sizes, channels) if read else set(members.networks)
         built = _build_proxies(members, planned, taps, num_samples, sizes['student'])
         for tap in read:
             taps.request(tap)  # also of the proxies' layers, which are known now
@@ -155,7 +155,7 @@ def _check_expanded(terms: Mapping[str, Expanded], members: Members) -> None:
         compared = {name: network for name, network in members.networks.items() if f'{name}.logits' in read}
         for name, network in compared.items():
             if 'logits' not in members.specs[name].taps:
-                members.task.check_scores(network, name, name in members.learners)
+                members.task_for(name).check_scores(network, name, name in members.learners)
         members.task.check_logits(members.student, {name: net for name, net in compared.items() if name != 'student'})
 
 

@@ -1,8 +1,18 @@
-"""Tasks: the only places that know what a classifier or a detector is."""
+"""Tasks: the only places that know what a classifier, a detector or a segmentor is."""
 
-from .base import Task, task_of
+from .base import Task, build_task, task_of
 from .classification import ClassificationTask
 from .detection import DenseDetectionTask, DetectionTask
+from .generic import GenericTask
 from .roi_detection import RoIDetectionTask
 
-__all__ = ['ClassificationTask', 'DenseDetectionTask', 'DetectionTask', 'RoIDetectionTask', 'Task', 'task_of']
+__all__ = [
+    'ClassificationTask',
+    'DenseDetectionTask',
+    'DetectionTask',
+    'GenericTask',
+    'RoIDetectionTask',
+    'Task',
+    'build_task',
+    'task_of',
+]

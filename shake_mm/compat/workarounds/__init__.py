@@ -6,6 +6,7 @@ acted. Where upstream lacks a name that a workaround needs, it leaves this versi
 None imports what it mends: a workaround acts when somebody else does.
 """
 
+from functools import partial
 from importlib import import_module
 
 from ...imports import lazy_parts, when_imported
@@ -13,7 +14,15 @@ from .imports import workaround_mmrazor, workaround_torchvision
 from .message_hub import workaround_message_hub
 from .paths import configs_dir, workaround_config_paths, workaround_installed_path
 
-__all__ = ['apply_workarounds', 'configs_dir']
+__all__ = [
+    'apply_workarounds',
+    'configs_dir',
+    'workaround_config_paths',
+    'workaround_installed_path',
+    'workaround_message_hub',
+    'workaround_mmrazor',
+    'workaround_torchvision',
+]
 
 _LATER = {'cpu': ('workaround_cpu_launch', 'workaround_cpu_wrapper')}
 __getattr__ = lazy_parts(__name__, _LATER)
@@ -43,5 +52,5 @@ def apply_workarounds() -> dict[str, bool]:
         acted[name] = getattr(import_module(__name__), name)()
 
     for name, module in MENDED.items():
-        when_imported(module, lambda name=name: act(name))
+        when_imported(module, partial(act, name))
     return acted
