@@ -86,6 +86,7 @@ def evaluate_member(run: Run, member: str, threads: int = 1, command: Sequence[s
     if _kept(kept) is None:
         arguments = [str(run.config), str(run.checkpoint), '--member', member]
         arguments += ['--work-dir', str(run.work_dir / member), '--out', str(kept), '--out-item', 'metrics']
+        arguments += ['--overwrite']  # of what an earlier evaluation left half written
         with log.open('wb') as output:
             process = subprocess.run(
                 [*command, *arguments, '--cfg-options', *run.all_options],

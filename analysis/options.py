@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser, work_dir: str | None, seeds: 
     )
     parser.add_argument('--jobs', type=int, default=2, help='trainings at a time (2)')
     parser.add_argument('--fresh', action='store_true', help='train again what is finished')
+    parser.add_argument('--overwrite', action='store_true', help='replace results that no demonstration wrote')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='key=value pairs for all configs')
 
 

@@ -16,6 +16,7 @@ COMMANDS = {
     'export': ('export_student', 'write a distilled student as a plain model'),
     'cache-teacher': ('cache_teacher', "compute the teachers' logits ahead of a training"),
     'grid': ('run_grid', 'train several configs over seeds'),
+    'dataset-prepare': ('dataset_prepare', 'put a data set where the configs look for it'),
     'print-config': ('print_config', 'print a config, or write it as one file'),
 }
 """By name, the module of :mod:`shake_mm.cli`, and what it does."""
@@ -40,7 +41,7 @@ def start(module: str, argv: Sequence[str] | None = None, prog: str | None = Non
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``python -m shake_mm COMMAND …`` and return the exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    listed = ''.join(f'  {name:<14}{what}\n' for name, (_, what) in COMMANDS.items())
+    listed = ''.join(f'  {name:<16}{what}\n' for name, (_, what) in COMMANDS.items())
     parser = parsers.ArgumentParser(
         prog='python -m shake_mm',
         usage='%(prog)s COMMAND …',
@@ -76,6 +77,11 @@ def cache_teacher(argv: Sequence[str] | None = None) -> int:
 def run_grid(argv: Sequence[str] | None = None) -> int:
     """Run ``shake-grid`` or ``tools/run_grid.py``."""
     return start('run_grid', argv)
+
+
+def dataset_prepare(argv: Sequence[str] | None = None) -> int:
+    """Run ``shake-dataset-prepare`` or ``tools/dataset_prepare.py``."""
+    return start('dataset_prepare', argv)
 
 
 def print_config(argv: Sequence[str] | None = None) -> int:

@@ -93,6 +93,11 @@ UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern,
         re.compile(r'(?:pip|mim) install [`"\']?([\w.-]+)'),
         'the config asks for {0}, which is not installed: run `pip install {0}`',
     ),
+    (
+        ModuleNotFoundError,
+        re.compile(r"^No module named '((?!shake_mm|mm|torch|numpy)\w+)"),
+        'the config asks for {0}, which is not installed, or damaged: run `pip install {0}`',
+    ),
 )
 """Errors of the stack that a user can fix: their class, a pattern of their message, and the sentence."""
 
@@ -177,6 +182,12 @@ def _lacking(error: ImportError) -> str:
     module = (error.name or (match[1] if match else '')).partition('.')[0]
     missing = module in DISTRIBUTIONS and find(module) is None
     return problem(module).replace('shake_mm needs', 'the config needs', 1) if missing else ''
+
+
+def reason(error: BaseException) -> str:
+    """The message of an error, with its type if it is not a sentence."""
+    text = one_line(error).rstrip('.')
+    return text if ' ' in text else f'{type(error).__name__}({text})'
 
 
 def _from_a_worker(error: BaseException) -> bool:

@@ -85,7 +85,7 @@ def export_student(
         with _drafts(folder, name) as (draft, draft_config):
             _save(meta, written, draft)
             write_config(plain, draft_config)
-            _verify(spec, state, draft_config, draft, layer)
+            _verify(spec, cfg.model.get('task'), state, draft_config, draft, layer)
             digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:8]
             published = folder / f'{name}_{datetime.date.today():%Y%m%d}-{digest}.pth'
             claim(published, 'export', overwrite, inputs=[checkpoint])
@@ -157,9 +157,11 @@ def _plain_config(cfg: Config, spec: MemberSpec) -> Config:
 
 
 @torch.no_grad()
-def _verify(spec: MemberSpec, state: dict, config_file: Path, weights: Path, layer: str | None) -> None:
+def _verify(
+    spec: MemberSpec, task: dict | None, state: dict, config_file: Path, weights: Path, layer: str | None
+) -> None:
     """Load what was written as a stranger would, and compare it with the distilled model, or with one layer of it."""
-    distilled = Distiller(student=spec.build())
+    distilled = Distiller(student=spec.build(), task=task)
     distilled.load_state_dict({f'student.{k}': v for k, v in state.items()}, strict=False)
     model = MODELS.build(Config.fromfile(config_file).model)
     load_strictly(model, read_checkpoint(str(weights), 'export')['state_dict'], 'export', str(weights))

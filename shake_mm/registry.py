@@ -21,7 +21,10 @@ from mmengine.registry import Registry
 from .errors import UsageError
 from .validation import check_arguments
 
-_MEND = {'num_samples': 'set `model.num_samples` to the size of the training set'}
+_MEND = {
+    'num_samples': 'set `model.num_samples` to the size of the training set',
+    'in_norm': 'tap features that a batch norm makes, such as teacher0.f3.preact',
+}
 
 
 class PartRegistry(Registry):
@@ -101,6 +104,33 @@ def build_part(config: Any, facts: Mapping[str, Any] | None = None, where: str =
             f'{where or "a part"}: {name} cannot be made of {given or "no arguments"} '
             f'({" ".join(str(error).split())}): correct them.'
         ) from error
+
+
+def asks_for(config: Any, name: str) -> bool:
+    """Whether the constructor of a part asks for a fact that its config leaves out.
+
+    Args:
+        config (dict | nn.Module): The part's config; something built already asks for nothing.
+        name (str): The argument.
+    """
+    if not isinstance(config, Mapping) or name in config:
+        return False
+    MODELS.import_from_location()
+    kind = config.get('type')
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    return cls is not None and name in inspect.signature(cls).parameters
+
+
+def takes(kind: Any, argument: str) -> bool:
+    """Whether a part has an argument of this name, such as a loss a temperature; True where the part is not known.
+
+    Args:
+        kind (str | type): The part's type, as a config names it.
+        argument (str): Name of the argument.
+    """
+    MODELS.import_from_location()  # fills the dict
+    cls = MODELS.module_dict.get(kind) or MODELS.get(kind) if isinstance(kind, str) else kind
+    return not callable(cls) or argument in inspect.signature(cls).parameters
 
 
 def _inferred(kind: Any, config: dict, facts: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -6,9 +6,13 @@ Nothing in here imports torch.
 import argparse
 import os.path as osp
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ..options import CACHES, parse_option
+
+DATA_SETS = ('fashion-mnist', 'cifar10', 'cifar100', 'imagenette', 'stl10', 'tiny-imagenet', 'coco-minitrain')
+"""What :mod:`.dataset_prepare` knows."""
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -168,5 +172,15 @@ def parse_print_config(argv: Sequence[str] | None = None, prog: str | None = Non
     parser.add_argument('config', help='config file path')
     parser.add_argument('--save-path', help='also write the config to this file (.py, .yml, .json)')
     parser.add_argument('--overwrite', action='store_true', help='let --save-path replace a file that no tool wrote')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def parse_dataset_prepare(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+    """Define and parse the command line of :mod:`.dataset_prepare`."""
+    parser = ArgumentParser(prog=prog, description='Put a data set where the configs look for it')
+    parser.add_argument('name', choices=DATA_SETS, help='the data set')
+    parser.add_argument('--from', dest='source', type=Path, help='a folder or archive that was downloaded before')
+    parser.add_argument('--to', dest='folder', type=Path, help='where to put it (the folder that the configs name)')
     add_common_arguments(parser)
     return parser.parse_args(argv)

@@ -4,6 +4,8 @@ from .conv_regressor import ConvRegressor
 from .embedding import Embedding
 from .factor import ParaphraserDecoder, ParaphraserEncoder, Translator
 from .logit_norm import LogitNorm
+from .margin_relu import MarginReLU
+from .orthogonal import OrthogonalProjection
 from .review import ReviewFusion
 from .vid_regressor import VIDRegressor
 
@@ -11,6 +13,8 @@ __all__ = [
     'ConvRegressor',
     'Embedding',
     'LogitNorm',
+    'MarginReLU',
+    'OrthogonalProjection',
     'ParaphraserDecoder',
     'ParaphraserEncoder',
     'ReviewFusion',

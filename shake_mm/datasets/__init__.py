@@ -8,8 +8,20 @@ from .views import RandomView, ViewSet
 
 __getattr__ = lazy_parts(
     __name__,
-    {'digits': ('DigitPairs', 'Digits'), 'digit_scenes': ('DigitScenes',)},
-    needs={'digits': 'mmpretrain', 'digit_scenes': 'mmdet'},
+    {
+        'digits': ('DigitPairs', 'Digits'),
+        'digit_scenes': ('DigitScenes',),
+        'garments': ('GarmentPairs', 'Garments'),
+        'garment_scenes': ('GarmentScenes',),
+        'pairs': ('PairDataset',),
+    },
+    needs={
+        'digits': 'mmpretrain',
+        'digit_scenes': 'mmdet',
+        'garments': 'mmpretrain',
+        'garment_scenes': 'mmdet',
+        'pairs': 'mmpretrain',
+    },
 )
 
 __all__ = [
@@ -18,6 +30,10 @@ __all__ = [
     'DigitPairs',
     'DigitScenes',
     'Digits',
+    'GarmentPairs',
+    'GarmentScenes',
+    'Garments',
+    'PairDataset',
     'RandomView',
     'SeededBatchSampler',
     'SeededDataset',

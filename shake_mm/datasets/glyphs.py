@@ -1,6 +1,11 @@
-"""The 1,797 handwritten digits of 8x8 pixels that come inside scikit-learn, in one fixed, stratified split."""
+"""Pictures that sets are drawn from: scikit-learn's 1,797 handwritten digits of 8x8 pixels, in one fixed split.
 
+Nothing in here needs mmpretrain or mmdet.
+"""
+
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import mmcv
 import numpy as np
@@ -42,7 +47,26 @@ def split_glyphs(split: str) -> np.ndarray:
 
 
 def resize(glyphs: np.ndarray, size: int, interpolation: str) -> np.ndarray:
-    """Resize glyphs of shape :math:`(N, 8, 8)` to :math:`(N, size, size)`."""
-    if size == GLYPH_SIZE:
+    """Resize glyphs of shape :math:`(N, g, g)` to :math:`(N, size, size)`."""
+    if size == glyphs.shape[-1]:
         return glyphs
     return np.stack([mmcv.imresize(glyph, (size, size), interpolation=interpolation) for glyph in glyphs])
+
+
+def one_of(names: Sequence[str]) -> str:
+    """Names as a sentence offers them: ``'a', 'b' or 'c'``."""
+    return ' or '.join(filter(None, (', '.join(map(repr, names[:-1])), repr(names[-1]))))
+
+
+class Glyphs(NamedTuple):
+    """The pictures that a set is drawn from.
+
+    Attributes:
+        pictures: Shape :math:`(N, g, g)`, float32 in [0, 1], as they are pasted.
+        labels: From 0 to 9, shape :math:`(N, )`.
+        own: Positions of those that belong to the split, sorted, shape :math:`(n, )`.
+    """
+
+    pictures: np.ndarray
+    labels: np.ndarray
+    own: np.ndarray

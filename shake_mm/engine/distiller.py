@@ -16,7 +16,7 @@ from ..validation import check_sizes
 from .gradient_check import check_gradients
 from .objective import build_objective
 from .plan import Plan, plan_of
-from .stages import build_stages, resolve_bodies, set_trained
+from .stages import build_stages, modules_of, resolve_bodies, set_trained
 from .weighting import weigh
 
 
@@ -45,6 +45,8 @@ class Distiller(BaseModel):
             powers of two fit each other in the same way at any size.
         compile (bool | dict): Whether ``torch.compile`` compiles the student and trained teachers, or with which
             options. (A frozen teacher's ``inference`` says it for the teacher.) Defaults to False.
+        task (dict, optional): How the networks run and what their logits are, see
+            :class:`~shake_mm.tasks.GenericTask`. Defaults to what the student's class says.
         data_preprocessor (dict, optional): The student's, where its own config does not hold it (the Runner passes
             the run's top-level one).
         init_cfg (dict, optional): See :class:`mmengine.model.BaseModule`.
@@ -64,11 +66,12 @@ class Distiller(BaseModel):
         num_samples: int | None = None,
         input_size: int | Sequence[int] | None = None,
         compile: bool | dict = False,
+        task: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         check_sizes(num_samples, input_size)
-        members = build_members(student, teachers, data_preprocessor)
+        members = build_members(student, teachers, data_preprocessor, task)
         super().__init__(data_preprocessor=members.student.data_preprocessor, init_cfg=init_cfg)
         self.num_samples, self.input_size = num_samples, input_size
         self.members = members
@@ -82,9 +85,9 @@ class Distiller(BaseModel):
             check_cacheable(member, self.objective.read, self.data_preprocessor)
 
         learners = {members.part_of(name): network for name, network in members.learners.items()}
+        self._frozen_by_stages: set[str] = set()
         self.stages = resolve_bodies(build_stages(stages), learners)
         trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
-        self._frozen_by_stages: set[str] = set()
         for stage in self.stages:  # unknown names are an error now, not in epoch 60
             self.objective.select(stage.terms)
             stage.check_trained(trainable)
@@ -165,17 +168,19 @@ class Distiller(BaseModel):
         return True
 
     def enter_epoch(self, epoch: int) -> None:
-        """Set the weights of the terms that warm up, at the beginning of ``epoch`` (counted from 0)."""
+        """Set what changes with the epochs (weights that warm up), at the beginning of ``epoch`` (counted from 0)."""
         for term in self.terms.values():
-            term.factor = min((epoch + 1) / term.warmup, 1.0) if term.warmup else 1.0
+            term.enter_epoch(epoch)
 
     def train(self, mode: bool = True) -> 'Distiller':
-        """Set the mode; peers and connectors that are not trained stay in evaluation mode, as frozen teachers do."""
+        """Set the mode; what is not trained of peers, of connectors, and by the stage, stays in evaluation mode."""
         super().train(mode)
         for module in (*self.peers.modules(), *self.connectors.modules()) if mode else ():
             parameters = list(module.parameters())
             if parameters and not any(parameter.requires_grad for parameter in parameters):
                 module.eval()
+        for module in modules_of(self, self._frozen_by_stages) if mode else ():
+            module.eval()
         return self
 
     # ------------------------------------------------------------------------------------------------ module plumbing

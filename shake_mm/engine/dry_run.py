@@ -59,6 +59,7 @@ def run_members(
     networks: Mapping[str, nn.Module],
     run: Callable[[nn.Module, Tensor], Any],
     sizes: Mapping[str, Sequence[int]],
+    channels: int = 3,
     trained: Mapping[str, Collection[str]] | None = None,
 ) -> set[str]:
     """Run networks, so that their taps record tensors without data.
@@ -67,6 +68,7 @@ def run_members(
         networks (dict): By member.
         run (callable): How the task runs one without labels.
         sizes (dict): Height and width of the images of each member.
+        channels (int): Their channels. Defaults to 3.
         trained (dict, optional): Parameters that ask for gradients, by member. Defaults to none.
 
     Returns:
@@ -76,7 +78,7 @@ def run_members(
     for name, network in networks.items():
         try:
             asking = [f'network.{parameter}' for parameter in (trained or {}).get(name, ())]
-            on_meta(Pass(network, run), torch.empty(BATCH, 3, *sizes[name], device='meta'), trained=asking)
+            on_meta(Pass(network, run), torch.empty(BATCH, channels, *sizes[name], device='meta'), trained=asking)
         except NoElementError:
             raise
         except Exception:  # whatever a layer does with tensors that have no data

@@ -68,7 +68,7 @@ class FrozenMember(nn.Module):
         if inference == Inference():
             return
         device = next(self.network.parameters()).device
-        probe = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(device)
+        probe = torch.randn(2, self.task.channels, *size, generator=torch.Generator().manual_seed(0)).to(device)
         inference.fold(self.network, lambda: self.task.forward_trunk(self.network, probe), name)
         inference.apply(self.task.heavy_layers(self.network))
 

@@ -126,6 +126,18 @@ class Taps:
                 recorder.values = []
             self._computed = {}
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Record nothing of what runs in the block, and keep what is recorded."""
+        active = [recorder for recorder in self._recorders.values() if recorder.active]
+        for recorder in active:
+            recorder.active = False
+        try:
+            yield
+        finally:
+            for recorder in active:
+                recorder.active = True
+
     def _is_virtual(self, name: TapName) -> bool:
         return name.root in self._virtual
 

@@ -1,10 +1,11 @@
-"""Tasks: the only places that know what a classifier or a detector is.
+"""Tasks: the only places that know what a classifier, a detector or a segmentor is.
 
 Each is imported where there is a network of its package, or when it is asked for by name.
 """
 
 from ..imports import lazy_parts
-from .base import FAMILIES, Task, task_of
+from .base import FAMILIES, Task, build_task, task_of
+from .generic import GenericTask
 
 __getattr__ = lazy_parts(
     __name__,
@@ -16,4 +17,13 @@ __getattr__ = lazy_parts(
     needs={module: package for package, modules in FAMILIES.items() for module in modules},
 )
 
-__all__ = ['ClassificationTask', 'DenseDetectionTask', 'DetectionTask', 'RoIDetectionTask', 'Task', 'task_of']
+__all__ = [
+    'ClassificationTask',
+    'DenseDetectionTask',
+    'DetectionTask',
+    'GenericTask',
+    'RoIDetectionTask',
+    'Task',
+    'build_task',
+    'task_of',
+]
