@@ -3,7 +3,7 @@ STACK ?= current
 ENDING := $(if $(filter-out current,$(STACK)),-$(STACK))
 PYTHON := .venv$(ENDING)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-det test test-all test-fast test-stacks test-cpus lint format audit clean
+.PHONY: help venv data demo demo-det test test-all test-fast test-stacks test-cpus lint format audit clean
 CPU_TESTS := tests/losses/test_metamorphic.py tests/losses/test_kl_div.py tests/losses/test_dense_kl.py \
   tests/distillers/test_shake.py tests/hooks/test_teacher_cache.py tests/proxies/test_every_proxy.py tests/connectors/test_every_connector.py
 
@@ -12,6 +12,9 @@ help:  ## Show the targets
 
 venv:  ## Build the environment and link it as .venv (STACK=classic, STACK=onedl: as .venv-classic, .venv-onedl)
 	@STACK=$(STACK) bash tools/setup_env.sh
+
+data: venv  ## Put Fashion-MNIST into data/fashion_mnist
+	$(PYTHON) tools/dataset_prepare.py fashion-mnist
 
 demo: venv  ## Distill a small classifier
 	$(PYTHON) tools/demo.py

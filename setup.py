@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent
 MIM_PARTS = ('configs', 'tools', 'model-index.yml')
 MIM_TOOLS = (
     'cache_teacher.py',
+    'dataset_prepare.py',
     'dist_test.sh',
     'dist_train.sh',
     'export_student.py',

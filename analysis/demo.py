@@ -5,7 +5,6 @@ draws and tabulates what came out, exports a SHAKE student and classifies an ima
 """
 
 import argparse
-import json
 import os.path as osp
 import sys
 import time
@@ -26,6 +25,8 @@ from shake_mm import compat
 from shake_mm.export import export_student
 from shake_mm.grid.runs import Run
 from shake_mm.grid.scalars import Scalars, read_run
+from shake_mm.outputs import claim
+from shake_mm.reports import write_record
 
 CONFIGS = Path(compat.configs_dir())
 TEACHER = CONFIGS / 'baseline' / 'resnet14_digits100.py'
@@ -149,6 +150,8 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     start = time.monotonic()
     teacher, students = plan(args)
     out_dir = Path(args.work_dir).resolve()
+    for name in ('demo.png', 'results.json'):
+        claim(out_dir / name, '--work-dir', args.overwrite)
     demonstration.train(args, teacher, students, console)
     logs = {name: [read_run(run.work_dir) for run in runs] for name, runs in students.items()}
     accuracy = read_run(teacher.work_dir).last(teacher.epochs)['accuracy/top1']
@@ -156,7 +159,7 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     show(results, console)
     title = f'ResNet-14 teaches a half-width ResNet-8 on pairs of digits, {count_seeds(len(args.seeds))}'
     draw_comparison(logs, out_dir / 'demo.png', accuracy, title)
-    (out_dir / 'results.json').write_text(json.dumps(results, indent=2))
+    write_record(out_dir / 'results.json', results, 'analysis.demo')
     export_and_classify(students['SHAKE'][0], out_dir / 'student', console)
     console.print(f'Image: {out_dir / "demo.png"}\nFigures: {out_dir / "results.json"}', soft_wrap=True)
     console.print(f'Done in {(time.monotonic() - start) / 60:.1f} minutes.')

@@ -5,7 +5,6 @@ AP, draws what teacher, student and proxy find, exports a SHAKE student and dete
 """
 
 import argparse
-import json
 import os.path as osp
 import sys
 import time
@@ -24,6 +23,8 @@ from shake_mm import compat
 from shake_mm.export import export_student
 from shake_mm.grid.runs import Run
 from shake_mm.grid.scalars import Row, read_run
+from shake_mm.outputs import claim
+from shake_mm.reports import write_record
 
 CONFIGS = Path(compat.configs_dir())
 DETECTORS = {'retinanet': 'RetinaNet', 'faster-rcnn': 'Faster R-CNN'}
@@ -157,12 +158,14 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     start = time.monotonic()
     teacher, students = plan(args)
     out_dir = Path(args.work_dir).resolve()
+    for name in ('demo.png', 'results.json'):
+        claim(out_dir / name, '--work-dir', args.overwrite)
     demonstration.train(args, teacher, students, console)
     found = measure(teacher, students, args.jobs, console)
     results = summarize(args, teacher.epochs, found, [read_run(run.work_dir).val for run in students['baseline']])
     show(results, console)
     draw(students['SHAKE'][0], out_dir / 'demo.png', args.detector)
-    (out_dir / 'results.json').write_text(json.dumps(results, indent=2))
+    write_record(out_dir / 'results.json', results, 'analysis.demo_det')
     export_and_detect(students['SHAKE'][0], out_dir / 'student', console)
     console.print(f'Image: {out_dir / "demo.png"}\nFigures: {out_dir / "results.json"}', soft_wrap=True)
     console.print(f'Done in {(time.monotonic() - start) / 60:.1f} minutes.')

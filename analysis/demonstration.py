@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser, work_dir: str | None, seeds: 
     )
     parser.add_argument('--jobs', type=int, default=2, help='trainings at a time (2)')
     parser.add_argument('--fresh', action='store_true', help='train again what is finished')
+    parser.add_argument('--overwrite', action='store_true', help='replace results that no demonstration wrote')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='key=value pairs for all configs')
 
 
@@ -103,6 +104,7 @@ def evaluate_member(run: Run, member: str, threads: int = 1, command: Sequence[s
     if _kept(kept) is None:
         arguments = [str(run.config), str(run.checkpoint), '--member', member]
         arguments += ['--work-dir', str(run.work_dir / member), '--out', str(kept), '--out-item', 'metrics']
+        arguments += ['--overwrite']  # of what an earlier evaluation left half written
         with log.open('wb') as output:
             process = subprocess.run(
                 [*command, *arguments, '--cfg-options', *run.all_options],

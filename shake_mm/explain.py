@@ -91,6 +91,11 @@ UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern,
         re.compile(r'(?:pip|mim) install [`"\']?([\w.-]+)'),
         'the config asks for {0}, which is not installed: run `pip install {0}`',
     ),
+    (
+        ModuleNotFoundError,
+        re.compile(r"^No module named '((?!shake_mm|mm|torch|numpy)\w+)"),
+        'the config asks for {0}, which is not installed, or damaged: run `pip install {0}`',
+    ),
 )
 """Errors of the stack that a user can fix: their class, a pattern of their message, and the sentence."""
 
@@ -165,6 +170,12 @@ def one_line(error: BaseException) -> str:
         found = UNPICKLER.search(str(message))
         message = found[1] if found and 'weights_only' not in found[1] else 'it holds more than weights'
     return ' '.join(str(message).split()) or type(error).__name__
+
+
+def reason(error: BaseException) -> str:
+    """The message of an error, with its type if it is not a sentence."""
+    text = one_line(error).rstrip('.')
+    return text if ' ' in text else f'{type(error).__name__}({text})'
 
 
 def _from_a_worker(error: BaseException) -> bool:

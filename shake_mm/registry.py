@@ -16,7 +16,6 @@ from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
-from torch import nn
 
 from .errors import UsageError
 from .validation import check_arguments
@@ -61,6 +60,8 @@ def build_part(config: Any, facts: Mapping[str, Any] | None = None, where: str =
     Raises:
         UsageError: If a fact is needed that is not known, or an argument is of another type than it must be.
     """
+    from torch import nn  # an import of shake_mm alone does without
+
     if config is None or isinstance(config, nn.Module):
         return config
     if not isinstance(config, dict) or 'type' not in config:

@@ -19,7 +19,7 @@ LAYERS = (
     ('engine',),
     ('distillers',),
     ('loops', 'hooks'),
-    ('checks', 'export', 'switches', 'grid'),
+    ('checks', 'export', 'switches', 'grid', 'reports'),
     ('cli',),
 )
 """From the bottom up. What is in no layer may be imported by nothing here."""

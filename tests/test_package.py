@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS, Defa
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ('analysis', 'benchmarks', 'configs', 'requirements', 'shake_mm', 'tools')
 TOOLS = (
-    *('train.py', 'test.py', 'export_student.py', 'cache_teacher.py', 'run_grid.py'),
+    *('train.py', 'test.py', 'export_student.py', 'cache_teacher.py', 'run_grid.py', 'dataset_prepare.py'),
     *('dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'),
 )
 FILES = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'CITATION.cff', 'model-index.yml')

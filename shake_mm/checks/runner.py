@@ -1,6 +1,7 @@
 """Builds a runner whose data and weights were checked, and which overwrites nothing before it can begin."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from mmdet.datasets import CocoDataset
@@ -70,8 +71,9 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     finally:
         Runner.dump_config = dump
     runner.register_hook(_DumpConfigHook())
-    if not any(isinstance(hook, ReadGuardHook) for hook in runner.hooks):
-        runner.register_hook(ReadGuardHook())
+    guard = next((hook for hook in runner.hooks if isinstance(hook, ReadGuardHook)), None)
+    if guard is None:
+        runner.register_hook(guard := ReadGuardHook())
     model = unwrap_model(runner.model)
     _check_hooks(runner, model)
     if isinstance(model, Distiller):
@@ -88,7 +90,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
             config = cfg[key].get('dataset')
             with building(key, config):
                 loop: Any = getattr(runner, f'{name}_loop')
-            check_data(loop.dataloader, key, config, model)
+            with guard.skipping(loop.dataloader.dataset) if name == 'train' else nullcontext():
+                check_data(loop.dataloader, key, config, model)
     if mode == 'train':
         check_metrics(runner, model)
         _guard_resume(runner, start)

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from ..errors import UsageError
 from ..grid.progress import Display
-from ..grid.provenance import FILE, record_session
+from ..grid.provenance import forget_sessions, record_session
 from ..grid.runs import TRAIN, Run, check_jobs, clear, own_entries, sigterm_interrupts, train_all
 from . import common
 
@@ -191,7 +191,7 @@ def start_over(planned: Plan) -> None:
     """Delete the results of earlier calls for these runs."""
     for run in planned.runs.values():
         clear(run)
-    (planned.work_dir / FILE).unlink(missing_ok=True)
+    forget_sessions(planned.work_dir)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

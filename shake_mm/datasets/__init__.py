@@ -2,6 +2,8 @@ from .batched import BatchedViews
 from .contrast import ContrastDataset
 from .digit_scenes import DigitScenes
 from .digits import DigitPairs, Digits
+from .garments import GarmentPairs, Garments, GarmentScenes
+from .pairs import PairDataset
 from .seeded import SeededBatchSampler, SeededDataset
 from .views import RandomView, ViewSet
 
@@ -11,6 +13,10 @@ __all__ = [
     'DigitPairs',
     'DigitScenes',
     'Digits',
+    'GarmentPairs',
+    'GarmentScenes',
+    'Garments',
+    'PairDataset',
     'RandomView',
     'SeededBatchSampler',
     'SeededDataset',

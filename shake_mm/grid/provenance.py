@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +95,24 @@ def read_sessions(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / FILE
     try:
-        sessions = json.loads(path.read_text(encoding='utf-8'))['sessions'] if path.is_file() else []
-        whole = all(isinstance(session[key], kind) for session in sessions for key, kind in _SESSION.items())
+        content = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {'sessions': []}
+        sessions = content['sessions']
+        # What holds more was written by others, and would lose it as soon as a call is added.
+        entries = [(session[key], kind) for session in sessions for key, kind in _SESSION.items()]
+        whole = len(content) == 1 and all(isinstance(value, kind) for value, kind in entries)
     except (ValueError, LookupError, TypeError, RecursionError):
         whole = False
     if not whole or not isinstance(sessions, list):
         raise UsageError(f'{path} is damaged, so it is unknown how the runs beside it were trained: move it away.')
     return sessions
+
+
+def forget_sessions(folder: Path) -> None:
+    """Delete the record of earlier calls; a file of its name that no grid wrote stays."""
+    path = folder / FILE
+    with suppress(UsageError):
+        if read_sessions(folder) and not path.is_symlink():
+            path.unlink()
 
 
 def describe(root: Path) -> list[str]:

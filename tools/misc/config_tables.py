@@ -39,6 +39,12 @@ DIGIT_NETWORKS = {
     'resnet8': Network('digits/resnet8_half'),
     'shufflev2': Network('digits/shufflev2_tiny'),
 }
+FASHION100_NETWORKS = {
+    **CRD_NETWORKS,
+    'resnet14': DIGIT_NETWORKS['resnet14'],
+    'resnet8': DIGIT_NETWORKS['resnet8'],
+    'shufflev2-tiny': DIGIT_NETWORKS['shufflev2'],
+}
 DIGIT_PAIRS = [('resnet14', 'resnet8'), ('resnet14', 'shufflev2')]
 TABLE_PAIRS = [
     ('wrn-40-2', 'wrn-16-2'),
@@ -51,6 +57,17 @@ TABLE_PAIRS = [
     ('resnet32x4', 'shufflev1'),
     ('resnet32x4', 'shufflev2'),
 ]
+FASHION100_PAIRS = [('resnet14', 'resnet8'), ('resnet14', 'shufflev2-tiny')]
+
+TABLE4 = ('fitnets', 'at', 'sp', 'cc', 'vid', 'rkd', 'pkt', 'ab', 'ft', 'nst', 'crd', 'crd-kd', 'kd-crd', 'kd-dagger')
+TABLE4 += ('dml', 'dml-dagger', 'shake', 'shake-fitnets', 'shake-crd')
+"""The rows of the paper's Table 4, below the baselines."""
+
+METHODS = ('baseline', 'kd', *TABLE4, 'dkd', 'dist', 'review')
+"""Every one has a config on every pair: the rows of Table 4, Eq. 1's KD, and what came later."""
+
+FIRST = ('baseline', 'kd', 'shake')
+"""What every pair is compared by first."""
 
 
 class Data(NamedTuple):
@@ -62,7 +79,9 @@ class Data(NamedTuple):
         epochs (int): Of the schedule.
         networks (dict[str, Network]): By the name that files have.
         pairs (list[Pair]): Teacher and student by name.
-        cells (bool): Whether every method has a config on every pair.
+        methods (tuple[str, ...]): Those that have a config on every pair.
+        more_pairs (list[Pair]): Pairs without cells: any cell runs on them once its pair's file is exchanged.
+        classes (int): Number of classes.
     """
 
     dataset: str
@@ -70,22 +89,20 @@ class Data(NamedTuple):
     epochs: int
     networks: dict[str, Network]
     pairs: list[Pair]
-    cells: bool = True
+    methods: tuple[str, ...] = METHODS
+    more_pairs: Sequence[Pair] = ()
+    classes: int = 100
 
 
 DATA = {
     'cifar100': Data('cifar100_bs64', 'cifar100_crd', 240, CRD_NETWORKS, TABLE_PAIRS),
     'digits100': Data('digits100_bs64', 'digits100', 20, DIGIT_NETWORKS, DIGIT_PAIRS),
-    # The benchmark's own networks on digits: any cell of CIFAR-100 runs on them once its pair's file is exchanged.
-    'digits100-32px': Data('digits100_32px_bs64', 'digits100', 20, CRD_NETWORKS, TABLE_PAIRS, cells=False),
+    'digits100-32px': Data('digits100_32px_bs64', 'digits100', 20, CRD_NETWORKS, [], more_pairs=TABLE_PAIRS),
+    # Fashion-MNIST's real pictures: all of them, few of them, and two side by side in CIFAR-100's shape.
+    'fashion': Data('fashion_bs64', 'fashion100', 10, DIGIT_NETWORKS, DIGIT_PAIRS, FIRST, classes=10),
+    'fashion-few': Data('fashion-few_bs64', 'digits100', 20, DIGIT_NETWORKS, DIGIT_PAIRS, FIRST, classes=10),
+    'fashion100': Data('fashion100_bs64', 'fashion100', 10, FASHION100_NETWORKS, FASHION100_PAIRS, FIRST, TABLE_PAIRS),
 }
-
-TABLE4 = ('fitnets', 'at', 'sp', 'cc', 'vid', 'rkd', 'pkt', 'ab', 'ft', 'nst', 'crd', 'crd-kd', 'kd-crd', 'kd-dagger')
-TABLE4 += ('dml', 'dml-dagger', 'shake', 'shake-fitnets', 'shake-crd')
-"""The rows of the paper's Table 4, below the baselines."""
-
-METHODS = ('baseline', 'kd', *TABLE4, 'dkd', 'dist', 'review')
-"""Every one has a config on every pair: the rows of Table 4, Eq. 1's KD, and what came later."""
 
 CONTRASTED = ('crd', 'crd-kd', 'shake-crd')
 """Methods whose data set must name contrasting samples."""

@@ -5,7 +5,6 @@ from logging import WARNING
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.logging import HistoryBuffer, MessageHub, print_log
 
 from ..upstream import needs
@@ -53,6 +52,8 @@ def _plain_items(values: dict) -> dict:
 
 def _plain(value: Any) -> Any:
     """Rebuild a value from tensors and built-in types, which is all that ``weights_only=True`` loads."""
+    import torch  # an import of shake_mm alone does without
+
     if value is None or isinstance(value, torch.Tensor | bytes):
         return value
     if isinstance(value, HistoryBuffer):
