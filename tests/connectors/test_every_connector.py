@@ -8,6 +8,8 @@ import torch
 
 from shake_mm.registry import MODELS, build_part
 
+from ..support.stacks import HALVES
+
 MAP, SMALL = (6, 8, 8), (9, 4, 4)
 
 
@@ -94,7 +96,7 @@ def test_the_gradient_reaches_all_of_it_and_what_it_reads(name):
 
 
 @every_connector
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('dtype', HALVES)
 def test_finite_under_autocast(name, dtype):
     connector, read = build(name), inputs(CASES[name], requires_grad=True)
     with torch.autocast('cpu', dtype):

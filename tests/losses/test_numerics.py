@@ -17,10 +17,12 @@ from shake_mm.engine.terms import Term
 from shake_mm.registry import MODELS
 from shake_mm.taps import Taps
 
+from ..support.stacks import AUTOCASTS, HALVES, needs_mmrazor
+
 CLASSES, BATCH, SAMPLES = 6, 4, 10
 ROW, MAP, LEVELS = (BATCH, CLASSES), (BATCH, CLASSES, 3, 5), [(BATCH, 2 * CLASSES, 3, 5), (BATCH, 2 * CLASSES, 2, 1)]
-HALVES = (torch.float16, torch.bfloat16)
-PRECISIONS = [(kind, cast) for kind in (torch.float32, *HALVES) for cast in (None, *HALVES)]
+KINDS = (torch.float32, torch.float16, torch.bfloat16)
+PRECISIONS = [(kind, cast) for kind in KINDS for cast in (None, *AUTOCASTS)]
 
 
 class Case(NamedTuple):
@@ -164,7 +166,9 @@ def test_no_loss_is_forgotten():
 
 
 @pytest.mark.parametrize('situation', SITUATIONS)
-@pytest.mark.parametrize('name', CASES)
+@pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=[needs_mmrazor] if 'mmrazor' in name else []) for name in CASES]
+)
 def test_finite_and_computed_in_float32(name, situation):
     case = CASES[name]
     feature, target, labels = prepared(case, situation)
