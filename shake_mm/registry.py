@@ -5,6 +5,7 @@ A config names a part of ours as ``shake_mm.Part``, whatever its ``default_scope
 
 import inspect
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
@@ -25,6 +26,20 @@ _MEND = {
     'in_norm': 'tap features that a batch norm makes, such as teacher0.f3.preact',
 }
 
+
+class PartRegistry(Registry):
+    """A registry whose packages import some of their parts when one is asked for, see :func:`.imports.lazy_parts`."""
+
+    def get(self, key: str) -> Any:
+        """The part of this name; its module is imported before."""
+        self.import_from_location()
+        scope, name = self.split_scope_key(key)
+        if scope in (None, self.scope) and name not in self.module_dict:
+            for location in self._locations:
+                getattr(import_module(location), name, None)
+        return super().get(key)
+
+
 MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,
@@ -37,16 +52,17 @@ MODELS = Registry(
         'shake_mm.proxies',
     ],
 )
-DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='shake_mm', locations=['shake_mm.datasets'])
-DATA_SAMPLERS = Registry(
+DATASETS = PartRegistry('dataset', parent=MMENGINE_DATASETS, scope='shake_mm', locations=['shake_mm.datasets'])
+DATA_SAMPLERS = PartRegistry(
     'data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='shake_mm', locations=['shake_mm.datasets']
 )
-FUNCTIONS = Registry('function', parent=MMENGINE_FUNCTIONS, scope='shake_mm', locations=['shake_mm.datasets'])
-TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='shake_mm', locations=['shake_mm.datasets'])
+FUNCTIONS = PartRegistry('function', parent=MMENGINE_FUNCTIONS, scope='shake_mm', locations=['shake_mm.datasets'])
+TRANSFORMS = PartRegistry('transform', parent=MMENGINE_TRANSFORMS, scope='shake_mm', locations=['shake_mm.datasets'])
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope='shake_mm', locations=['shake_mm.evaluation'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='shake_mm', locations=['shake_mm.hooks'])
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='shake_mm', locations=['shake_mm.loops'])
 TASKS = Registry('task', scope='shake_mm', locations=['shake_mm.tasks'])
+"""Filled by :func:`shake_mm.tasks.task_of`: the module of a task is imported where there is a network of its kind."""
 
 
 def build_part(config: Any, facts: Mapping[str, Any] | None = None, where: str = '') -> Any:

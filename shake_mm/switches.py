@@ -8,8 +8,7 @@ from mmengine.config import Config
 
 from .datasets.views import views_in
 from .errors import UsageError
-
-CACHES = osp.join('work_dirs', 'teacher_cache')
+from .options import CACHES as CACHES
 
 
 def make_exact(cfg: Config) -> None:

@@ -1,10 +1,11 @@
 """Builds a runner whose data and weights were checked, and which overwrites nothing before it can begin."""
 
+import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
-from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
@@ -16,9 +17,9 @@ from ..engine import Distiller
 from ..engine.optimizers import build_student_optimizer
 from ..errors import UsageError
 from ..hooks import AuditHook, MemberEvalHook, ReadGuardHook, ResumeGuardHook, StageHook
+from ..imports import when_imported
 from ..outputs import write_config
 from ..utils import unwrap_model
-from .annotations import CheckedCOCO
 from .config import check_config
 from .data import building, check_data
 from .metrics import check_metrics
@@ -64,8 +65,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     if mode == 'train':
         check_last(cfg)
     start = read_start(cfg, mode)
-    CocoDataset.COCOAPI = CheckedCOCO
     dump, Runner.dump_config = Runner.dump_config, lambda self: None
+    _await_coco()
     try:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     finally:
@@ -96,6 +97,18 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         check_metrics(runner, model)
         _guard_resume(runner, start)
     return runner
+
+
+@cache
+def _await_coco() -> None:
+    """Let mmdet read annotations by our reader, as soon as the config has it imported."""
+
+    def replace() -> None:
+        from .annotations import CheckedCOCO  # mmdet's reader is its base
+
+        sys.modules['mmdet.datasets.coco'].CocoDataset.COCOAPI = CheckedCOCO
+
+    when_imported('mmdet.datasets.coco', replace)
 
 
 def _guard_resume(runner: Runner, start: Start | None) -> None:

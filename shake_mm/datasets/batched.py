@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.device import get_device
-from mmpretrain.structures import DataSample
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
@@ -18,36 +17,6 @@ from ..errors import UsageError
 from ..registry import DATASETS, FUNCTIONS
 from .seeded import Draw
 from .views import ViewSet
-
-
-class ViewSample(DataSample):
-    """The label of a view of an image, built without the checks of ``DataSample``."""
-
-    @classmethod
-    def of(cls, label: Tensor, position: int, view: int) -> 'ViewSample':
-        """Make the sample of a view.
-
-        Args:
-            label (Tensor): Shape (1,).
-            position (int): Of the image in its data set: the ``sample_idx``.
-            view (int): Its ``view_idx``, see :class:`ViewSet`.
-        """
-        sample = cls.__new__(cls)
-        sample.__dict__.update(
-            _metainfo_fields={'sample_idx', 'view_idx'},
-            _data_fields={'gt_label'},
-            sample_idx=position,
-            view_idx=view,
-            gt_label=label,
-        )
-        return sample
-
-    def set_gt_label(self, value: Any) -> 'ViewSample':
-        """Set the label as ``DataSample`` does; a tensor of labels is taken as it is."""
-        if not isinstance(value, Tensor) or 'gt_label' not in self._data_fields:
-            return super().set_gt_label(value)
-        self.__dict__['gt_label'] = value
-        return self
 
 
 @DATASETS.register_module()
@@ -74,6 +43,9 @@ class BatchedViews:
     """
 
     def __init__(self, dataset: Any, device: str | None = None, **views: Any) -> None:
+        from .view_sample import ViewSample  # which needs mmpretrain
+
+        self._sample = ViewSample.of
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         images, labels = _load(self.dataset)
         self.views = ViewSet(images.shape[1:3], **views)
@@ -123,7 +95,7 @@ class BatchedViews:
         """Return given views of given images, as :meth:`__getitems__` does."""
         if self._rows.is_cuda and get_worker_info() is not None:
             raise UsageError('train_dataloader: BatchedViews keeps its images on the device: set num_workers=0.')
-        samples = [ViewSample.of(self._labels[i], i, view) for i, view in zip(positions, views)]
+        samples = [self._sample(self._labels[i], i, view) for i, view in zip(positions, views)]
         return {'inputs': self._cut(np.array(positions), np.array(views)), 'data_samples': samples}
 
     def _cut(self, which: np.ndarray, view: np.ndarray) -> Tensor:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
-from mmpretrain.datasets import KFoldDataset
 
 from ..errors import UsageError
+from ..imports import loaded_class
 
 
 def innermost(dataset: Any) -> Iterator[tuple[BaseDataset, tuple[Any, ...]]]:
@@ -44,7 +44,8 @@ def place_of(dataset: Any, position: int) -> tuple[Any, int]:
         return place_of(dataset.datasets[part], position)
     if isinstance(dataset, RepeatDataset | ClassBalancedDataset):
         return place_of(dataset.dataset, dataset._get_ori_dataset_idx(position))
-    if isinstance(dataset, KFoldDataset) or type(dataset).__module__.startswith(f'{__package__}.'):
+    folds = loaded_class('mmpretrain.datasets', 'KFoldDataset')
+    if isinstance(dataset, folds) or type(dataset).__module__.startswith(f'{__package__}.'):
         return place_of(dataset.dataset, position)  # the fold is a subset already, and ours keep positions
     raise UsageError(
         f'train_dataloader.dataset: it is not known which images a {type(dataset).__name__} is made of: leave out '

@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..imports import require
 from ..registry import TASKS
 from ..taps import Alias, Taps
+
+FAMILIES = {'mmpretrain': ('classification',), 'mmdet': ('detection', 'roi_detection')}
+"""By package, the modules beside this one that know its networks, and import it."""
 
 
 class Task:
@@ -238,7 +243,8 @@ def build_task(config: Any) -> Task:
     if isinstance(config, Task):
         return config
     if not isinstance(config, Mapping) or TASKS.get(str(config.get('type'))) is None:
-        known = ', '.join(TASKS.module_dict)
+        names = [name for name in import_module(__package__).__all__ if name.endswith('Task') and name != 'Task']
+        known = ', '.join({**TASKS.module_dict, **dict.fromkeys(names)})
         raise UsageError(f"task is {config!r}, but it must be a config whose 'type' is one of {known}.")
     try:
         return TASKS.build(dict(config))
@@ -252,9 +258,12 @@ def task_of(network: nn.Module) -> Task:
     Raises:
         UsageError: If there is none.
     """
-    tasks = TASKS.module_dict.values()
     for kind in type(network).__mro__:
-        for task in tasks:
+        package = kind.__module__.partition('.')[0]
+        for module in FAMILIES.get(package, ()):
+            require(package, f'a {type(network).__name__}')
+            import_module(f'{__package__}.{module}')
+        for task in TASKS.module_dict.values():
             if kind in task.model_types:
                 return task()
     raise UsageError(

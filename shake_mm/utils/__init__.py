@@ -3,5 +3,6 @@
 from .gradients import scale_gradient
 from .modules import copy_module, unwrap_model
 from .processes import kill_data_workers
+from .setup_env import register_all_modules
 
-__all__ = ['copy_module', 'kill_data_workers', 'scale_gradient', 'unwrap_model']
+__all__ = ['copy_module', 'kill_data_workers', 'register_all_modules', 'scale_gradient', 'unwrap_model']

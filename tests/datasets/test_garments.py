@@ -4,7 +4,7 @@ import pytest
 from mmpretrain.datasets import FashionMNIST
 
 from shake_mm.datasets import GarmentPairs, Garments, GarmentScenes
-from shake_mm.datasets.garments import load_garments, split_garments
+from shake_mm.datasets.fashion import load_garments, split_garments
 from shake_mm.errors import UsageError
 
 from ..support.garments import write_garments
@@ -66,17 +66,6 @@ def test_pairs_spell_their_label_with_pictures_of_their_split(root):
             assert tops, 'the garment is not in its half'
     assert chosen <= own
     assert np.bincount(dataset.get_gt_labels()).tolist() == [2] * 100
-
-
-def test_scenes_show_garments_of_their_split(root, tmp_path):
-    dataset = GarmentScenes(split='test', num_images=8, image_size=64, data_root=str(tmp_path), garment_root=root)
-    labels = load_garments(root, 'test').labels
-    for index in range(8):
-        scene, info = dataset.draw(index), dataset.get_data_info(index)
-        assert np.array_equal(mmcv.imread(info['img_path']), scene.img)
-        assert [instance['bbox_label'] for instance in info['instances']] == labels[scene.glyphs].tolist()
-        # The box in the files is 16 wide and 19 high.
-        assert np.abs(scene.boxes[:, 3] / scene.boxes[:, 2] - 19 / 16).max() < 0.35
 
 
 def test_a_share_of_the_labels_is_wrong_and_the_same_ones_each_time(root):

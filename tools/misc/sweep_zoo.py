@@ -19,17 +19,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from mmengine.config import Config, ConfigDict
-from mmengine.logging import MessageHub
-from mmengine.registry import DefaultScope
-from torch import nn
-from zoo_networks import PACKAGES, SIZES, batch, candidates, config_of, families, quiet
 
-from shake_mm.errors import UsageError
-from shake_mm.export import export_student
-from shake_mm.registry import MODELS
-from shake_mm.tasks import task_of
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Define and parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--task', choices=('cls', 'det'), required=True)
+    parser.add_argument('--family', nargs='*', help='folders of configs; all by default')
+    parser.add_argument('--write', action='store_true', help='write docs/zoo.md')
+    parser.add_argument('--limit', type=int, default=180, help='seconds for a network')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # `--help` need not wait for what follows
+
+import torch  # noqa: E402
+from mmengine.config import Config, ConfigDict  # noqa: E402
+from mmengine.logging import MessageHub  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
+from torch import nn  # noqa: E402
+from zoo_networks import PACKAGES, SIZES, batch, candidates, config_of, families, quiet  # noqa: E402
+
+from shake_mm.errors import UsageError  # noqa: E402
+from shake_mm.export import export_student  # noqa: E402
+from shake_mm.registry import MODELS  # noqa: E402
+from shake_mm.tasks import task_of  # noqa: E402
 
 PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'zoo.md'
 TITLES = {'cls': "mmpretrain's classifiers", 'det': "mmdet's detectors"}
@@ -239,12 +253,7 @@ def _summary(rows: dict[str, tuple[str, ...]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Sweep, print, and with ``--write`` write the page; 1 if there was a fault."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--task', choices=tuple(TITLES), required=True)
-    parser.add_argument('--family', nargs='*', help='folders of configs; all by default')
-    parser.add_argument('--write', action='store_true', help='write docs/zoo.md')
-    parser.add_argument('--limit', type=int, default=180, help='seconds for a network')
-    args = parser.parse_args(arguments)
+    args = parse_args(arguments)
     logging.disable(logging.WARNING)
     found = []
     for family in args.family or families(args.task):
