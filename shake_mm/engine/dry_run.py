@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from ..errors import UsageError
 from ..taps import NoElementError
+from ..utils import image_channels
 
 BATCH = 2
 Shape = tuple[int, ...]
@@ -76,7 +77,8 @@ def run_members(
     for name, network in networks.items():
         try:
             asking = [f'network.{parameter}' for parameter in (trained or {}).get(name, ())]
-            on_meta(Pass(network, run), torch.empty(BATCH, 3, *sizes[name], device='meta'), trained=asking)
+            inputs = torch.empty(BATCH, image_channels(network), *sizes[name], device='meta')
+            on_meta(Pass(network, run), inputs, trained=asking)
         except NoElementError:
             raise
         except Exception:  # whatever a layer does with tensors that have no data

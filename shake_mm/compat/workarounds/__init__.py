@@ -8,6 +8,7 @@ from .cpu import workaround_cpu_launch, workaround_cpu_wrapper
 from .imports import workaround_mmrazor, workaround_torchvision
 from .message_hub import workaround_message_hub
 from .paths import configs_dir, workaround_config_paths, workaround_installed_path
+from .splits import workaround_test_split
 
 __all__ = ['apply_workarounds', 'configs_dir']
 
@@ -19,6 +20,7 @@ WORKAROUNDS = (
     workaround_cpu_wrapper,
     workaround_config_paths,
     workaround_installed_path,
+    workaround_test_split,
 )
 
 
