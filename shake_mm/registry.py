@@ -133,6 +133,11 @@ def takes(kind: Any, argument: str) -> bool:
     return not callable(cls) or argument in inspect.signature(cls).parameters
 
 
+def type_name(kind: str | type | None) -> str | None:
+    """Return the name of a part's type without its scope; pure Python configs hold the class."""
+    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', None)
+
+
 def _inferred(kind: Any, config: dict, facts: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The facts that a part's constructor asks for and its config leaves out; what it holds must be of its types."""
     cls = MODELS.get(kind) if isinstance(kind, str) else kind

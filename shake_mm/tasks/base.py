@@ -41,8 +41,8 @@ class Task:
     input_size: int | tuple[int, ...] = 32
     """Height and width of the images of a dry run where nothing else tells."""
 
-    channels: int = 3
-    """Channels of the images of a dry run."""
+    channels: int | None = None
+    """Channels of the images of a dry run, where the network itself does not tell by its first convolution."""
 
     takes_images: ClassVar[bool] = True
     """Whether a batch is known to be images and their samples, so that it can be checked before a run."""
