@@ -146,6 +146,12 @@ class Distiller(BaseModel):
             weigh(losses, self.objective.adaptive, taps)
         return losses
 
+    def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of all losses, which carries its ``summands`` by name for optimizers that tell them apart."""
+        total, values = super().parse_losses(losses)
+        total.summands = {name: value for name, value in values.items() if 'loss' in name and name != 'loss'}
+        return total, values
+
     # ------------------------------------------------------------------------------------------------ stages
 
     def enter_stage(self, index: int) -> bool:

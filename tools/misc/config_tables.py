@@ -87,13 +87,19 @@ TABLE4 += ('dml', 'dml-dagger', 'shake', 'shake-fitnets', 'shake-crd')
 METHODS = ('baseline', 'kd', *TABLE4, 'dkd', 'dist', 'review')
 """Every one has a config on every pair: the rows of Table 4, Eq. 1's KD, and what came later."""
 
-LATER = ('kd-logit-std', 'wttm', 'mlkd', 'ctkd', 'vkd', 'ofd', 'dist-plus', 'kd-eskd')
+LATER = ('kd-logit-std', 'wttm', 'mlkd', 'ctkd', 'vkd', 'ofd', 'dist-plus', 'kd-eskd', 'dot', 'rco')
 """Methods with a config on one pair of CIFAR-100 and one of digits."""
 
 LATER_PAIRS = {'cifar100': [('resnet32x4', 'resnet8x4')], 'digits100': DIGIT_PAIRS[:1]}
 
 CONTRASTED = ('crd', 'crd-kd', 'shake-crd')
 """Methods whose data set must name contrasting samples."""
+
+ALONG_THE_ROUTE = ('rco',)
+"""Methods whose teachers are checkpoints of one training, in quarters of its epochs."""
+
+TWO_MOMENTA = ('dot',)
+"""Methods whose optimizer tells the gradients of distillation from those of the task."""
 
 FROM_SCRATCH = ('dml', 'dml-dagger')
 """Methods whose teachers start from no checkpoint."""
@@ -143,7 +149,7 @@ VARIANTS = {
     **_on([pair for pair in TABLE_PAIRS if CRD_NETWORKS[pair[1]].light or 'vgg' in pair[1]], ft='ft_full_rate'),
     # What is counted in epochs, of twenty.
     **_on(DIGIT_PAIRS, dkd='dkd_warmup2', review='review_warmup2', ab='ab_init3', ft='ft_init3'),
-    **_on(DIGIT_PAIRS, kd_dagger_60='kd_dagger_5', kd_eskd='kd_eskd7'),
+    **_on(DIGIT_PAIRS, kd_dagger_60='kd_dagger_5', kd_eskd='kd_eskd7', rco='rco5'),
     # One-stage and two-stage detectors have weights of their own.
     **_on([RETINANET, FASTER_RCNN], review='review_det', cwd='cwd_det', pkd='pkd_det', mgd='mgd_det'),
     **_on([RETINANET, FASTER_RCNN], shake_review='shake_review_det', shake_pkd='shake_pkd_det'),

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 from config_tables import (
+    ALONG_THE_ROUTE,
     AUGMENTS,
     CONTRASTED,
     DATA,
@@ -30,6 +31,7 @@ from config_tables import (
     SEVERAL,
     SEVERAL_PAIRS,
     TABLE6_PAIRS,
+    TWO_MOMENTA,
     Data,
     Network,
     Pair,
@@ -63,9 +65,14 @@ model = dict(_delete_=True, student=_base_.model, {teachers}{more}**_base_.metho
 """
 TEACHERS = 'teachers=_base_.teachers, '
 PEERS = 'teachers=[dict(config=teacher.config) for teacher in _base_.teachers], '
+ROUTE = """teachers=[dict(config=_base_.teachers[0].config,
+    checkpoint=_base_.teachers[0].checkpoint.replace('epoch_{last}', f'epoch_{{epoch}}')) for epoch in {epochs}], """
 NUM_SAMPLES = 'num_samples=_base_.contrast.num_samples, '
 CONTRAST = """train_dataloader = dict(dataset=dict(_delete_=True, type='shake_mm.ContrastDataset',
     dataset=_base_.train_dataloader.dataset, negatives=_base_.contrast.negatives))
+"""
+OPTIMIZER = """optim_wrapper = dict(type='shake_mm.TwoMomentaOptimWrapper',
+    optimizer=dict(type='shake_mm.TwoMomentaSGD', delta=0.075))
 """
 
 AUGMENTED = """_base_ = ['./{name}.py', '../_base_/augments/{augment}.py']
@@ -108,11 +115,14 @@ def pair_config(teacher: str, student: str, key: str, data: Data) -> str:
 def cell_config(method: str, pair: Pair, key: str) -> str:
     """The config of a method on a pair."""
     teachers = PEERS if method in FROM_SCRATCH else TEACHERS
+    if method in ALONG_THE_ROUTE:
+        last = DATA[key].epochs
+        teachers = ROUTE.format(last=last, epochs=tuple(last * quarter // 4 for quarter in range(1, 5)))
     if method == 'baseline' and key in DETECTION_PAIRS:
         teachers = ''  # nothing to download
     more = NUM_SAMPLES if method in CONTRASTED else ''
     text = CELL.format(pair='_'.join((*pair, key)), method=method_file(method, pair), teachers=teachers, more=more)
-    return text + CONTRAST if method in CONTRASTED else text
+    return text + (CONTRAST if method in CONTRASTED else '') + (OPTIMIZER if method in TWO_MOMENTA else '')
 
 
 def augmented_config(method: str, name: str, pair: Pair, key: str) -> str:
