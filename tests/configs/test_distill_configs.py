@@ -33,7 +33,16 @@ ELSEWHERE = {
     *(path for path in DISTILLED if 'okddip' in path.stem or 'deit' in path.stem),
 }
 # Of methods that came later, the cells of CIFAR-100 differ from those of digits by the networks alone.
-LATER = {cell_path(method, '_'.join(pair)) for method in TABLES.LATER for pair in TABLES.LATER_PAIRS['cifar100']}
+LATER = {
+    cell_path(method, '_'.join(pair))
+    for pairs, methods in (
+        (TABLES.LATER_PAIRS, TABLES.LATER),
+        (TABLES.ONLINE_PAIRS, TABLES.ONLINE),
+        (TABLES.TWO_TEACHERS_PAIRS, TABLES.TWO_TEACHERS),
+    )
+    for pair in pairs['cifar100']
+    for method in methods
+}
 BUILT = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path in LATER else [])
     for path in DISTILLED
@@ -41,7 +50,7 @@ BUILT = [
 ]
 METHOD_FILES = sorted((CONFIGS / '_base_' / 'methods').glob('*.py'))
 PARTS = {
-    *('type', 'terms', 'connectors', 'proxies', 'stages', 'divergence'),
+    *('type', 'terms', 'connectors', 'proxies', 'stages', 'divergence', 'gradient_scales'),
     *('tau', 'lam', 'alpha', 'weighting'),
 }
 SIZES = {'in1k': 64, 'digits100': 16}

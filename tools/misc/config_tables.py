@@ -92,6 +92,18 @@ LATER = ('kd-logit-std', 'wttm', 'mlkd', 'ctkd', 'vkd', 'ofd', 'dist-plus', 'kd-
 
 LATER_PAIRS = {'cifar100': [('resnet32x4', 'resnet8x4')], 'digits100': DIGIT_PAIRS[:1]}
 
+ONLINE = ('one', 'cl', 'okddip', 'afd', 'kd-fitnets')
+"""The other rows of the main paper's Table 2, and OKDDip: on its pairs, and on one of digits."""
+
+ONLINE_PAIRS = {'cifar100': [pair for pair in TABLE_PAIRS if pair[0] != 'resnet110'], 'digits100': DIGIT_PAIRS[:1]}
+
+TWO_TEACHERS = ('kd', 'kd-aekd', 'shake', 'shake-aekd')
+"""The rows of the main paper's Table 2 with two teachers; two of its pairs stand in :data:`SEVERAL_PAIRS`."""
+
+TWO_TEACHERS_PAIRS = {
+    'cifar100': [(f'2x{t}', s) for t, s in ONLINE_PAIRS['cifar100'] if (t, s) not in (TABLE_PAIRS[0], TABLE_PAIRS[5])]
+}
+
 CONTRASTED = ('crd', 'crd-kd', 'shake-crd')
 """Methods whose data set must name contrasting samples."""
 
@@ -101,7 +113,7 @@ ALONG_THE_ROUTE = ('rco',)
 TWO_MOMENTA = ('dot',)
 """Methods whose optimizer tells the gradients of distillation from those of the task."""
 
-FROM_SCRATCH = ('dml', 'dml-dagger')
+FROM_SCRATCH = ('dml', 'dml-dagger', 'afd')
 """Methods whose teachers start from no checkpoint."""
 
 FORMS = ('kd-dagger-head', 'kd-dagger-60')  # Table 1
@@ -180,16 +192,12 @@ class Augment(NamedTuple):
     files: tuple[str, str] = ('', '_digits')
 
 
-MIXED_PAIRS = {
-    'cifar100': [pair for pair in TABLE_PAIRS if pair[0] != 'resnet110'],
-    'digits100': DIGIT_PAIRS[:1],
-}
 AUGMENTS = {
     'cutout': Augment('pipeline'),
     'autoaugment': Augment('pipeline', files=('_cifar', '_digits')),
     'dropblock': Augment('hooks'),
-    'mixup': Augment('student', ('kd', 'shake'), MIXED_PAIRS, ('', '')),
-    'cutmix': Augment('student', ('kd', 'shake'), MIXED_PAIRS, ('', '')),
+    'mixup': Augment('student', ('kd', 'shake'), ONLINE_PAIRS, ('', '')),
+    'cutmix': Augment('student', ('kd', 'shake'), ONLINE_PAIRS, ('', '')),
 }
 """Table 6, and Mixup and CutMix on the pairs of the main paper's Table 2."""
 

@@ -27,11 +27,15 @@ from config_tables import (
     LATER,
     LATER_PAIRS,
     METHODS,
+    ONLINE,
+    ONLINE_PAIRS,
     PAPERS,
     SEVERAL,
     SEVERAL_PAIRS,
     TABLE6_PAIRS,
     TWO_MOMENTA,
+    TWO_TEACHERS,
+    TWO_TEACHERS_PAIRS,
     Data,
     Network,
     Pair,
@@ -104,7 +108,7 @@ def network_config(network: Network, data: Data) -> str:
 
 def pair_config(teacher: str, student: str, key: str, data: Data) -> str:
     """A student's run and its teacher: ``_base_/pairs/TEACHER_STUDENT_DATA.py``."""
-    number, _, network = teacher.rpartition('x') if teacher[:1].isdigit() else ('', '', teacher)
+    number, _, network = teacher.partition('x') if teacher[:1].isdigit() else ('', '', teacher)
     folders = [f'/seed{seed}' for seed in range(int(number))] if number else ['']
     places = [f'{folder}/epoch_{data.epochs}' for folder in folders]
     entries = ''.join(TEACHER.format(network=network, key=key, place=place) for place in places)
@@ -140,6 +144,8 @@ def cells() -> Iterator[tuple[str, Pair, str]]:
         (FORM_PAIRS, FORMS),
         (TABLE6_PAIRS, ('shake-alpha-div',)),
         (LATER_PAIRS, LATER),
+        (ONLINE_PAIRS, ONLINE),
+        (TWO_TEACHERS_PAIRS, TWO_TEACHERS),
         (DETECTION_PAIRS, DETECTION),
     )
     for pairs, methods in kinds:
@@ -152,7 +158,7 @@ def configs() -> Iterator[tuple[str, str]]:
     for key, data in DATA.items():
         for name, network in data.networks.items():
             yield f'baseline/{name}_{key}.py', NOTICE + network_config(network, data)
-        for pair in chain(data.pairs, SEVERAL_PAIRS.get(key, ())):
+        for pair in chain(data.pairs, SEVERAL_PAIRS.get(key, ()), TWO_TEACHERS_PAIRS.get(key, ())):
             yield f'_base_/pairs/{pair[0]}_{pair[1]}_{key}.py', NOTICE + pair_config(*pair, key, data)
     for method, pair, key in cells():
         yield cell_path(method, pair, key), NOTICE + cell_config(method, pair, key)
