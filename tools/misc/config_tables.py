@@ -88,6 +88,7 @@ METHODS = ('baseline', 'kd', *TABLE4, 'dkd', 'dist', 'review')
 """Every one has a config on every pair: the rows of Table 4, Eq. 1's KD, and what came later."""
 
 LATER = ('kd-logit-std', 'wttm', 'mlkd', 'ctkd', 'vkd', 'ofd', 'dist-plus', 'kd-eskd', 'dot', 'rco')
+LATER += ('kd-soft', 'kd-hard', 'kd-at')
 """Methods with a config on one pair of CIFAR-100 and one of digits."""
 
 LATER_PAIRS = {'cifar100': [('resnet32x4', 'resnet8x4')], 'digits100': DIGIT_PAIRS[:1]}
@@ -103,6 +104,15 @@ TWO_TEACHERS = ('kd', 'kd-aekd', 'shake', 'shake-aekd')
 TWO_TEACHERS_PAIRS = {
     'cifar100': [(f'2x{t}', s) for t, s in ONLINE_PAIRS['cifar100'] if (t, s) not in (TABLE_PAIRS[0], TABLE_PAIRS[5])]
 }
+
+IMAGENET = {
+    ('resnet34', 'resnet18', '8xb32_in1k'): ('kd-eskd', 'kd-at', 'dml', 'crd', 'review'),
+    ('resnet34-resnet50', 'resnet18', '8xb32_in1k'): ('shake',),
+    ('resnet50', 'mobilenetv1', '8xb32_in1k'): ('at', 'ofd', 'dml', 'crd', 'review'),
+    ('resnet50-resnet101', 'mobilenetv1', '8xb32_in1k'): ('shake',),
+    ('regnety-16gf', 'deit-tiny-wo-token', '8xb128_in1k'): ('kd-soft', 'kd-hard'),
+}
+"""Rows of the main paper's Table 3, by teachers, student and data; KD, SHAKE and the pairs are written by hand."""
 
 CONTRASTED = ('crd', 'crd-kd', 'shake-crd')
 """Methods whose data set must name contrasting samples."""
@@ -162,6 +172,8 @@ VARIANTS = {
     # What is counted in epochs, of twenty.
     **_on(DIGIT_PAIRS, dkd='dkd_warmup2', review='review_warmup2', ab='ab_init3', ft='ft_init3'),
     **_on(DIGIT_PAIRS, kd_dagger_60='kd_dagger_5', kd_eskd='kd_eskd7', rco='rco5'),
+    **_on([('resnet34', 'resnet18')], kd_eskd='kd_eskd33', review='review_w1'),
+    **_on([('resnet50', 'mobilenetv1')], ofd='ofd_in1k', review='review_w8'),
     # One-stage and two-stage detectors have weights of their own.
     **_on([RETINANET, FASTER_RCNN], review='review_det', cwd='cwd_det', pkd='pkd_det', mgd='mgd_det'),
     **_on([RETINANET, FASTER_RCNN], shake_review='shake_review_det', shake_pkd='shake_pkd_det'),

@@ -24,6 +24,7 @@ from config_tables import (
     FORM_PAIRS,
     FORMS,
     FROM_SCRATCH,
+    IMAGENET,
     LATER,
     LATER_PAIRS,
     METHODS,
@@ -151,6 +152,8 @@ def cells() -> Iterator[tuple[str, Pair, str]]:
     for pairs, methods in kinds:
         for key in pairs:
             yield from ((method, pair, key) for pair, method in product(pairs[key], methods))
+    for (teachers, student, key), methods in IMAGENET.items():
+        yield from ((method, (teachers, student), key) for method in methods)
 
 
 def configs() -> Iterator[tuple[str, str]]:
