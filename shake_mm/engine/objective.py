@@ -94,7 +94,8 @@ def build_objective(
         run, channels = members.dry_pass(taps), members.task.channels
         taps.unknown = run_members(members.networks, run, sizes, channels) if read else set(members.networks)
         built = _build_proxies(members, planned, taps, num_samples, sizes['student'])
-        for tap in read:
+        behind = [tap for _, source in shared.values() for tap in listed(source)]
+        for tap in (*read, *behind):
             taps.request(tap)  # also of the proxies' layers, which are known now
         _try_proxies(built, taps)
         modules = _build_connectors(shared, taps, num_samples)

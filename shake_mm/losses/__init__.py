@@ -1,6 +1,7 @@
 """Losses: each a pure function and a thin registered module of the same meaning."""
 
 from .ab import ABLoss, activation_boundary
+from .adversarial import AdversarialLoss, adversarial
 from .alpha_div import AlphaDivLoss, alpha_div
 from .at import ATLoss, attention_map, attention_transfer
 from .bernoulli_kl import BernoulliKLLoss, bernoulli_kl
@@ -17,6 +18,7 @@ from .kl_div import KLDivLoss, kl_div
 from .mlkd import MLKDLoss, batch_alignment, class_alignment, instance_alignment
 from .nst import NSTLoss, neuron_selectivity
 from .ofd import OFDLoss, partial_l2
+from .peer_attention import PeerAttentionLoss, peer_attention
 from .pkt import PKTLoss, probabilistic_transfer
 from .rkd import RKDLoss, relational_kd
 from .soft_ce import SoftCELoss, soft_ce
@@ -26,6 +28,10 @@ from .vid import VIDLoss, variational_information
 from .wttm import WTTMLoss, transformed_matching
 
 __all__ = [
+    'AdversarialLoss',
+    'PeerAttentionLoss',
+    'adversarial',
+    'peer_attention',
     'CTKDLoss',
     'MLKDLoss',
     'OFDLoss',

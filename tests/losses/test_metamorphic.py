@@ -77,6 +77,8 @@ CASES = {
 }
 ELSEWHERE = {
     'CRDLoss': 'its value depends on a memory of earlier batches: tests/losses/test_crd.py',
+    'AdversarialLoss': 'its discriminator is drawn at random: tests/losses/test_adversarial.py',
+    'PeerAttentionLoss': 'it compares peers with each other: tests/losses/test_peer_attention.py',
     'StagewiseLoss': 'it is a sum of another loss of these: tests/losses/test_stagewise.py',
 }
 """Losses of another form, and where the same is tested of them."""

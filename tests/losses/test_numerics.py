@@ -57,6 +57,7 @@ def foreign(kind, **arguments):
 OURS = {
     'ABLoss': Case(losses.ABLoss, MAP, MAP),
     'ATLoss': Case(losses.ATLoss, MAP, (BATCH, 3, 6, 10)),
+    'AdversarialLoss': Case(partial(losses.AdversarialLoss, (CLASSES, 3, 5)), MAP, (BATCH, CLASSES, 2, 2)),
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
     'CCLoss': Case(losses.CCLoss, ROW, ROW),
     'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
@@ -79,6 +80,7 @@ OURS = {
     'NSTLoss, few channels': Case(losses.NSTLoss, (BATCH, 2, 5, 5), (BATCH, 3, 5, 5)),
     'OFDLoss': Case(losses.OFDLoss, MAP, (BATCH, CLASSES, 2, 2)),
     'PKTLoss': Case(losses.PKTLoss, ROW, (BATCH, 3)),
+    'PeerAttentionLoss': Case(partial(losses.PeerAttentionLoss, [CLASSES] * 6), [ROW] * 6, None),
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),
     'SPLoss': Case(losses.SPLoss, MAP, (BATCH, 3)),
     'SoftCELoss': Case(losses.SoftCELoss, ROW, ROW),

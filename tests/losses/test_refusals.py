@@ -30,6 +30,10 @@ class Refusal(NamedTuple):
 REFUSALS = {
     'ABLoss': Refusal(losses.ABLoss, (MAP, (4, 6, 4, 4)), 'ABLoss.*connector'),
     'ATLoss': Refusal(losses.ATLoss, (ROW, MAP), 'ATLoss.*before the pooling'),
+    'AdversarialLoss': Refusal(
+        partial(losses.AdversarialLoss, (6, 8, 8)), (MAP, (4, 7, 8, 8)), 'channels must be equal'
+    ),
+    'AdversarialLoss, built': Refusal(partial(losses.AdversarialLoss, (6,)), None, 'must be .C, H, W.'),
     'AlphaDivLoss': Refusal(losses.AlphaDivLoss, (ROW, (4, 7)), 'same number of classes'),
     'AlphaDivLoss, built': Refusal(partial(losses.AlphaDivLoss, clip=0.5), None, 'clip is 0.5.*use 1 or more'),
     'BernoulliKLLoss': Refusal(losses.BernoulliKLLoss, (ROW, (4, 7)), 'BernoulliKLLoss'),
@@ -56,6 +60,8 @@ REFUSALS = {
     'NSTLoss': Refusal(losses.NSTLoss, (ROW, ROW), 'NSTLoss.*maps'),
     'OFDLoss': Refusal(losses.OFDLoss, (MAP, (4, 7, 8, 8)), 'OFDLoss.*channels must be equal'),
     'PKTLoss': Refusal(losses.PKTLoss, (ROW, (3, 6)), 'PKTLoss.*same batch'),
+    'PeerAttentionLoss': Refusal(partial(losses.PeerAttentionLoss, [6, 6, 8]), None, 'logits of two peers or more'),
+    'PeerAttentionLoss, cold': Refusal(partial(losses.PeerAttentionLoss, [6] * 4, tau=0.0), None, 'tau is 0.0'),
     'RKDLoss': Refusal(losses.RKDLoss, (ROW, (3, 6)), 'RKDLoss.*same batch'),
     'SPLoss': Refusal(losses.SPLoss, (ROW, (3, 6)), 'SPLoss.*same batch'),
     'SoftCELoss': Refusal(losses.SoftCELoss, (ROW, (4, 7)), 'SoftCELoss'),
