@@ -1,6 +1,6 @@
 """What all layers of the package share: plain helpers that know nothing of distillation."""
 
-from .modules import copy_module, unwrap_model
+from .modules import copy_module, twin_of, unwrap_model
 from .processes import kill_data_workers
 
-__all__ = ['copy_module', 'kill_data_workers', 'unwrap_model']
+__all__ = ['copy_module', 'kill_data_workers', 'twin_of', 'unwrap_model']

@@ -66,6 +66,11 @@ CASES = {
     'HardLabelLoss': Case(losses.HardLabelLoss, ROW, ROW, minimum=None),
 }
 ELSEWHERE = {
+    'DenseBoxLoss': 'it weighs priors of an assignment: tests/losses/test_dense_box.py',
+    'FGDLoss': 'it asks for boxes: tests/losses/test_fgd.py',
+    'LocalizationDistillationLoss': 'it weighs priors of an assignment: tests/losses/test_box_distribution.py',
+    'SoftQualityFocalLoss': 'it weighs priors of an assignment: tests/losses/test_soft_quality_focal.py',
+    'ValuableLocalizationLoss': 'likewise: tests/losses/test_box_distribution.py',
     'CRDLoss': 'its value depends on a memory of earlier batches: tests/losses/test_crd.py',
     'StagewiseLoss': 'it is a sum of another loss of these: tests/losses/test_stagewise.py',
 }
