@@ -1,6 +1,7 @@
 """Connectors: small trained modules that bring one network's feature to the shape of another's."""
 
 from .conv_regressor import ConvRegressor
+from .cross_head import CrossHead
 from .embedding import Embedding
 from .ensemble import BranchGate, Ensemble
 from .factor import ParaphraserDecoder, ParaphraserEncoder, Translator
@@ -15,6 +16,7 @@ __all__ = [
     'BranchGate',
     'Ensemble',
     'ConvRegressor',
+    'CrossHead',
     'Embedding',
     'LogitNorm',
     'MapTransfer',

@@ -136,10 +136,13 @@ class Distiller(BaseModel):
             frozen = {name: teacher for name, teacher in members.frozen.items() if name in plan.members}
             passed = {name: teacher(inputs, data_samples) for name, teacher in frozen.items()}
             own: dict[str, dict[str, Tensor]] = {}
+            noted: dict[str, Any] = {}
             for name, network in members.learners.items():
                 view = members.view(name, inputs, data_samples)
                 if name in plan.labeled:
-                    own[name] = task.loss(network, view, data_samples)
+                    with task.noting(network, plan.noted if name == 'student' else ()) as facts:
+                        own[name] = task.loss(network, view, data_samples)
+                    noted.update(facts)
                 elif name in plan.members:
                     task.forward(network, view, taps)
             for name, teacher in frozen.items():
@@ -147,7 +150,7 @@ class Distiller(BaseModel):
                     teacher.forward_head(passed[name], taps)
             for entry in plan.derived:
                 entry.compute(taps)
-            field = cache(lambda name: task.batch_field(data_samples or (), name))
+            field = cache(lambda name: noted[name] if name in noted else task.batch_field(data_samples or (), name))
             losses: dict[str, Tensor] = {}
             for name in plan.terms:
                 losses.update(self.terms[name](taps, own, field))

@@ -111,8 +111,12 @@ def facts_of(learner: Any, target: Any, num_samples: int | None) -> dict[str, An
     return facts
 
 
-def unknown_field(name: str) -> Tensor | None:
-    """What is known of a fact of the batch before there is one: labels without data, else nothing."""
+def unknown_field(name: str) -> Any:
+    """What is known of a fact of the batch before there is one: labels and boxes without data, else nothing."""
+    if name == 'gt_bboxes':
+        return [torch.empty(1, 4, device='meta') for _ in range(BATCH)]
+    if name == 'batch_input_shape':
+        return 64, 64
     return torch.empty(BATCH, dtype=torch.long, device='meta') if name in ('gt_labels', 'label') else None
 
 

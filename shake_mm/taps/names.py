@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 
-_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?)?(?P<indices>(\[-?\d+\])*)$')
+_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?|:each)?(?P<indices>(\[-?\d+\])*)$')
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class NoElementError(UsageError):
 
 
 class TapName(NamedTuple):
-    """A parsed tap: which ``member``, which layer, its output (``''``) or ``side`` ``:input(s)``, which elements."""
+    """A parsed tap: which ``member``, which layer, its output (``''``) or another ``side`` of it, which elements."""
 
     member: str
     path: str
