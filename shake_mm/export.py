@@ -5,9 +5,11 @@ import datetime
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FunctionType
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -137,10 +139,10 @@ def _plain_config(cfg: Config, spec: MemberSpec) -> Config:
     """The run's config without distillation: the student as the model, none of our hooks."""
     if spec.config is None:
         raise UsageError('export: the student was given as a built module, so there is no config to write.')
-    plain = copy.deepcopy(cfg._cfg_dict.to_dict())
+    plain = copy.deepcopy(cfg.to_dict())  # types of a lazy config as strings, its imports left out
     for key in _OURS:
         plain.pop(key, None)
-    plain['model'] = copy.deepcopy(spec.config)
+    plain['model'] = _written(spec.config)
     hooks = [hook for hook in plain.pop('custom_hooks', None) or [] if not str(hook['type']).startswith('shake_mm.')]
     if hooks:
         plain['custom_hooks'] = hooks
@@ -154,6 +156,15 @@ def _plain_config(cfg: Config, spec: MemberSpec) -> Config:
         if names:
             plain['custom_imports'] = {**imports, 'imports': names}
     return Config(plain)
+
+
+def _written(part: Any) -> Any:
+    """A part of a config with the names of classes, which a lazy config holds, in place of them."""
+    if isinstance(part, Mapping):
+        return {key: _written(value) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return type(part)(map(_written, part))
+    return f'{part.__module__}.{part.__qualname__}' if isinstance(part, type | FunctionType) else part
 
 
 @torch.no_grad()

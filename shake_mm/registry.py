@@ -15,6 +15,8 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -61,6 +63,10 @@ TRANSFORMS = PartRegistry('transform', parent=MMENGINE_TRANSFORMS, scope='shake_
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope='shake_mm', locations=['shake_mm.evaluation'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='shake_mm', locations=['shake_mm.hooks'])
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='shake_mm', locations=['shake_mm.loops'])
+OPTIMIZERS = Registry('optimizer', parent=MMENGINE_OPTIMIZERS, scope='shake_mm', locations=['shake_mm.optim'])
+OPTIM_WRAPPERS = Registry(
+    'optimizer wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='shake_mm', locations=['shake_mm.optim']
+)
 TASKS = Registry('task', scope='shake_mm', locations=['shake_mm.tasks'])
 """Filled by :func:`shake_mm.tasks.task_of`: the module of a task is imported where there is a network of its kind."""
 
@@ -131,6 +137,11 @@ def takes(kind: Any, argument: str) -> bool:
     MODELS.import_from_location()  # fills the dict
     cls = MODELS.module_dict.get(kind) or MODELS.get(kind) if isinstance(kind, str) else kind
     return not callable(cls) or argument in inspect.signature(cls).parameters
+
+
+def type_name(kind: str | type | None) -> str | None:
+    """Return the name of a part's type without its scope; pure Python configs hold the class."""
+    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', None)
 
 
 def _inferred(kind: Any, config: dict, facts: Mapping[str, Any], where: str) -> dict[str, Any]:

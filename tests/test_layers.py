@@ -13,7 +13,7 @@ LAYERS = (
     ('outputs', 'locks'),
     ('registry', 'explain'),
     ('taps',),
-    ('losses', 'connectors', 'models', 'datasets', 'evaluation'),
+    ('losses', 'connectors', 'models', 'datasets', 'evaluation', 'optim'),
     ('tasks',),
     ('members',),
     ('proxies',),

@@ -171,8 +171,10 @@ for registry, name in ((MODELS, 'SHAKE'), (DATASETS, 'Digits'), (METRICS, 'Membe
     assert registry.get(f'shake_mm.{name}').__module__.startswith('shake_mm.')
 assert 'mmrazor' not in sys.modules
 from shake_mm.registry import MODELS
+from shake_mm import stack
 for name in ('mmrazor.L2Loss', 'mmdet.L1Loss', 'mmpretrain.CrossEntropyLoss'):
-    print(MODELS.build(dict(type=name)))
+    if stack.find(name.partition('.')[0]):
+        print(MODELS.build(dict(type=name)))
 """)
 
 

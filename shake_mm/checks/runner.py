@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
@@ -23,6 +24,7 @@ from ..utils import unwrap_model
 from .config import check_config
 from .data import building, check_data
 from .metrics import check_metrics
+from .overlap import warn_of_overlap
 from .resume import check_last, check_resume
 from .views import fit_views
 from .weights import Start, StartWeightsHook, check_start, read_start
@@ -95,6 +97,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
                 check_data(loop.dataloader, key, config, model)
     if mode == 'train':
         check_metrics(runner, model)
+        if runner.val_loop is not None:
+            warn_of_overlap(runner.train_dataloader.dataset, runner.val_dataloader.dataset)
         _guard_resume(runner, start)
     return runner
 
@@ -136,6 +140,7 @@ def _prepare(runner: Runner, model: Distiller, cfg: Config, mode: str) -> None:
 
 
 def _check_hooks(runner: Runner, model: Any) -> None:
+    model = model.module if isinstance(model, BaseTTAModel) else model
     for hook in runner.hooks:
         if isinstance(hook, AuditHook | StageHook | MemberEvalHook) and not isinstance(model, Distiller):
             raise UsageError(

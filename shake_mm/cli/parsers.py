@@ -112,7 +112,7 @@ def parse_test(argv: Sequence[str] | None = None, prog: str | None = None) -> ar
     parser.add_argument('--interval', type=int, default=1, help='draw every so many samples')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
     parser.add_argument('--no-pin-memory', action='store_true', help='disable pin_memory in the dataloader')
-    parser.add_argument('--tta', action='store_true', help="test-time augmentation by the config's tta_model")
+    parser.add_argument('--tta', action='store_true', help='augment by tta_model and tta_pipeline, else by a flip')
     parser.add_argument('--member', help='evaluate another member of a distiller: teacher0, proxy0, …')
     add_common_arguments(parser)
     add_launcher_arguments(parser)

@@ -5,11 +5,12 @@ import sys
 from collections.abc import Sequence
 
 import mmengine
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
+from .. import switches
 from ..checks import build_runner
 from ..engine import Distiller, MemberPredictor
 from ..errors import UsageError
@@ -33,10 +34,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.show or args.show_dir is not None:
         enable_visualization(cfg, args)
     if args.tta:
-        if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
-            raise UsageError(f'--tta needs tta_model and tta_pipeline in config {args.config}')
-        cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        if args.member is not None:
+            raise UsageError(f'--tta tests the student, and --member {args.member} another: leave out one of them')
+        switches.make_tta(cfg)
     if cfg.get('default_scope') == 'mmpretrain':
         cfg.test_dataloader.setdefault('collate_fn', dict(type='default_collate'))
     if args.no_pin_memory:
@@ -49,7 +49,7 @@ def enable_visualization(cfg: Config, args: argparse.Namespace) -> None:
     if hook is None:
         raise UsageError(f'--show and --show-dir need default_hooks.visualization in config {args.config}')
     hook.update(show=args.show, wait_time=args.wait_time, interval=args.interval)
-    if str(hook.type).endswith('DetVisualizationHook'):
+    if switches.type_name(hook.type) == 'DetVisualizationHook':
         hook.update(draw=True, test_out_dir=args.show_dir)
     else:
         hook.update(enable=True, out_dir=args.show_dir)

@@ -32,7 +32,7 @@ def apply_preferences() -> dict[str, bool]:
     return {patch.__name__: patch() for patch in patches}
 
 
-@needs('mmengine.logging:HistoryBuffer.update')
+@needs('mmengine.logging:HistoryBuffer.update(self, log_val, count)')
 def patch_history_buffer() -> bool:
     """Append to a log history in place.
 
@@ -70,6 +70,7 @@ def _appended(values: np.ndarray, value: int | float) -> np.ndarray:
     return room[: number + 1]
 
 
+@needs('mmengine.hooks:RuntimeInfoHook.after_train_iter(self, runner, batch_idx, data_batch, outputs)')
 def patch_runtime_info() -> bool:
     """Read the losses from the device when a run logs, not in every step (open-mmlab/mmengine#1519)."""
     if HOOKS.get('RuntimeInfoHook') is DeferredInfoHook:
@@ -111,9 +112,10 @@ def patch_config_layout() -> bool:
 
 
 @needs(
-    'mmengine.hooks:CheckpointHook._save_checkpoint_with_step',
-    'mmengine.hooks:CheckpointHook._save_best_checkpoint',
-    'mmengine.fileio:LocalBackend.put',
+    'mmengine.hooks:CheckpointHook.before_train(self, runner)',
+    'mmengine.hooks:CheckpointHook._save_checkpoint_with_step(self, runner, step, meta)',
+    'mmengine.hooks:CheckpointHook._save_best_checkpoint(self, runner, metrics)',
+    'mmengine.fileio:LocalBackend.put(self, obj, filepath)',
 )
 def patch_checkpoint_writer() -> bool:
     """Write local checkpoints, and the file that names the last one, atomically, and remove outdated ones after that.

@@ -29,6 +29,8 @@ class Garments(BaseDataset):
             (both: Fashion-MNIST's own training set) or ``'test'`` (10,000).
         num_samples: Take only so many, of every class as many. Defaults to None: all.
         image_size: Height and width of the images. Defaults to 32.
+        wrong_labels: Share of the samples that bear the label of another class, the same for every run: a regime in
+            which a teacher's word counts more. Defaults to 0.
         data_root: Folder of the files. Defaults to ``'data/fashion_mnist'``.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`, such as ``pipeline``.
 
@@ -43,10 +45,14 @@ class Garments(BaseDataset):
         split: str = 'train',
         num_samples: int | None = None,
         image_size: int = 32,
+        wrong_labels: float = 0.0,
         data_root: str = DATA_ROOT,
         **kwargs: Any,
     ) -> None:
         check_garments(type(self).__name__, split, num_samples, image_size, GARMENT_SIZE)
+        if not 0 <= wrong_labels <= 1:
+            raise UsageError(f'wrong_labels={wrong_labels} of Garments is a share: give a number from 0 to 1.')
+        self.wrong_labels = wrong_labels
         self.split = split
         self.num_samples = num_samples
         self.image_size = image_size
@@ -69,7 +75,14 @@ class Garments(BaseDataset):
         before = (self.image_size - GARMENT_SIZE) // 2
         border = (before, self.image_size - GARMENT_SIZE - before)
         padded = np.pad(images[own], ((0, 0), border, border))[..., None].repeat(3, axis=-1)
-        return [dict(img=img, gt_label=int(labels[i]), glyph=int(i)) for img, i in zip(padded, own)]
+        given = self._with_mistakes(labels[own])
+        return [dict(img=img, gt_label=int(label), glyph=int(i)) for img, label, i in zip(padded, given, own)]
+
+    def _with_mistakes(self, labels: np.ndarray) -> np.ndarray:
+        """Labels, shape :math:`(n, )`, of which some became those of other classes."""
+        rng = np.random.default_rng(0)
+        wrong = rng.permutation(len(labels)) < round(self.wrong_labels * len(labels))
+        return np.where(wrong, (labels + rng.integers(1, 10, len(labels))) % 10, labels)
 
 
 @DATASETS.register_module()

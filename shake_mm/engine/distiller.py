@@ -14,6 +14,7 @@ from ..taps import Taps
 from ..tasks import Task
 from ..validation import check_sizes
 from .gradient_check import check_gradients
+from .gradient_scales import scale_gradients
 from .objective import build_objective
 from .plan import Plan, plan_of
 from .stages import build_stages, modules_of, resolve_bodies, set_trained
@@ -39,6 +40,8 @@ class Distiller(BaseModel):
         connectors (dict[str, dict], optional): Modules that several terms read, each with its ``source``, a tap. What
             one makes is the tap ``connectors.NAME``. (A connector of a single term stands in the term.)
         stages (dict[str, dict], optional): By name, see :class:`Stage`; several need ``shake_mm.StageHook``.
+        gradient_scales (dict[str, float], optional): Factors of the gradients at layers, by tap, see
+            :func:`scale_gradients`.
         num_samples (int, optional): Size of the training set, for losses that remember every sample.
         input_size (int | tuple[int, int], optional): Height and width of the images, from which the shapes of taps
             are inferred. Defaults to the student's ``img_size``, or 32 where it has none; networks of strides that are
@@ -63,6 +66,7 @@ class Distiller(BaseModel):
         terms: Mapping[str, dict | None] | None = None,
         connectors: Mapping[str, dict] | None = None,
         stages: Mapping[str, dict | None] | Sequence[dict] | None = None,
+        gradient_scales: Mapping[str, float] | None = None,
         num_samples: int | None = None,
         input_size: int | Sequence[int] | None = None,
         compile: bool | dict = False,
@@ -79,6 +83,7 @@ class Distiller(BaseModel):
         self.objective = build_objective(members, proxies, terms, connectors, num_samples, input_size)
         self.proxies, self.connectors = self.objective.proxies, self.objective.connectors
         self.terms = self.objective.terms
+        scale_gradients(members, self.objective.taps, gradient_scales)
 
         members.accelerate(members.image_sizes(input_size), compile)
         for member in members.cached:
@@ -131,10 +136,13 @@ class Distiller(BaseModel):
             frozen = {name: teacher for name, teacher in members.frozen.items() if name in plan.members}
             passed = {name: teacher(inputs, data_samples) for name, teacher in frozen.items()}
             own: dict[str, dict[str, Tensor]] = {}
+            noted: dict[str, Any] = {}
             for name, network in members.learners.items():
                 view = members.view(name, inputs, data_samples)
                 if name in plan.labeled:
-                    own[name] = task.loss(network, view, data_samples)
+                    with task.noting(network, plan.noted if name == 'student' else ()) as facts:
+                        own[name] = task.loss(network, view, data_samples)
+                    noted.update(facts)
                 elif name in plan.members:
                     task.forward(network, view, taps)
             for name, teacher in frozen.items():
@@ -142,12 +150,18 @@ class Distiller(BaseModel):
                     teacher.forward_head(passed[name], taps)
             for entry in plan.derived:
                 entry.compute(taps)
-            field = cache(lambda name: task.batch_field(data_samples or (), name))
+            field = cache(lambda name: noted[name] if name in noted else task.batch_field(data_samples or (), name))
             losses: dict[str, Tensor] = {}
             for name in plan.terms:
                 losses.update(self.terms[name](taps, own, field))
             weigh(losses, self.objective.adaptive, taps)
         return losses
+
+    def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of all losses, which carries its ``summands`` by name for optimizers that tell them apart."""
+        total, values = super().parse_losses(losses)
+        total.summands = {name: value for name, value in values.items() if 'loss' in name and name != 'loss'}
+        return total, values
 
     # ------------------------------------------------------------------------------------------------ stages
 

@@ -13,6 +13,7 @@ from ..members import Members
 from ..registry import build_part
 from ..taps import Derived, Taps, Trace, levels_of, listed, trace
 from ..validation import check_mapping
+from .behind import behind_of
 from .dry_run import facts_of, run_members, try_out
 from .expand import Expanded, expand_terms, select
 from .norms import norm_behind
@@ -94,10 +95,11 @@ def build_objective(
         run, channels = members.dry_pass(taps), members.task.channels
         taps.unknown = run_members(members.networks, run, sizes, channels) if read else set(members.networks)
         built = _build_proxies(members, planned, taps, num_samples, sizes['student'])
-        for tap in read:
+        behind = [tap for _, source in shared.values() for tap in listed(source)]
+        for tap in (*read, *behind):
             taps.request(tap)  # also of the proxies' layers, which are known now
         _try_proxies(built, taps)
-        modules = _build_connectors(shared, taps, num_samples)
+        modules = _build_connectors(members, shared, taps, num_samples)
         fitted = _build_terms(members, expanded, taps, num_samples, partial(norm_behind, members, taps, sizes))
     taps.unknown = set()
     derived = [Derived(f'{name}.logits', m, planned[name].source, f'proxies.{name}', True) for name, m in built.items()]
@@ -206,13 +208,14 @@ def _try_proxies(proxies: Mapping[str, nn.Module], taps: Taps) -> None:
 
 
 def _build_connectors(
-    shared: Mapping[str, tuple[dict, str | list[str]]], taps: Taps, num_samples: int | None
+    members: Members, shared: Mapping[str, tuple[dict, str | list[str]]], taps: Taps, num_samples: int | None
 ) -> ModuleDict:
     """Build the shared connectors to what the taps hold, and try them out."""
     modules = ModuleDict()
     for tap, (config, source) in shared.items():
         value, name = taps.value(source), _name_of(tap)
-        modules[name] = build_part(config, facts_of(value, None, num_samples), tap)
+        facts = {**facts_of(value, None, num_samples), **behind_of(members, config, source)}
+        modules[name] = build_part(config, facts, tap)
         taps.put(tap, try_out(tap, modules[name], value))
     return modules
 
@@ -231,4 +234,5 @@ def _build_terms(
         if isinstance(config.get('loss'), Mapping) and 'type' not in config['loss']:
             config = {**config, 'loss': members.task.logits_loss(members.student, config['loss'])}
         terms[name] = build_term(name, config, taps, num_samples, norm_of)
+        members.task.check_facts(members.student, terms[name].fields)
     return terms

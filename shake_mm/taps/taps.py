@@ -1,9 +1,10 @@
 """Taps: named tensors of the members, recorded while a step runs and released after it.
 
 A tap is written ``member.path``, where ``path`` is an alias of the network (``logits``, ``feats``, ``pool``; ``f1`` to
-``fm`` for the outputs of its levels, ``f1.preact`` before their activation) or the dotted name of a layer, optionally
-followed by ``:input`` (what the layer receives instead of what it returns; ``:inputs`` for all its arguments) and by
-``[i]`` (one element of a tuple or list, again and again)::
+``fm`` for the outputs of its levels, ``fl`` for that before the last, ``f1.preact`` before their activation) or the
+dotted name of a layer, optionally followed by ``:input`` (what the layer receives instead of what it returns;
+``:inputs`` for all its arguments; ``:each`` for a list of what it returns each time that it runs, level by level) and
+by ``[i]`` (one element of a tuple or list, again and again)::
 
     student.logits    student.f2    teacher0.backbone.layer3    student.head:input    student.backbone[1]
 

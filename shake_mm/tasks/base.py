@@ -1,6 +1,6 @@
 """What the engine asks of a task."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from typing import Any, ClassVar
@@ -41,11 +41,14 @@ class Task:
     input_size: int | tuple[int, ...] = 32
     """Height and width of the images of a dry run where nothing else tells."""
 
-    channels: int = 3
-    """Channels of the images of a dry run."""
+    channels: int | None = None
+    """Channels of the images of a dry run, where the network itself does not tell by its first convolution."""
 
     takes_images: ClassVar[bool] = True
     """Whether a batch is known to be images and their samples, so that it can be checked before a run."""
+
+    noted: ClassVar[tuple[str, ...]] = ()
+    """Facts of a batch that :meth:`noting` takes from the student's own loss."""
 
     pads: ClassVar[bool] = False
     """Whether images of several sizes are padded to one, so that a view must leave the padding as it is."""
@@ -167,6 +170,19 @@ class Task:
         """
         raise UsageError(f'{name}: a {type(network).__name__} does not classify pooled features: use another proxy.')
 
+    def behind(self, network: nn.Module, paths: Sequence[str], name: str) -> nn.Module:
+        """What a network computes behind some of its taps, by its own weights, which it does not own.
+
+        Args:
+            network (nn.Module): The network.
+            paths (Sequence[str]): Names of taps, without the member's.
+            name (str): The member's, for errors.
+
+        Raises:
+            UsageError: If it does not go on behind them.
+        """
+        raise UsageError(f'{name}: how a {type(network).__name__} goes on behind {", ".join(paths)} is not known.')
+
     def logits_loss(self, network: nn.Module, config: dict) -> dict:
         """Config of the loss that compares the logits of such networks.
 
@@ -207,13 +223,36 @@ class Task:
 
     # ------------------------------------------------------------------------------------------------ batches
 
-    def batch_field(self, samples: Sequence[Any], name: str) -> Tensor:
+    def batch_field(self, samples: Sequence[Any], name: str) -> Any:
         """A fact of the batch that a loss asks for, e.g. ``gt_labels`` of shape (N,).
 
         Raises:
             UsageError: If the samples do not have it.
         """
         raise NotImplementedError
+
+    def noting(self, network: nn.Module, names: Collection[str]) -> AbstractContextManager[dict[str, Any]]:
+        """A context in which the student's own loss runs, and facts of the batch that it makes are noted.
+
+        Args:
+            network (nn.Module): The student.
+            names (collection of str): The facts that losses ask for, of :attr:`noted`.
+
+        Returns:
+            AbstractContextManager: Enters as the dict of the facts, which is filled at its end.
+        """
+        return nullcontext({})
+
+    def check_facts(self, network: nn.Module, names: Collection[str]) -> None:
+        """Refuse a student whose own loss does not make facts that a loss asks for.
+
+        Args:
+            network (nn.Module): The student.
+            names (collection of str): The facts.
+
+        Raises:
+            UsageError: With the reason.
+        """
 
     def check_samples(self, network: nn.Module, samples: Sequence[Any]) -> None:
         """Refuse samples whose labels the network's own loss does not take.

@@ -4,6 +4,7 @@ import textwrap
 
 import pytest
 
+from ..support.stacks import needs_mmrazor
 from .processes import COMPAT, python
 
 
@@ -39,6 +40,7 @@ assert type(torchvision.__spec__.loader).__module__.startswith('_frozen_importli
     assert worked_around.stdout.split()[-1] == str(not declared)
 
 
+@needs_mmrazor
 def test_mmrazor_imports_beside_torch_2():
     plain = python('import mmrazor.structures')
     assert '`torch>=1.13` is not installed properly' in plain.stderr

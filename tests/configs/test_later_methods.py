@@ -127,6 +127,21 @@ def test_eskd_stops(build, batch):
     assert 'student.loss' in losses and not any('teacher' in key for key in losses) and not model.plan.members
 
 
+def test_rco_follows_the_route():
+    cfg = Config.fromfile(cell_path('rco', PAIR, 'digits100'))
+    ends = [teacher.checkpoint.rpartition('_')[2] for teacher in cfg.model.teachers]
+    assert ends == ['5.pth', '10.pth', '15.pth', '20.pth']
+    teacher = Config.fromfile(CONFIGS / 'baseline/resnet14_digits100.py').model
+    cfg.model.teachers = [MODELS.build(teacher) for _ in range(4)]
+    model = MODELS.build(cfg.model)
+    assert [stage.until for stage in model.stages] == [5, 10, 15, None]
+    for i in range(4):
+        model.enter_stage(i)
+        assert model.plan.members == {'student', f'teacher{i}'}
+        assert model.plan.terms == ('task', f'student_from_teacher{i}')
+        assert model.terms[f'student_from_teacher{i}'].weight == 1.0
+
+
 NORMS = {
     'resnet32x4': ['layer1.4.bn2', 'layer2.4.bn2', 'layer3.4.bn2'],
     'resnet50': ['layer1.2.bn3', 'layer2.3.bn3', 'layer3.5.bn3', 'layer4.2.bn3'],

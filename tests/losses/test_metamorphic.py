@@ -76,7 +76,14 @@ CASES = {
     'HardLabelLoss': Case(losses.HardLabelLoss, ROW, ROW, minimum=None),
 }
 ELSEWHERE = {
+    'DenseBoxLoss': 'it weighs priors of an assignment: tests/losses/test_dense_box.py',
+    'FGDLoss': 'it asks for boxes: tests/losses/test_fgd.py',
+    'LocalizationDistillationLoss': 'it weighs priors of an assignment: tests/losses/test_box_distribution.py',
+    'SoftQualityFocalLoss': 'it weighs priors of an assignment: tests/losses/test_soft_quality_focal.py',
+    'ValuableLocalizationLoss': 'likewise: tests/losses/test_box_distribution.py',
     'CRDLoss': 'its value depends on a memory of earlier batches: tests/losses/test_crd.py',
+    'AdversarialLoss': 'its discriminator is drawn at random: tests/losses/test_adversarial.py',
+    'PeerAttentionLoss': 'it compares peers with each other: tests/losses/test_peer_attention.py',
     'StagewiseLoss': 'it is a sum of another loss of these: tests/losses/test_stagewise.py',
 }
 """Losses of another form, and where the same is tested of them."""

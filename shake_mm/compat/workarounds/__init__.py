@@ -19,6 +19,7 @@ _MODULES = {
     'cpu': ('workaround_cpu_launch', 'workaround_cpu_wrapper'),
     'hub': ('workaround_hub_scope',),
     'paths': ('workaround_config_paths', 'workaround_installed_path'),
+    'splits': ('workaround_test_split',),
 }
 __getattr__ = lazy_parts(__name__, _MODULES)
 
@@ -32,6 +33,7 @@ MENDED = {
     'workaround_config_paths': 'mmengine.config',
     'workaround_installed_path': 'mmengine.utils',
     'workaround_hub_scope': 'mmengine.hub',
+    'workaround_test_split': 'mmengine.dataset',
 }
 """The module after whose import each is due. Those of shake_mm itself wait for what they mend by themselves."""
 

@@ -16,7 +16,7 @@ from ..upstream import needs
 LAUNCHERS = ('_init_dist_pytorch', '_init_dist_mpi', '_init_dist_slurm')
 
 
-@needs(*(f'mmengine.dist.utils:{name}' for name in LAUNCHERS))
+@needs(*(f'mmengine.dist.utils:{name}(backend)' for name in LAUNCHERS))
 def workaround_cpu_launch() -> bool:
     """Let mmengine's launchers start where there is no device: no ``torch.cuda.set_device``, and gloo for nccl.
 
@@ -58,7 +58,7 @@ def _leave_process_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-@needs('mmengine.model:MMDistributedDataParallel.__init__')
+@needs('mmengine.model:MMDistributedDataParallel.__init__(self, module)')
 def workaround_cpu_wrapper() -> bool:
     """Let ``MMDistributedDataParallel`` wrap a model on the CPU: ``Runner.wrap_model`` always passes a device index."""
     from mmengine.model import MMDistributedDataParallel  # what it imports takes a second

@@ -10,7 +10,7 @@ from mmengine.logging import HistoryBuffer, MessageHub, print_log
 from ..upstream import needs
 
 
-@needs('mmengine.logging:MessageHub.state_dict', 'mmengine.logging:MessageHub.load_state_dict')
+@needs('mmengine.logging:MessageHub.state_dict(self)', 'mmengine.logging:MessageHub.load_state_dict(self, state_dict)')
 def workaround_message_hub() -> bool:
     """Write message hubs as tensors and plain Python values, and read that form beside the old one.
 

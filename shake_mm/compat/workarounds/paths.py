@@ -16,7 +16,7 @@ IMPORTERS = ('mmengine.utils.package_utils', 'mmengine.utils', 'mmengine.config.
 """Modules that hold ``get_installed_path`` under their own name, once they are imported."""
 
 
-@needs('mmengine.config:Config._get_cfg_path', 'mmengine.config.utils:MODULE2PACKAGE')
+@needs('mmengine.config:Config._get_cfg_path(cfg_path, filename)', 'mmengine.config.utils:MODULE2PACKAGE')
 def workaround_config_paths() -> bool:
     """Resolve ``_base_ = 'shake_mm::...'``, from an installation and from a checkout.
 
@@ -48,7 +48,7 @@ def configs_dir() -> str:
     return installed if osp.isdir(installed) else osp.join(osp.dirname(PACKAGE_DIR), 'configs')
 
 
-@needs('mmengine.utils:get_installed_path')
+@needs('mmengine.utils:get_installed_path(package)')
 def workaround_installed_path() -> bool:
     """Find shake_mm when it is installed in editable mode, for ``mmengine.hub``.
 
