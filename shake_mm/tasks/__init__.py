@@ -4,8 +4,9 @@ Each is imported where there is a network of its package, or when it is asked fo
 """
 
 from ..imports import lazy_parts
-from .base import FAMILIES, Task, build_task, task_of
+from .base import Task
 from .generic import GenericTask
+from .lookup import FAMILIES, build_task, task_of
 
 __getattr__ = lazy_parts(
     __name__,
