@@ -40,7 +40,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def build(args: argparse.Namespace) -> None:
     """Collect the runs, render the study, and write the page."""
     claim_outputs(args, args.times, args.notes)
-    study, found = studies()[args.study], collect(args.root, args.data)
+    study, found = studies(args.pair)[args.study], collect(args.root, args.data)
     mine = [run for run in found.records if run.pair in (args.pair, *args.pair.split('_'))]
     collection = Collection([run for run in mine if run.method in study.rows or not run.method], [])
     if not any(run.method for run in collection.records):

@@ -5,7 +5,6 @@ draws and tabulates what came out, exports a SHAKE student and classifies an ima
 """
 
 import argparse
-import os.path as osp
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from rich.table import Table
 
 from analysis import Stat, demonstration, difference, over_seeds
 from analysis.demonstration import count_seeds
+from analysis.options import parse_demo as parse_args
 from analysis.plots.curves import draw_comparison
 from benchmarks import step_time
 from shake_mm import compat
@@ -42,14 +42,6 @@ COLUMNS = {
     'gap/teacher': 'gap/\nteacher',
     'gap/proxy': 'gap/\nproxy',
 }
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Define and parse the command line."""
-    parser = argparse.ArgumentParser(description='Distill a small classifier and compare')
-    demonstration.add_arguments(parser, osp.join('work_dirs', 'demo'), seeds=(0, 1, 2))
-    parser.add_argument('--rounds', type=int, default=20, help='rounds of the comparison of times (20)')
-    return parser.parse_args(argv)
 
 
 def plan(args: argparse.Namespace) -> tuple[Run, dict[str, list[Run]]]:

@@ -5,7 +5,6 @@ AP, draws what teacher, student and proxy find, exports a SHAKE student and dete
 """
 
 import argparse
-import os.path as osp
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,8 @@ from rich.table import Table
 
 from analysis import Stat, demonstration, difference
 from analysis.demonstration import count_seeds, evaluate_member, quiet
+from analysis.options import DETECTORS
+from analysis.options import parse_demo_det as parse_args
 from analysis.plots.scenes import SCORE, annotated, confident, detect, draw_scenes
 from shake_mm import compat
 from shake_mm.export import export_student
@@ -27,23 +28,10 @@ from shake_mm.outputs import claim
 from shake_mm.reports import write_record
 
 CONFIGS = Path(compat.configs_dir())
-DETECTORS = {'retinanet': 'RetinaNet', 'faster-rcnn': 'Faster R-CNN'}
 METRICS = {'AP': 'coco/bbox_mAP', 'AP50': 'coco/bbox_mAP_50'}
 PROXY = "SHAKE's proxy"
 MEMBERS = {'teacher0': 'teacher', 'student': 'student (SHAKE)', 'proxy0': PROXY}
 SCENES = 3
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Define and parse the command line."""
-    parser = argparse.ArgumentParser(description='Distill a small detector and compare')
-    parser.add_argument('--detector', choices=DETECTORS, default='retinanet', help='which detector (retinanet)')
-    demonstration.add_arguments(parser, work_dir=None, seeds=(0,))
-    args = parser.parse_args(argv)
-    if args.work_dir is None:
-        name = 'demo-det' if args.detector == parser.get_default('detector') else f'demo-det-{args.detector}'
-        args.work_dir = osp.join('work_dirs', name)
-    return args
 
 
 def plan(args: argparse.Namespace) -> tuple[Run, dict[str, list[Run]]]:

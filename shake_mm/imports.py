@@ -8,42 +8,50 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 from .errors import UsageError
+from .stack import problem
 
 Around = Callable[[Callable[[], None]], None]
 """Is given what executes a module, once or, after a failure, again."""
 
 
-def around_import(name: str, around: Around) -> None:
+def around_import(name: str, around: Around) -> Callable[[], None]:
     """Let a function execute a module when it is imported for the first time.
 
     Args:
         name (str): The module, which must not have been imported yet. It may be missing.
         around (callable): Called in the place of the module's execution, with a function that executes it.
+
+    Returns:
+        callable: Ends the waiting.
     """
-    sys.meta_path.insert(0, _Watch(name, around))
+    watch = _Watch(name, around)
+    sys.meta_path.insert(0, watch)
+    return watch.end
 
 
-def when_imported(name: str, act: Callable[[], Any]) -> None:
+def when_imported(name: str, act: Callable[[], Any]) -> Callable[[], None]:
     """Call a function as soon as a module has been imported: now if it was already.
 
     Args:
         name (str): The module, which may be missing.
         act (callable): What to do.
+
+    Returns:
+        callable: Ends the waiting.
     """
     if name in sys.modules:
         act()
-        return
+        return lambda: None
 
     def execute_and_act(execute: Callable[[], None]) -> None:
         execute()
         act()
 
-    around_import(name, execute_and_act)
+    return around_import(name, execute_and_act)
 
 
 def loaded_class(module: str, name: str) -> tuple[type, ...]:
@@ -55,41 +63,42 @@ def loaded_class(module: str, name: str) -> tuple[type, ...]:
     return () if kind is None else (kind,)
 
 
-def is_installed(package: str) -> bool:
-    """Whether a package could be imported; it is not."""
-    try:
-        return package in sys.modules or find_spec(package) is not None
-    except (ImportError, ValueError):
-        return False
-
-
-def lazy_parts(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+def lazy_parts(
+    package: str, modules: Mapping[str, Sequence[str]], needs: Mapping[str, str] | None = None
+) -> Callable[[str], Any]:
     """A ``__getattr__`` for a package: the names of some of its modules, which are imported when one is asked for.
 
     Args:
         package (str): The package's ``__name__``.
         modules (dict): By module of the package, the names that it defines.
+        needs (dict): By module, the package without which it cannot be imported; its lack is told in a sentence.
     """
     where = {name: module for module, names in modules.items() for name in names}
 
     def get(name: str) -> Any:
         if name not in where:
             raise AttributeError(f'module {package!r} has no attribute {name!r}')
-        return getattr(import_module(f'{package}.{where[name]}'), name)
+        module = where[name]
+        if needs is not None:
+            require(needs[module], f'shake_mm.{name}')
+        return getattr(import_module(f'{package}.{module}'), name)
 
     return get
 
 
-def import_parts(package: str, modules: Mapping[str, str]) -> None:
-    """Import those modules of a package that need another one, where that is installed.
+def require(package: str, what: str) -> None:
+    """Refuse what needs a package of OpenMMLab's that is not installed, or of another version.
 
     Args:
-        package (str): The package's ``__name__``.
-        modules (dict): By module of the package, what it needs.
+        package (str): The package.
+        what (str): What needs it.
+
+    Raises:
+        UsageError: With the command that installs it.
     """
-    for module, needed in modules.items():
-        if is_installed(needed):
-            import_module(f'{package}.{module}')
+    reason = problem(package)
+    if reason:
+        raise UsageError(reason.replace('shake_mm needs', f'{what} needs', 1))
 
 
 class _Watch(MetaPathFinder):
@@ -97,6 +106,11 @@ class _Watch(MetaPathFinder):
 
     def __init__(self, name: str, around: Around) -> None:
         self.name, self.around = name, around
+
+    def end(self) -> None:
+        """Watch no longer for the module."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -132,21 +146,5 @@ class _Loader(Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self.loader
         module.__loader__ = self.loader
-        if self.watch in sys.meta_path:
-            sys.meta_path.remove(self.watch)
+        self.watch.end()
         self.watch.around(lambda: self.loader.exec_module(module))
-
-
-def refuse_missing(package: str, what: str, install: str) -> None:
-    """Refuse what needs a package that is not installed.
-
-    Args:
-        package (str): The package.
-        what (str): What needs it.
-        install (str): The command that installs it.
-
-    Raises:
-        UsageError: With the command.
-    """
-    if not is_installed(package):
-        raise UsageError(f'{what} needs {package}, which is not installed: run `{install}`.')

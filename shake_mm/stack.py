@@ -22,7 +22,7 @@ DISTRIBUTIONS = {
 }
 """By module, the distributions that carry it and the versions that work; which other packages refuse is asked below."""
 
-REQUIRED = ('torch', 'mmengine', 'mmcv', 'mmpretrain')
+REQUIRED = ('torch', 'mmengine', 'mmcv')
 """Modules without which nothing works; the others are asked for by what needs them."""
 
 _MMCV = {

@@ -6,13 +6,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / 'shake_mm'
 LAYERS = (
     ('errors', 'version', 'stack'),
+    ('imports',),
     ('utils', 'validation', 'options'),
     ('safe_io',),
     ('compat', 'atomic'),
     ('outputs', 'locks'),
     ('registry', 'explain'),
     ('taps',),
-    ('losses', 'connectors', 'models', 'datasets', 'evaluation'),
+    ('losses', 'connectors', 'models', 'datasets', 'evaluation', 'optim'),
     ('tasks',),
     ('members',),
     ('proxies',),
@@ -20,7 +21,7 @@ LAYERS = (
     ('distillers',),
     ('loops', 'hooks'),
     ('checks', 'export', 'switches', 'grid', 'reports'),
-    ('cli',),
+    ('cli', '__main__'),
 )
 """From the bottom up. What is in no layer may be imported by nothing here."""
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from shake_mm.cli.dataset_prepare import main
+from shake_mm.__main__ import dataset_prepare as main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -69,8 +69,10 @@ def check_data(loader: DataLoader, name: str, config: Any, model: nn.Module) -> 
     tested = model.module if isinstance(model, BaseTTAModel) else model
     student = tested.student if isinstance(tested, Distiller) else tested
     try:
-        task = task_of(student)
+        task = model.task if isinstance(model, Distiller) else task_of(student)
     except UsageError:  # nothing is known of such networks
+        return
+    if not task.takes_images:  # nor of their batches
         return
     _check_labels(dataset, name, task.num_classes(student))
     if tested is not model:  # its samples hold several views

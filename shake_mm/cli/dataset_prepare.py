@@ -24,19 +24,10 @@ from ..errors import UsageError
 from ..safe_io.download import fetch
 from ..safe_io.errors import Refused
 from . import common
+from .parsers import parse_dataset_prepare as parse_args
 
 DEBIAN = Path('/usr/share/datasets/fashion-mnist')
 """Where Debian's package ``dataset-fashion-mnist`` puts its files."""
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Define and parse the command line."""
-    parser = common.ArgumentParser(description='Put a data set where the configs look for it')
-    parser.add_argument('name', choices=['fashion-mnist', *ARCHIVES, 'coco-minitrain'], help='the data set')
-    parser.add_argument('--from', dest='source', type=Path, help='a folder or archive that was downloaded before')
-    parser.add_argument('--to', dest='folder', type=Path, help='where to put it (the folder that the configs name)')
-    common.add_common_arguments(parser)
-    return parser.parse_args(argv)
 
 
 def prepare(args: argparse.Namespace) -> None:

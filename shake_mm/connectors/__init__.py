@@ -2,15 +2,24 @@
 
 from .conv_regressor import ConvRegressor
 from .embedding import Embedding
+from .ensemble import BranchGate, Ensemble
 from .factor import ParaphraserDecoder, ParaphraserEncoder, Translator
 from .logit_norm import LogitNorm
+from .map_transfer import MapTransfer
+from .margin_relu import MarginReLU
+from .orthogonal import OrthogonalProjection
 from .review import ReviewFusion
 from .vid_regressor import VIDRegressor
 
 __all__ = [
+    'BranchGate',
+    'Ensemble',
     'ConvRegressor',
     'Embedding',
     'LogitNorm',
+    'MapTransfer',
+    'MarginReLU',
+    'OrthogonalProjection',
     'ParaphraserDecoder',
     'ParaphraserEncoder',
     'ReviewFusion',

@@ -14,8 +14,7 @@ from mmdet.datasets import CocoDataset
 from shake_mm.errors import UsageError
 from shake_mm.registry import DATASETS
 
-from .digits import SPLITS
-from .pairs import one_of
+from .glyphs import SPLITS, one_of
 from .scene_drawing import Scene, draw_scene
 
 FORMAT = 1

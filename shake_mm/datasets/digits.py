@@ -4,59 +4,16 @@ Both draw on the 1,797 glyphs of 8x8 pixels that come inside scikit-learn. One f
 serves both, so an image of the validation set never shows a glyph that training has seen.
 """
 
-from functools import lru_cache
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 
 from shake_mm.errors import UsageError
 from shake_mm.registry import DATASETS
 
-from .pairs import Glyphs, PairDataset
-
-SPLITS = ('train', 'val')
-TRAIN_SHARE = 0.75
-GLYPH_SIZE = 8
-
-
-@lru_cache(maxsize=1)
-def load_glyphs() -> tuple[np.ndarray, np.ndarray]:
-    """Return all glyphs, :math:`(1797, 8, 8)` float32 in [0, 1], and their digits, :math:`(1797,)`."""
-    from sklearn.datasets import load_digits  # scikit-learn takes a second to import, and nothing else needs it
-
-    bunch = load_digits()
-    return (bunch.images / 16).astype(np.float32), bunch.target.astype(np.int64)
-
-
-@lru_cache(maxsize=len(SPLITS))
-def split_glyphs(split: str) -> np.ndarray:
-    """Return the glyphs of one split: three quarters of every digit's glyphs train, the others validate.
-
-    The split depends on no seed: two data sets with different seeds cannot leak glyphs into each other.
-
-    Args:
-        split: ``'train'`` or ``'val'``.
-
-    Returns:
-        Sorted positions in :func:`sklearn.datasets.load_digits`, shape :math:`(N,)`.
-    """
-    digits = load_glyphs()[1]
-    rng = np.random.default_rng(0)
-    chosen = []
-    for digit in range(10):
-        own = rng.permutation(np.flatnonzero(digits == digit))
-        cut = round(TRAIN_SHARE * len(own))
-        chosen.append(own[:cut] if split == 'train' else own[cut:])
-    return np.sort(np.concatenate(chosen))
-
-
-def resize(glyphs: np.ndarray, size: int, interpolation: str) -> np.ndarray:
-    """Resize glyphs of shape :math:`(N, g, g)` to :math:`(N, size, size)`."""
-    if size == glyphs.shape[-1]:
-        return glyphs
-    return np.stack([mmcv.imresize(glyph, (size, size), interpolation=interpolation) for glyph in glyphs])
+from .glyphs import GLYPH_SIZE, SPLITS, Glyphs, load_glyphs, resize, split_glyphs
+from .pairs import PairDataset
 
 
 def _check(name: str, split: str, num_samples: int | None, image_size: int) -> None:

@@ -1,31 +1,14 @@
 """Two small pictures side by side: a hundred classes from ten, drawn as often as asked for."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 
 from shake_mm.errors import UsageError
 
-
-def one_of(names: Sequence[str]) -> str:
-    """Names as a sentence offers them: ``'a', 'b' or 'c'``."""
-    return ' or '.join(filter(None, (', '.join(map(repr, names[:-1])), repr(names[-1]))))
-
-
-class Glyphs(NamedTuple):
-    """The pictures that a set is drawn from.
-
-    Attributes:
-        pictures: Shape :math:`(N, g, g)`, float32 in [0, 1], as they are pasted.
-        labels: From 0 to 9, shape :math:`(N, )`.
-        own: Positions of those that belong to the split, sorted, shape :math:`(n, )`.
-    """
-
-    pictures: np.ndarray
-    labels: np.ndarray
-    own: np.ndarray
+from .glyphs import Glyphs
 
 
 class PairDataset(BaseDataset):

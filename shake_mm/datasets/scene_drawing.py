@@ -5,8 +5,7 @@ from typing import NamedTuple
 import mmcv
 import numpy as np
 
-from .digits import SPLITS, load_glyphs, split_glyphs
-from .pairs import Glyphs
+from .glyphs import SPLITS, Glyphs, load_glyphs, split_glyphs
 
 NOMINAL = 96
 """Canvas side, in pixels, for which the sizes below are stated."""

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
-from mmpretrain.datasets import KFoldDataset
 
 from ..errors import UsageError
+
+KEEPING = ('ConcatDataset', 'RepeatDataset', 'ClassBalancedDataset', 'KFoldDataset')
+"""Wrappers whose items are those of the data sets within."""
 
 
 def innermost(dataset: Any) -> Iterator[tuple[BaseDataset, tuple[Any, ...]]]:
@@ -26,6 +28,30 @@ def innermost_configs(config: Mapping[str, Any]) -> list[Any]:
     return [found for child in inner for found in innermost_configs(child)] if inner else [config]
 
 
+def parts_of(dataset: Any) -> list[Any]:
+    """The distinct data sets whose items a data set gives as they are, in their order; itself if it wraps none.
+
+    Raises:
+        UsageError: If a wrapper makes other items.
+    """
+    len(dataset)  # a fold exists once it is asked for
+    parts = {}
+    for inner, wrappers in innermost(dataset):
+        for wrapper in wrappers:
+            _check_keeps(wrapper)
+        parts[id(inner)] = inner
+    return list(parts.values()) or [dataset]
+
+
+def _check_keeps(wrapper: Any) -> None:
+    kind = type(wrapper)
+    if kind.__name__ not in (*KEEPING, '_SlicedDataset') and not kind.__module__.startswith(f'{__package__}.'):
+        raise UsageError(
+            f'train_dataloader.dataset: it is not known which images a {kind.__name__} is made of: leave out --batched '
+            'and --cache-teachers, or take it out.'
+        )
+
+
 def place_of(dataset: Any, position: int) -> tuple[Any, int]:
     """The innermost data set that a sample comes from, and its position in that.
 
@@ -34,7 +60,7 @@ def place_of(dataset: Any, position: int) -> tuple[Any, int]:
         position (int): Of the sample in it.
 
     Raises:
-        UsageError: If it is not known how a wrapper chooses its samples.
+        UsageError: If a wrapper makes other items.
     """
     own = getattr(dataset, '__dict__', {})
     if isinstance(dataset, BaseDataset) or not own.keys() & {'dataset', '_dataset', 'datasets'}:
@@ -44,12 +70,8 @@ def place_of(dataset: Any, position: int) -> tuple[Any, int]:
         return place_of(dataset.datasets[part], position)
     if isinstance(dataset, RepeatDataset | ClassBalancedDataset):
         return place_of(dataset.dataset, dataset._get_ori_dataset_idx(position))
-    if isinstance(dataset, KFoldDataset) or type(dataset).__module__.startswith(f'{__package__}.'):
-        return place_of(dataset.dataset, position)  # the fold is a subset already, and ours keep positions
-    raise UsageError(
-        f'train_dataloader.dataset: it is not known which images a {type(dataset).__name__} is made of: leave out '
-        '--batched and --cache-teachers, or take it out.'
-    )
+    _check_keeps(dataset)  # of the others positions are those within: a fold is a subset already
+    return place_of(own.get('dataset', own.get('_dataset')), position)
 
 
 def starts(dataset: Any) -> list[int]:

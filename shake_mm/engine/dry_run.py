@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from ..errors import UsageError
 from ..taps import NoElementError
+from ..utils import image_channels
 
 BATCH = 2
 Shape = tuple[int, ...]
@@ -59,6 +60,7 @@ def run_members(
     networks: Mapping[str, nn.Module],
     run: Callable[[nn.Module, Tensor], Any],
     sizes: Mapping[str, Sequence[int]],
+    channels: int | None = None,
     trained: Mapping[str, Collection[str]] | None = None,
 ) -> set[str]:
     """Run networks, so that their taps record tensors without data.
@@ -67,6 +69,7 @@ def run_members(
         networks (dict): By member.
         run (callable): How the task runs one without labels.
         sizes (dict): Height and width of the images of each member.
+        channels (int, optional): Their channels. Defaults to those that each network takes.
         trained (dict, optional): Parameters that ask for gradients, by member. Defaults to none.
 
     Returns:
@@ -76,7 +79,8 @@ def run_members(
     for name, network in networks.items():
         try:
             asking = [f'network.{parameter}' for parameter in (trained or {}).get(name, ())]
-            on_meta(Pass(network, run), torch.empty(BATCH, 3, *sizes[name], device='meta'), trained=asking)
+            inputs = torch.empty(BATCH, channels or image_channels(network), *sizes[name], device='meta')
+            on_meta(Pass(network, run), inputs, trained=asking)
         except NoElementError:
             raise
         except Exception:  # whatever a layer does with tensors that have no data

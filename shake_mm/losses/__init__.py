@@ -1,11 +1,13 @@
 """Losses: each a pure function and a thin registered module of the same meaning."""
 
 from .ab import ABLoss, activation_boundary
+from .adversarial import AdversarialLoss, adversarial
 from .alpha_div import AlphaDivLoss, alpha_div
 from .at import ATLoss, attention_map, attention_transfer
 from .bernoulli_kl import BernoulliKLLoss, bernoulli_kl
 from .cc import CCLoss, correlation_congruence
 from .crd import CRDLoss, crd_nce
+from .ctkd import CTKDLoss, curriculum_kd
 from .dense_kl import DenseKLLoss, dense_kl
 from .dkd import DKDLoss, decoupled_kd
 from .fitnets import FitNetsLoss, feature_regression
@@ -13,15 +15,33 @@ from .ft import FTLoss, factor_transfer
 from .hard_label import HardLabelLoss, hard_label
 from .hcl import HCLLoss, hcl
 from .kl_div import KLDivLoss, kl_div
+from .mlkd import MLKDLoss, batch_alignment, class_alignment, instance_alignment
 from .nst import NSTLoss, neuron_selectivity
+from .ofd import OFDLoss, partial_l2
+from .peer_attention import PeerAttentionLoss, peer_attention
 from .pkt import PKTLoss, probabilistic_transfer
 from .rkd import RKDLoss, relational_kd
 from .soft_ce import SoftCELoss, soft_ce
 from .sp import SPLoss, similarity_preserving
 from .stagewise import StagewiseLoss
 from .vid import VIDLoss, variational_information
+from .wttm import WTTMLoss, transformed_matching
 
 __all__ = [
+    'AdversarialLoss',
+    'PeerAttentionLoss',
+    'adversarial',
+    'peer_attention',
+    'CTKDLoss',
+    'MLKDLoss',
+    'OFDLoss',
+    'WTTMLoss',
+    'batch_alignment',
+    'class_alignment',
+    'curriculum_kd',
+    'instance_alignment',
+    'partial_l2',
+    'transformed_matching',
     'ABLoss',
     'ATLoss',
     'AlphaDivLoss',

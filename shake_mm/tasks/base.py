@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..imports import require
 from ..registry import TASKS
 from ..taps import Alias, Taps
 
+FAMILIES = {'mmpretrain': ('classification',), 'mmdet': ('detection', 'roi_detection')}
+"""By package, the modules beside this one that know its networks, and import it."""
+
 
 class Task:
-    """How the engine talks to a family of networks. Stateless: every method gets the network that it is about.
+    """How the engine talks to a family of networks. Every method gets the network that it is about, and keeps nothing.
 
     A pass without labels has two parts: :meth:`forward_trunk`, and :meth:`forward_head` for what must wait for the
     student's pass, such as a teacher's classification of the student's boxes.
@@ -33,8 +38,14 @@ class Task:
     guides: ClassVar[tuple[str, ...]] = ()
     """Taps of the student that :meth:`forward_head` reads."""
 
-    input_size: ClassVar[int] = 32
+    input_size: int | tuple[int, ...] = 32
     """Height and width of the images of a dry run where nothing else tells."""
+
+    channels: int | None = None
+    """Channels of the images of a dry run, where the network itself does not tell by its first convolution."""
+
+    takes_images: ClassVar[bool] = True
+    """Whether a batch is known to be images and their samples, so that it can be checked before a run."""
 
     pads: ClassVar[bool] = False
     """Whether images of several sizes are padded to one, so that a view must leave the padding as it is."""
@@ -220,15 +231,42 @@ class Task:
         raise NotImplementedError
 
 
+def build_task(config: Any) -> Task:
+    """Build the task that a config asks for.
+
+    Args:
+        config (dict | Task): Such as ``dict(type='shake_mm.GenericTask', logits='head.fc')``.
+
+    Raises:
+        UsageError: If it is none, or has arguments that the task does not take.
+    """
+    if isinstance(config, Task):
+        return config
+    if not isinstance(config, Mapping) or TASKS.get(str(config.get('type'))) is None:
+        names = [name for name in import_module(__package__).__all__ if name.endswith('Task') and name != 'Task']
+        known = ', '.join({**TASKS.module_dict, **dict.fromkeys(names)})
+        raise UsageError(f"task is {config!r}, but it must be a config whose 'type' is one of {known}.")
+    try:
+        return TASKS.build(dict(config))
+    except TypeError as error:
+        raise UsageError(f'task: {config["type"]} cannot be made of these arguments ({error}): correct them.') from None
+
+
 def task_of(network: nn.Module) -> Task:
     """The registered task that ``network`` belongs to: the most specific one.
 
     Raises:
         UsageError: If there is none.
     """
-    tasks = TASKS.module_dict.values()
     for kind in type(network).__mro__:
-        for task in tasks:
+        package = kind.__module__.partition('.')[0]
+        for module in FAMILIES.get(package, ()):
+            require(package, f'a {type(network).__name__}')
+            import_module(f'{__package__}.{module}')
+        for task in TASKS.module_dict.values():
             if kind in task.model_types:
                 return task()
-    raise UsageError(f'student: a {type(network).__name__} belongs to no known task ({", ".join(TASKS.module_dict)}).')
+    raise UsageError(
+        f'student: a {type(network).__name__} is no model of mmengine, which has a loss of its own: wrap it in '
+        "dict(type='shake_mm.PlainModel', network=dict(…), loss=dict(…))."
+    )

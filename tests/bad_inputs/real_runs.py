@@ -1,7 +1,10 @@
 """Bad inputs: what people configure around a run, each part of which is right by itself."""
 
+import cv2
+import numpy as np
+
 from .case import Case
-from .site import Site
+from .site import SIZE, Site
 
 DATA = 'train_dataloader.dataset'
 
@@ -22,7 +25,24 @@ def _joined(site: Site) -> list[str]:
     return site.folder({DATA: dict(type='ConcatDataset', datasets=parts)})
 
 
+def _sixteen_bits(site: Site) -> list[str]:
+    def deepen(data) -> None:
+        for path in data.rglob('*.png'):
+            cv2.imwrite(str(path), np.zeros((SIZE, SIZE), np.uint16))
+
+    load = dict(type='LoadImageFromFile', color_type='unchanged')
+    return site.folder({f'{DATA}.pipeline.0': load}, deepen, '--batched')
+
+
+def _other_views(site: Site) -> list[str]:
+    one = dict(type='shake_mm.DigitPairs', num_samples=16, image_size=SIZE, pipeline=[dict(type='PackInputs')])
+    other = {**one, 'pipeline': [dict(type='RandomFlip', prob=0.5), dict(type='PackInputs')]}
+    return site.plain({DATA: dict(type='ConcatDataset', datasets=[one, other])}, '--batched')
+
+
 CASES = [
+    Case('image', '16 bits a pixel, batched', _sixteen_bits, 'train_dataloader', 'color_type'),
+    Case('command line', '--batched of joined sets with different views', _other_views, '--batched', 'all the same'),
     Case('dataset', 'a last batch of one sample', _last_batch_of_one, 'train_dataloader', 'drop_last=True'),
     Case('dataset', 'a label that the second of two joined sets has', _joined, '1.png', 'num_classes'),
 ]

@@ -30,10 +30,19 @@ class Case(NamedTuple):
 
 
 CASES = {
+    'BranchGate': Case([MAP, (5,), (5,)], (5,), (5,)),
+    'Ensemble': Case([(5,), (5,)], (5,), (5,)),
+    'Ensemble, of predictions': Case([(5,), (5,)], (5,), (5,), dict(tau=3.0)),
     'ConvRegressor': Case(MAP, SMALL),
+    'ConvRegressor, pointwise': Case(MAP, SMALL, (9, 8, 8), dict(pointwise=True, relu=False)),
     'Embedding': Case(MAP, SMALL, (128,)),
     'Embedding, of unit length': Case((6,), (9,), (16,), dict(out_channels=16, normalize=True)),
     'LogitNorm': Case((5,), (5,)),
+    'LogitNorm, unbiased': Case((5,), (5,), settings=dict(unbiased=True)),
+    'MapTransfer': Case(MAP, (9, 8, 8)),
+    'MarginReLU': Case(MAP, MAP, settings=dict(in_norm=torch.nn.BatchNorm2d(6))),
+    'OrthogonalProjection': Case((6,), (9,)),
+    'OrthogonalProjection, of maps': Case(MAP, (4, 8, 8)),
     'ParaphraserDecoder': Case(MAP, (9, 8, 8)),
     'ParaphraserEncoder': Case(MAP, MAP, (3, 8, 8)),
     'ReviewFusion': Case([MAP, (9, 4, 4)], [(7, 4, 4), (8, 2, 2)]),

@@ -4,7 +4,7 @@ import pytest
 from mmpretrain.datasets import FashionMNIST
 
 from shake_mm.datasets import GarmentPairs, Garments, GarmentScenes
-from shake_mm.datasets.garments import load_garments, split_garments
+from shake_mm.datasets.fashion import load_garments, split_garments
 from shake_mm.errors import UsageError
 
 from ..support.garments import write_garments
@@ -68,15 +68,12 @@ def test_pairs_spell_their_label_with_pictures_of_their_split(root):
     assert np.bincount(dataset.get_gt_labels()).tolist() == [2] * 100
 
 
-def test_scenes_show_garments_of_their_split(root, tmp_path):
-    dataset = GarmentScenes(split='test', num_images=8, image_size=64, data_root=str(tmp_path), garment_root=root)
-    labels = load_garments(root, 'test').labels
-    for index in range(8):
-        scene, info = dataset.draw(index), dataset.get_data_info(index)
-        assert np.array_equal(mmcv.imread(info['img_path']), scene.img)
-        assert [instance['bbox_label'] for instance in info['instances']] == labels[scene.glyphs].tolist()
-        # The box in the files is 16 wide and 19 high.
-        assert np.abs(scene.boxes[:, 3] / scene.boxes[:, 2] - 19 / 16).max() < 0.35
+def test_a_share_of_the_labels_is_wrong_and_the_same_ones_each_time(root):
+    right = np.array(Garments(data_root=root).get_gt_labels())
+    wrong = np.array(Garments(data_root=root, wrong_labels=0.4).get_gt_labels())
+    assert (right != wrong).sum() == 200 and 0 <= wrong.min() and wrong.max() <= 9
+    assert np.array_equal(wrong, Garments(data_root=root, wrong_labels=0.4).get_gt_labels())
+    assert (np.array(Garments(data_root=root, wrong_labels=1).get_gt_labels()) != right).all()
 
 
 @pytest.mark.parametrize('dataset_type', [Garments, GarmentPairs, GarmentScenes])
@@ -102,6 +99,7 @@ def test_missing_and_foreign_files_are_refused(dataset_type, root, tmp_path):
         (Garments, dict(num_samples=0), 'num_samples=0 leaves the train set of Garments empty'),
         (Garments, dict(num_samples=501), 'num_samples=501 is more than the 500 pictures in the train set'),
         (Garments, dict(image_size=27), 'image_size=27 of Garments is too small: use 28 or more'),
+        (Garments, dict(wrong_labels=40), 'wrong_labels=40 of Garments is a share'),
         (GarmentPairs, dict(image_size=15), 'image_size=15 of GarmentPairs is too small: use 16 or more'),
         (GarmentPairs, dict(num_samples=None), 'num_samples of GarmentPairs is None'),
         (GarmentScenes, dict(split='all'), "split='all' of GarmentScenes does not exist"),

@@ -57,10 +57,12 @@ def foreign(kind, **arguments):
 OURS = {
     'ABLoss': Case(losses.ABLoss, MAP, MAP),
     'ATLoss': Case(losses.ATLoss, MAP, (BATCH, 3, 6, 10)),
+    'AdversarialLoss': Case(partial(losses.AdversarialLoss, (CLASSES, 3, 5)), MAP, (BATCH, CLASSES, 2, 2)),
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
     'CCLoss': Case(losses.CCLoss, ROW, ROW),
     'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
     'CRDLoss': Case(partial(losses.CRDLoss, SAMPLES, CLASSES), ROW, ROW, contrast, partial(F.normalize, dim=1)),
+    'CTKDLoss': Case(losses.CTKDLoss, ROW, ROW),
     'DKDLoss': Case(losses.DKDLoss, ROW, ROW, lambda labels: (labels,)),
     'DenseKLLoss': Case(partial(losses.DenseKLLoss, CLASSES), LEVELS, LEVELS),
     'DenseKLLoss, softmax': Case(partial(losses.DenseKLLoss, CLASSES, activation='softmax'), ROW, ROW),
@@ -71,15 +73,20 @@ OURS = {
     'HardLabelLoss': Case(losses.HardLabelLoss, ROW, ROW),
     'KLDivLoss': Case(losses.KLDivLoss, ROW, ROW),
     'KLDivLoss, cold': Case(partial(losses.KLDivLoss, 0.5), ROW, ROW),
+    'MLKDLoss, batch': Case(partial(losses.MLKDLoss, 'batch'), ROW, ROW),
+    'MLKDLoss, class': Case(partial(losses.MLKDLoss, 'class'), ROW, ROW),
     'MSELoss': Case(losses.FitNetsLoss, ROW, ROW),
     'NSTLoss': Case(losses.NSTLoss, MAP, (BATCH, 3, 2, 2)),
     'NSTLoss, few channels': Case(losses.NSTLoss, (BATCH, 2, 5, 5), (BATCH, 3, 5, 5)),
+    'OFDLoss': Case(losses.OFDLoss, MAP, (BATCH, CLASSES, 2, 2)),
     'PKTLoss': Case(losses.PKTLoss, ROW, (BATCH, 3)),
+    'PeerAttentionLoss': Case(partial(losses.PeerAttentionLoss, [CLASSES] * 6), [ROW] * 6, None),
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),
     'SPLoss': Case(losses.SPLoss, MAP, (BATCH, 3)),
     'SoftCELoss': Case(losses.SoftCELoss, ROW, ROW),
     'StagewiseLoss': Case(partial(losses.StagewiseLoss, dict(type='KLDivLoss'), (1, 0.5)), [ROW, ROW], [ROW, ROW]),
     'VIDLoss': Case(partial(losses.VIDLoss, CLASSES), MAP, (BATCH, CLASSES, 2, 2)),
+    'WTTMLoss': Case(losses.WTTMLoss, ROW, ROW),
 }
 THEIRS = {
     name: Case(partial(foreign, name, **arguments), *shapes)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shake_mm.datasets.garments import FILES
+from shake_mm.datasets.fashion import FILES
 from shake_mm.datasets.idx import write_idx
 
 

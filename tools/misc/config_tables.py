@@ -104,10 +104,43 @@ DATA = {
     'fashion100': Data('fashion100_bs64', 'fashion100', 10, FASHION100_NETWORKS, FASHION100_PAIRS, FIRST, TABLE_PAIRS),
 }
 
+LATER = ('kd-logit-std', 'wttm', 'mlkd', 'ctkd', 'vkd', 'ofd', 'dist-plus', 'kd-eskd', 'dot', 'rco')
+LATER += ('kd-soft', 'kd-hard', 'kd-at')
+"""Methods with a config on one pair of CIFAR-100 and one of digits."""
+
+LATER_PAIRS = {'cifar100': [('resnet32x4', 'resnet8x4')], 'digits100': DIGIT_PAIRS[:1]}
+
+ONLINE = ('one', 'cl', 'okddip', 'afd', 'kd-fitnets')
+"""The other rows of the main paper's Table 2, and OKDDip: on its pairs, and on one of digits."""
+
+ONLINE_PAIRS = {'cifar100': [pair for pair in TABLE_PAIRS if pair[0] != 'resnet110'], 'digits100': DIGIT_PAIRS[:1]}
+
+TWO_TEACHERS = ('kd', 'kd-aekd', 'shake', 'shake-aekd')
+"""The rows of the main paper's Table 2 with two teachers; two of its pairs stand in :data:`SEVERAL_PAIRS`."""
+
+TWO_TEACHERS_PAIRS = {
+    'cifar100': [(f'2x{t}', s) for t, s in ONLINE_PAIRS['cifar100'] if (t, s) not in (TABLE_PAIRS[0], TABLE_PAIRS[5])]
+}
+
+IMAGENET = {
+    ('resnet34', 'resnet18', '8xb32_in1k'): ('kd-eskd', 'kd-at', 'dml', 'crd', 'review'),
+    ('resnet34-resnet50', 'resnet18', '8xb32_in1k'): ('shake',),
+    ('resnet50', 'mobilenetv1', '8xb32_in1k'): ('at', 'ofd', 'dml', 'crd', 'review'),
+    ('resnet50-resnet101', 'mobilenetv1', '8xb32_in1k'): ('shake',),
+    ('regnety-16gf', 'deit-tiny-wo-token', '8xb128_in1k'): ('kd-soft', 'kd-hard'),
+}
+"""Rows of the main paper's Table 3, by teachers, student and data; KD, SHAKE and the pairs are written by hand."""
+
 CONTRASTED = ('crd', 'crd-kd', 'shake-crd')
 """Methods whose data set must name contrasting samples."""
 
-FROM_SCRATCH = ('dml', 'dml-dagger')
+ALONG_THE_ROUTE = ('rco',)
+"""Methods whose teachers are checkpoints of one training, in quarters of its epochs."""
+
+TWO_MOMENTA = ('dot',)
+"""Methods whose optimizer tells the gradients of distillation from those of the task."""
+
+FROM_SCRATCH = ('dml', 'dml-dagger', 'afd')
 """Methods whose teachers start from no checkpoint."""
 
 FORMS = ('kd-dagger-head', 'kd-dagger-60')  # Table 1
@@ -155,7 +188,9 @@ VARIANTS = {
     **_on([pair for pair in TABLE_PAIRS if CRD_NETWORKS[pair[1]].light or 'vgg' in pair[1]], ft='ft_full_rate'),
     # What is counted in epochs, of twenty.
     **_on(DIGIT_PAIRS, dkd='dkd_warmup2', review='review_warmup2', ab='ab_init3', ft='ft_init3'),
-    **_on(DIGIT_PAIRS, kd_dagger_60='kd_dagger_5'),
+    **_on(DIGIT_PAIRS, kd_dagger_60='kd_dagger_5', kd_eskd='kd_eskd7', rco='rco5'),
+    **_on([('resnet34', 'resnet18')], kd_eskd='kd_eskd33', review='review_w1'),
+    **_on([('resnet50', 'mobilenetv1')], ofd='ofd_in1k', review='review_w8'),
     # One-stage and two-stage detectors have weights of their own.
     **_on([RETINANET, FASTER_RCNN], review='review_det', cwd='cwd_det', pkd='pkd_det', mgd='mgd_det'),
     **_on([RETINANET, FASTER_RCNN], shake_review='shake_review_det', shake_pkd='shake_pkd_det'),
@@ -186,16 +221,12 @@ class Augment(NamedTuple):
     files: tuple[str, str] = ('', '_digits')
 
 
-MIXED_PAIRS = {
-    'cifar100': [pair for pair in TABLE_PAIRS if pair[0] != 'resnet110'],
-    'digits100': DIGIT_PAIRS[:1],
-}
 AUGMENTS = {
     'cutout': Augment('pipeline'),
     'autoaugment': Augment('pipeline', files=('_cifar', '_digits')),
     'dropblock': Augment('hooks'),
-    'mixup': Augment('student', ('kd', 'shake'), MIXED_PAIRS, ('', '')),
-    'cutmix': Augment('student', ('kd', 'shake'), MIXED_PAIRS, ('', '')),
+    'mixup': Augment('student', ('kd', 'shake'), ONLINE_PAIRS, ('', '')),
+    'cutmix': Augment('student', ('kd', 'shake'), ONLINE_PAIRS, ('', '')),
 }
 """Table 6, and Mixup and CutMix on the pairs of the main paper's Table 2."""
 

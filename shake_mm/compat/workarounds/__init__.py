@@ -6,18 +6,22 @@ acted. Where upstream lacks a name that a workaround needs, it leaves this versi
 None imports what it mends: a workaround acts when somebody else does.
 """
 
-from importlib import import_module
+from functools import partial
 
 from ...imports import lazy_parts, when_imported
-from .imports import workaround_mmrazor, workaround_torchvision
-from .message_hub import workaround_message_hub
-from .paths import configs_dir, workaround_config_paths, workaround_installed_path
+from .paths import configs_dir
 
 __all__ = ['apply_workarounds', 'configs_dir']
 
-_LATER = {'cpu': ('workaround_cpu_launch', 'workaround_cpu_wrapper')}
-__getattr__ = lazy_parts(__name__, _LATER)
-"""Those that import torch themselves."""
+_MODULES = {
+    'imports': ('workaround_torchvision', 'workaround_mmrazor'),
+    'message_hub': ('workaround_message_hub',),
+    'cpu': ('workaround_cpu_launch', 'workaround_cpu_wrapper'),
+    'hub': ('workaround_hub_scope',),
+    'paths': ('workaround_config_paths', 'workaround_installed_path'),
+    'splits': ('workaround_test_split',),
+}
+__getattr__ = lazy_parts(__name__, _MODULES)
 
 MENDED = {
     'workaround_torchvision': 'shake_mm',
@@ -27,6 +31,8 @@ MENDED = {
     'workaround_cpu_wrapper': 'mmengine.model',
     'workaround_config_paths': 'mmengine.config',
     'workaround_installed_path': 'mmengine.utils',
+    'workaround_hub_scope': 'mmengine.hub',
+    'workaround_test_split': 'mmengine.dataset',
 }
 """The module after whose import each is due. Those of shake_mm itself wait for what they mend by themselves."""
 
@@ -40,8 +46,8 @@ def apply_workarounds() -> dict[str, bool]:
     acted = dict.fromkeys(MENDED, False)
 
     def act(name: str) -> None:
-        acted[name] = getattr(import_module(__name__), name)()
+        acted[name] = __getattr__(name)()
 
     for name, module in MENDED.items():
-        when_imported(module, lambda name=name: act(name))
+        when_imported(module, partial(act, name))
     return acted
