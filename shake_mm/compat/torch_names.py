@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ['autocast_off', 'get_total_norm', 'is_autocast_available', 'set_submodule', 'tree_leaves']
+__all__ = ['ChannelShuffle', 'autocast_off', 'get_total_norm', 'is_autocast_available', 'set_submodule', 'tree_leaves']
 
 try:
     from torch.utils._pytree import tree_leaves
@@ -57,3 +57,13 @@ def set_submodule(network: nn.Module, name: str, module: nn.Module) -> None:
         return
     parent, _, child = name.rpartition('.')
     setattr(network.get_submodule(parent), child, module)
+
+
+class ChannelShuffle(nn.ChannelShuffle):
+    """torch's own, also on the meta device, for which torch 2.1 does not have it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shuffle the channels of an input of shape (N, C, H, W)."""
+        if x.is_meta:
+            return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+        return super().forward(x)

@@ -82,3 +82,14 @@ def test_a_module_in_the_place_of_another(names, name):
     before = [key for key, _ in network.named_modules() if not key.startswith(f'{name}.')]
     names.set_submodule(network, name, module)
     assert network.get_submodule(name) is module and [key for key, _ in network.named_modules()] == before
+
+
+@pytest.mark.parametrize('groups', [1, 2, 3])
+def test_channels_are_shuffled_on_the_meta_device_too(monkeypatch, groups):
+    x = torch.randn(2, 6, 3, 5)
+    shuffle, expected = torch_names.ChannelShuffle(groups), nn.ChannelShuffle(groups)(x)
+    assert torch.equal(shuffle(x), expected)
+    meta = shuffle(x.to('meta').requires_grad_())
+    assert meta.shape == expected.shape and meta.stride() == expected.stride() and meta.requires_grad
+    monkeypatch.setattr(torch.Tensor, 'is_meta', property(lambda x: True))
+    assert torch.equal(shuffle(x), expected)
