@@ -8,6 +8,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..compat.torch_names import set_submodule
 from ..errors import UsageError
 from ..utils import copy_module
 from .detection_logits import logits_of
@@ -37,7 +38,7 @@ class ClassificationBranch(BaseModule):
         for name, parameter in self.head.named_parameters():
             parameter.requires_grad_(name in wanted)
         for place in places:
-            self.head.set_submodule(place, Nothing())
+            set_submodule(self.head, place, Nothing())
 
     def init_weights(self) -> None:
         """Do nothing: the branch was initialized when it was built."""
@@ -137,7 +138,7 @@ def removable(head: nn.Module, wanted: set[str], features: Any) -> list[str]:
     kept = {id(parameter) for name, parameter in probe.named_parameters() if name in wanted}
     names = list(_unwanted(probe, kept))
     for name in names:
-        probe.set_submodule(name, Nothing())
+        set_submodule(probe, name, Nothing())
     try:
         with torch.no_grad():
             logits_of(probe).of(call(probe, features))

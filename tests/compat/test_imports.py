@@ -4,10 +4,11 @@ import textwrap
 
 import pytest
 
-from ..support.stacks import needs_mmrazor
+from ..support.stacks import needs_mmrazor, needs_torch
 from .processes import COMPAT, python
 
 
+@needs_torch('2.4', 'nothing describes operators that are not declared')
 @pytest.mark.parametrize('declared', [False, True])
 def test_torchvision_without_operators(tmp_path, declared):
     """A torchvision that describes an operator nobody declared, and one that is right."""
