@@ -165,9 +165,19 @@ class Distiller(BaseModel):
         return True
 
     def enter_epoch(self, epoch: int) -> None:
-        """Set the weights of the terms that warm up, at the beginning of ``epoch`` (counted from 0)."""
+        """Set the weights of the terms that warm up by epochs, at the beginning of ``epoch`` (counted from 0)."""
+        self._warm_up(epoch, by_epoch=True)
+
+    def enter_iteration(self, iteration: int) -> None:
+        """Set the weights of the terms that warm up by iterations, before ``iteration`` (counted from 0)."""
+        self._warm_up(iteration, by_epoch=False)
+
+    def _warm_up(self, count: int, by_epoch: bool) -> None:
         for term in self.terms.values():
-            term.factor = min((epoch + 1) / term.warmup, 1.0) if term.warmup else 1.0
+            if not term.warmup:
+                term.factor = 1.0
+            elif term.by_epoch == by_epoch:
+                term.factor = min((count + 1) / term.warmup, 1.0)
 
     def train(self, mode: bool = True) -> 'Distiller':
         """Set the mode; peers and connectors that are not trained stay in evaluation mode, as frozen teachers do."""

@@ -36,11 +36,13 @@ class Term(BaseModule):
         to (str | list[str], optional): Tap that is the target.
         loss (dict | nn.Module, optional): A registered loss, called as ``loss(of, to)``, or ``loss(of)``.
         weight (float): Factor. Defaults to 1.
-        warmup (int): Epochs over which the weight rises linearly to its value. Defaults to 0.
+        warmup (int): Epochs, or iterations, over which the weight rises linearly to its value. Defaults to 0.
         connector (dict | nn.Module, optional): A registered module applied to ``of`` first, trained with the student.
         to_connector (dict | nn.Module, optional): One applied to the detached ``to``, likewise trained.
         reference (str, optional): Tap from which a loss that takes a ``reference`` weighs positions (a detector's
             teacher, whose confidence tells objects from background); the others ignore it. Detached.
+        by_epoch (bool): Whether ``warmup`` counts epochs. A training by iterations has none, and needs False. Defaults
+            to True.
 
     Raises:
         UsageError: If ``weight`` is negative, or ``to`` is given without a ``loss``.
@@ -57,6 +59,7 @@ class Term(BaseModule):
         connector: dict | nn.Module | None = None,
         to_connector: dict | nn.Module | None = None,
         reference: str | None = None,
+        by_epoch: bool = True,
     ) -> None:
         super().__init__()
         check_number(f'terms.{name}.weight', weight)
@@ -64,6 +67,7 @@ class Term(BaseModule):
         if loss is None and to is not None:
             raise UsageError(f"terms.{name}: give a 'loss' too, or neither it nor 'to' for the own loss of '{of}'.")
         self.name, self.of, self.to, self.weight, self.warmup = name, of, to, weight, warmup
+        self.by_epoch = by_epoch
         self.factor = None if warmup else 1.0  # of the warm-up; StageHook sets it
         self.loss, self.connector, self.to_connector = (build_part(part) for part in (loss, connector, to_connector))
         self.fields = () if self.loss is None else fields_of(self.loss, 1 if to is None else 2)
