@@ -14,14 +14,15 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from torch import nn
 
 from .atomic import write
 from .engine import Distiller
 from .errors import UsageError
+from .imports import require
 from .members import MemberSpec, load_strictly, read_checkpoint, weights_in
 from .outputs import claim, write_config
 from .registry import MODELS
-from .tasks.classification import CLASS_HEAD, class_head_alone
 from .version import __version__
 
 # top-level variables that only distillation configs use
@@ -58,7 +59,7 @@ def export_student(
         checkpoint (str): A checkpoint of its run.
         out (str): A folder, or a path ending in ``.pth`` whose stem names the files.
         class_head_only (bool): Let a DeiT answer by its class head instead of the mean of both heads, see
-            :func:`class_head_alone`. Defaults to False.
+            :func:`.tasks.classification.class_head_alone`. Defaults to False.
         overwrite (bool): Replace a ``{name}.py`` that no export wrote. Defaults to False.
         key (str, optional): Where in the checkpoint the weights are, if it holds several networks.
 
@@ -81,17 +82,24 @@ def export_student(
         student = spec.build()
         state, meta = weights_in(loaded, 'export', checkpoint, student, key), loaded.get('meta') or {}
         load_strictly(student, state, 'export', checkpoint)
-        written = class_head_alone(student) if class_head_only else state
-        layer = CLASS_HEAD if class_head_only else None
+        written, layer = _class_head_alone(student) if class_head_only else (state, None)
 
         with _drafts(folder, name) as (draft, draft_config):
             _save(meta, written, draft)
             write_config(plain, draft_config)
-            _verify(spec, state, draft_config, draft, layer)
+            _verify(spec, cfg.model.get('task'), state, draft_config, draft, layer)
             digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:8]
             published = folder / f'{name}_{datetime.date.today():%Y%m%d}-{digest}.pth'
             claim(published, 'export', overwrite, inputs=[checkpoint])
             return draft.replace(published), draft_config.replace(folder / f'{name}.py')
+
+
+def _class_head_alone(student: nn.Module) -> tuple[dict, str]:
+    """Weights with which a DeiT answers by its class head, and that head's name; only mmpretrain has such networks."""
+    require('mmpretrain', '--class-head-only (`class_head_only`)')
+    from .tasks.classification import CLASS_HEAD, class_head_alone
+
+    return class_head_alone(student), CLASS_HEAD
 
 
 @contextmanager
@@ -160,9 +168,11 @@ def _written(part: Any) -> Any:
 
 
 @torch.no_grad()
-def _verify(spec: MemberSpec, state: dict, config_file: Path, weights: Path, layer: str | None) -> None:
+def _verify(
+    spec: MemberSpec, task: dict | None, state: dict, config_file: Path, weights: Path, layer: str | None
+) -> None:
     """Load what was written as a stranger would, and compare it with the distilled model, or with one layer of it."""
-    distilled = Distiller(student=spec.build())
+    distilled = Distiller(student=spec.build(), task=task)
     distilled.load_state_dict({f'student.{k}': v for k, v in state.items()}, strict=False)
     model = MODELS.build(Config.fromfile(config_file).model)
     load_strictly(model, read_checkpoint(str(weights), 'export')['state_dict'], 'export', str(weights))

@@ -11,9 +11,8 @@ from mmengine.config import Config, ConfigDict
 from .datasets.views import views_in
 from .datasets.wrapped import KEEPING, innermost_configs
 from .errors import UsageError
+from .options import CACHES as CACHES
 from .registry import type_name
-
-CACHES = osp.join('work_dirs', 'teacher_cache')
 
 
 def make_exact(cfg: Config) -> None:

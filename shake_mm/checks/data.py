@@ -69,8 +69,10 @@ def check_data(loader: DataLoader, name: str, config: Any, model: nn.Module) -> 
     tested = model.module if isinstance(model, BaseTTAModel) else model
     student = tested.student if isinstance(tested, Distiller) else tested
     try:
-        task = task_of(student)
+        task = model.task if isinstance(model, Distiller) else task_of(student)
     except UsageError:  # nothing is known of such networks
+        return
+    if not task.takes_images:  # nor of their batches
         return
     _check_labels(dataset, name, task.num_classes(student))
     if tested is not model:  # its samples hold several views
@@ -214,5 +216,5 @@ def _check_fields(model: nn.Module, task: Task, samples: list, name: str) -> Non
     except UsageError as error:
         raise UsageError(f'{name}.dataset: {error}') from None
     for term in model.terms.values() if isinstance(model, Distiller) else ():
-        for field in term.fields:
+        for field in (name for name in term.fields if name not in task.noted):
             task.batch_field(samples, field)

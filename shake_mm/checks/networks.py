@@ -41,7 +41,8 @@ def check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> N
         if distills and model.members.specs[member].resize is not None:
             shape[2:] = model.members.specs[member].resize
         try:
-            on_meta(Pass(network, task.forward_trunk), torch.empty(shape, device='meta'))
+            run = model.members.task_for(member) if distills else task
+            on_meta(Pass(network, run.forward_trunk), torch.empty(shape, device='meta'))
         except Exception as error:
             if isinstance(error, NotImplementedError) or 'meta' in str(error):
                 continue  # a layer reads values: the first step will tell

@@ -1,9 +1,11 @@
 """Builds a runner whose data and weights were checked, and which overwrites nothing before it can begin."""
 
+import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
-from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
@@ -17,10 +19,10 @@ from ..engine.optimizers import build_student_optimizer
 from ..errors import UsageError
 from ..hooks import AuditHook, MemberEvalHook, ReadGuardHook, ResumeGuardHook, StageHook
 from ..hooks.stage import check_units
+from ..imports import when_imported
 from ..members import names_in
 from ..outputs import write_config
 from ..utils import unwrap_model
-from .annotations import CheckedCOCO
 from .config import check_config
 from .data import building, check_data
 from .metrics import check_metrics
@@ -68,15 +70,16 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     if mode == 'train':
         check_last(cfg)
     start = read_start(cfg, mode)
-    CocoDataset.COCOAPI = CheckedCOCO
     dump, Runner.dump_config = Runner.dump_config, lambda self: None
+    _await_coco()
     try:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     finally:
         Runner.dump_config = dump
     runner.register_hook(_DumpConfigHook())
-    if not any(isinstance(hook, ReadGuardHook) for hook in runner.hooks):
-        runner.register_hook(ReadGuardHook())
+    guard = next((hook for hook in runner.hooks if isinstance(hook, ReadGuardHook)), None)
+    if guard is None:
+        runner.register_hook(guard := ReadGuardHook())
     model = unwrap_model(runner.model)
     _check_hooks(runner, model)
     if isinstance(model, Distiller):
@@ -98,7 +101,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
             if isinstance(model, Distiller) and name != 'val':
                 names = names_in(getattr(loop.dataloader.dataset, 'metainfo', None))
                 model.members.fit_classes(names, f'{key}.dataset', model.objective.compared)
-            check_data(loop.dataloader, key, config, model)
+            with guard.skipping(loop.dataloader.dataset) if name == 'train' else nullcontext():
+                check_data(loop.dataloader, key, config, model)
     if mode == 'train':
         if isinstance(model, Distiller):
             check_units(model, runner.train_loop)
@@ -107,6 +111,18 @@ def build_runner(cfg: Config, mode: str) -> Runner:
             warn_of_overlap(runner.train_dataloader.dataset, runner.val_dataloader.dataset)
         _guard_resume(runner, start)
     return runner
+
+
+@cache
+def _await_coco() -> None:
+    """Let mmdet read annotations by our reader, as soon as the config has it imported."""
+
+    def replace() -> None:
+        from .annotations import CheckedCOCO  # mmdet's reader is its base
+
+        sys.modules['mmdet.datasets.coco'].CocoDataset.COCOAPI = CheckedCOCO
+
+    when_imported('mmdet.datasets.coco', replace)
 
 
 def _guard_resume(runner: Runner, start: Start | None) -> None:

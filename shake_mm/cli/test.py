@@ -18,29 +18,7 @@ from ..hooks import MemberEvalHook
 from ..outputs import claim, claim_folder
 from ..utils import unwrap_model
 from . import common
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Define and parse the command line."""
-    parser = common.ArgumentParser(description='Test (and evaluate) a model')
-    parser.add_argument('config', help='test config file path')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--key', help='where in the checkpoint the weights are, if it holds several networks')
-    parser.add_argument('--work-dir', help='folder for the evaluation metrics')
-    parser.add_argument('--out', help='file for the results: a pickle of the predictions (.pkl), or of the metrics')
-    parser.add_argument('--out-item', choices=['metrics', 'pred'], default='pred', help='what --out holds')
-    parser.add_argument('--overwrite', action='store_true', help='let --out and --show-dir replace what is there')
-    parser.add_argument('--amp', action='store_true', help='test with automatic mixed precision')
-    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
-    parser.add_argument('--show-dir', help='folder for images of the predictions')
-    parser.add_argument('--interval', type=int, default=1, help='draw every so many samples')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
-    parser.add_argument('--no-pin-memory', action='store_true', help='disable pin_memory in the dataloader')
-    parser.add_argument('--tta', action='store_true', help='augment by tta_model and tta_pipeline, else by a flip')
-    parser.add_argument('--member', help='evaluate another member of a distiller: teacher0, proxy0, …')
-    common.add_common_arguments(parser)
-    common.add_launcher_arguments(parser)
-    return parser.parse_args(argv)
+from .parsers import parse_test as parse_args
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:

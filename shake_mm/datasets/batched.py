@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.device import get_device
-from mmpretrain.structures import DataSample
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
@@ -19,36 +18,6 @@ from ..registry import DATASETS, FUNCTIONS
 from .seeded import Draw
 from .views import ViewSet
 from .wrapped import parts_of, place_of
-
-
-class ViewSample(DataSample):
-    """The label of a view of an image, built without the checks of ``DataSample``."""
-
-    @classmethod
-    def of(cls, label: Tensor, position: int, view: int) -> 'ViewSample':
-        """Make the sample of a view.
-
-        Args:
-            label (Tensor): Shape (1,).
-            position (int): Of the image among all of them: the ``sample_idx``.
-            view (int): Its ``view_idx``, see :class:`ViewSet`.
-        """
-        sample = cls.__new__(cls)
-        sample.__dict__.update(
-            _metainfo_fields={'sample_idx', 'view_idx'},
-            _data_fields={'gt_label'},
-            sample_idx=position,
-            view_idx=view,
-            gt_label=label,
-        )
-        return sample
-
-    def set_gt_label(self, value: Any) -> 'ViewSample':
-        """Set the label as ``DataSample`` does; a tensor of labels is taken as it is."""
-        if not isinstance(value, Tensor) or 'gt_label' not in self._data_fields:
-            return super().set_gt_label(value)
-        self.__dict__['gt_label'] = value
-        return self
 
 
 @DATASETS.register_module()
@@ -77,6 +46,9 @@ class BatchedViews:
     """
 
     def __init__(self, dataset: Any, device: str | None = None, **views: Any) -> None:
+        from .view_sample import ViewSample  # which needs mmpretrain
+
+        self._sample = ViewSample.of
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.parts = parts_of(self.dataset)
         """The data sets that hold the images, one after the other."""
@@ -129,7 +101,7 @@ class BatchedViews:
         """Return given views of given images, which :attr:`parts` hold, as :meth:`__getitems__` does."""
         if self._rows.is_cuda and get_worker_info() is not None:
             raise UsageError('train_dataloader: BatchedViews keeps its images on the device: set num_workers=0.')
-        samples = [ViewSample.of(self._labels[i], i, view) for i, view in zip(positions, views)]
+        samples = [self._sample(self._labels[i], i, view) for i, view in zip(positions, views)]
         return {'inputs': self._cut(np.array(positions), np.array(views)), 'data_samples': samples}
 
     def _cut(self, which: np.ndarray, view: np.ndarray) -> Tensor:

@@ -108,11 +108,14 @@ def check_units(model: Distiller, loop: BaseLoop) -> None:
     if not isinstance(loop, IterBasedTrainLoop):
         return
     stages = [stage.name for stage in model.stages if stage.until is not None and stage.by_epoch]
-    terms = [term.name for term in model.terms.values() if term.warmup and term.by_epoch]
-    counted = f'stages.{stages[0]}: `until` counts' if stages else f'terms.{terms[0]}: `warmup` counts' if terms else ''
+    terms = [term for term in model.terms.values() if term.is_scheduled and term.by_epoch]
+    counted = f'stages.{stages[0]}: `until`' if stages else ''
+    if terms and not stages:
+        term = terms[0]
+        counted = f'terms.{term.name}: {"`warmup`" if term.warmup else type(term.paced[0]).__name__}'
     if counted:
         raise UsageError(
-            f'{counted} epochs, but the training runs by iterations (train_cfg): give it in iterations, with '
+            f'{counted} counts epochs, but the training runs by iterations (train_cfg): give it in iterations, with '
             'by_epoch=False beside it.'
         )
 

@@ -74,7 +74,7 @@ class FrozenMember(nn.Module):
         if inference == Inference():
             return
         device = next(self.network.parameters()).device
-        shape = (2, image_channels(self.network), *size)
+        shape = (2, self.task.channels or image_channels(self.network), *size)
         probe = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
         inference.fold(self.network, lambda: self.task.forward_trunk(self.network, probe), name)
         inference.apply(self.task.heavy_layers(self.network))

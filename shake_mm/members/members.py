@@ -1,6 +1,6 @@
 """The networks of a distiller, as one value."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..taps import Alias, Taps
-from ..tasks import DetectionTask, RoIDetectionTask, Task, task_of
+from ..tasks import GenericTask, Task, build_task, task_of
 from .cached import CachedMember
 from .checkpoint import load_strictly, read_checkpoint, weights_in
 from .classes import BY_NAME, ClassMap, check_order, names_in
@@ -30,6 +30,7 @@ class Members:
         peers (ModuleDict): The teachers that train along.
         views (ModuleDict): Of the peers; a frozen teacher keeps its own.
         frozen (dict[str, FrozenMember]): The teachers that do not: no submodules of a distiller.
+        others (dict[str, Task]): How the teachers run that are of no kind that the student's task knows.
     """
 
     task: Task
@@ -38,6 +39,7 @@ class Members:
     peers: ModuleDict
     views: ModuleDict
     frozen: dict[str, FrozenMember]
+    others: dict[str, Task] = field(default_factory=dict)
     class_names: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
     """By teacher, the names of the classes in its checkpoint."""
 
@@ -59,15 +61,15 @@ class Members:
     @property
     def compared(self) -> bool:
         """Whether the logits of all are known and of the same classes, and members are measured by them."""
-        known = all(self.task.compares_members(network) for network in self.networks.values())
-        return known and all(
-            self.number_of_classes(name) == self.number_of_classes('student') for name in self.networks
-        )
+        known = {name: network for name, network in self.networks.items() if name not in self.others}
+        named = all('logits' in self.specs[name].taps for name in self.others)
+        alike = len({self.number_of_classes(name) for name in known} - {None}) <= 1
+        return named and alike and all(self.task.compares_members(network) for network in known.values())
 
     def number_of_classes(self, name: str) -> int | None:
         """How many classes the logits of a member are of, as terms read them; None if the network does not tell."""
         mapped = self.frozen[name].classes if name in self.frozen else None
-        return self.task.num_classes(self.networks[name]) if mapped is None else mapped.mine
+        return self.task_for(name).num_classes(self.networks[name]) if mapped is None else mapped.mine
 
     def fit_classes(self, mine: Sequence[str] | None, where: str, read: Collection[str]) -> None:
         """Match the classes of teachers with the student's by their names, or compare them.
@@ -91,13 +93,23 @@ class Members:
         """How many teachers there are, peers and frozen ones."""
         return len(self.specs) - 1
 
+    def task_for(self, name: str) -> Task:
+        """How a member runs: as the student, unless it is a teacher of another kind."""
+        return self.others.get(name, self.task)
+
+    def dry_pass(self, taps: Taps) -> Callable[[nn.Module, Tensor], None]:
+        """How a dry run runs a network, called with it and an input (N, C, H, W)."""
+        tasks = {network: self.task_for(name) for name, network in self.networks.items()}
+        return lambda network, inputs: tasks[network].forward(network, inputs, taps)
+
     def part_of(self, name: str) -> str:
         """Where a learner stands in a distiller: ``'student'``, ``'peers.teacher0'``."""
         return name if name == 'student' else f'peers.{name}'
 
     def aliases(self) -> dict[str, dict[str, Alias]]:
         """Short tap names by member: those of the task, and those that the config adds."""
-        aliases = {name: {**self.task.aliases(net), **self.specs[name].taps} for name, net in self.networks.items()}
+        own = {name: self.task_for(name).aliases(network) for name, network in self.networks.items()}
+        aliases = {name: {**known, **self.specs[name].taps} for name, known in own.items()}
         for name, member in self.frozen.items():
             if member.classes is not None and 'logits' in aliases[name]:
                 aliases[name]['logits'] = member.classes.alias(aliases[name]['logits'])
@@ -106,7 +118,7 @@ class Members:
     def taps(self, aliases: Mapping[str, Mapping[str, Alias]]) -> Taps:
         """Taps of all networks, which :meth:`aliases` name."""
         halved = [name for name, spec in self.specs.items() if spec.inference.halved]
-        repeated = {name: self.task.repeated(network) for name, network in self.networks.items()}
+        repeated = {name: self.task_for(name).repeated(network) for name, network in self.networks.items()}
         return Taps(self.networks, aliases, halved, repeated)
 
     def image_sizes(self, input_size: int | Sequence[int] | None) -> dict[str, Sequence[int]]:
@@ -147,8 +159,8 @@ class Members:
         """
         for name, teacher in self.frozen.items():
             teacher.accelerate(name, self.specs[name].inference, sizes[name])
-        for network in self.learners.values() if compiled else ():
-            for part in self.task.heavy_layers(network):
+        for name, network in self.learners.items() if compiled else ():
+            for part in self.task_for(name).heavy_layers(network):
                 part.compile(**(compiled if isinstance(compiled, Mapping) else {}))
 
     def reload_peers(self) -> None:
@@ -157,13 +169,16 @@ class Members:
             _load(peer, self.specs[name])
 
 
-def build_members(student: Any, teachers: Any, data_preprocessor: Mapping[str, Any] | None = None) -> Members:
+def build_members(
+    student: Any, teachers: Any, data_preprocessor: Mapping[str, Any] | None = None, task: Any = None
+) -> Members:
     """Build the networks of a distiller, and load the weights of those that have a checkpoint.
 
     Args:
         student (str | dict | nn.Module): See :meth:`MemberSpec.parse`.
         teachers (list | dict | str | nn.Module): One or several, likewise.
         data_preprocessor (dict, optional): The student's, where its own config does not hold it.
+        task (dict | Task, optional): How they run. Defaults to what the student's class says.
 
     Raises:
         UsageError: If they cannot work together.
@@ -175,7 +190,10 @@ def build_members(student: Any, teachers: Any, data_preprocessor: Mapping[str, A
         spec.model.setdefault('data_preprocessor', data_preprocessor)
     network = spec.build()
     # mmengine's ModuleDict: torch's would end the recursion of init_weights()
-    members = Members(task_of(network), {'student': spec}, network, ModuleDict(), ModuleDict(), {})
+    own = task_of(network)  # which refuses a bare nn.Module, whatever the config says
+    members = Members(
+        own if task is None else build_task(task), {'student': spec}, network, ModuleDict(), ModuleDict(), {}
+    )
     for i, teacher in enumerate(_listed(teachers)):
         _add_teacher(members, MemberSpec.parse(f'teacher{i}', teacher))
     return members
@@ -190,10 +208,13 @@ def _listed(teachers: Any) -> Iterable[Any]:
 
 
 def _add_teacher(members: Members, spec: MemberSpec) -> None:
-    task, name, network = members.task, spec.name, spec.build()
+    name, network, task = spec.name, spec.build(), members.task
+    if _is_of_another_kind(task, network, name):
+        members.others[name] = task = GenericTask()  # features, and logits where its `taps` name them
     members.class_names[name] = _load(network, spec)
-    task.check_teacher(members.student, network, name, resized=spec.resize is not None, trained=spec.trainable)
-    view = TeacherView(*_preprocessors(members, network, spec), spec.resize, task.pads)
+    if task is members.task:
+        task.check_teacher(members.student, network, name, resized=spec.resize is not None, trained=spec.trainable)
+    view = TeacherView(*_preprocessors(members, network, spec), spec.resize, members.task.pads)
     members.specs[name] = spec
     if spec.trainable:
         members.peers[name], members.views[name] = network, view
@@ -215,12 +236,8 @@ def _class_map(members: Members, network: nn.Module, spec: MemberSpec) -> ClassM
     """
     if spec.classes is None:
         return None
-    task, name = members.task, spec.name
-    if isinstance(task, RoIDetectionTask):
-        raise UsageError(
-            f'{name}: a {type(network).__name__} has a box regressor for each class, so that its classes cannot be '
-            'matched by name: give both detectors the same classes, or distill features (f1, f2, …).'
-        )
+    task, name = members.task_for(spec.name), spec.name
+    channels = task.logit_channels(network, name)
     names = members.class_names[name] if spec.classes == BY_NAME else spec.classes
     if names is None:
         raise UsageError(
@@ -229,9 +246,15 @@ def _class_map(members: Members, network: nn.Module, spec: MemberSpec) -> ClassM
     mine, theirs = task.num_classes(members.student), task.num_classes(network)
     if theirs != len(names) or mine is None:
         raise UsageError(f'{name}: {len(names)} names of classes for {theirs} logits: correct `classes`.')
-    heads = task.heads(network) if isinstance(task, DetectionTask) else []
-    channels = getattr(heads[0], 'cls_out_channels', theirs) if heads else theirs
-    return ClassMap(name, names, mine, channels)
+    return ClassMap(name, names, mine, channels or theirs)
+
+
+def _is_of_another_kind(task: Task, network: nn.Module, name: str) -> bool:
+    """Whether a teacher is of no task of its own, and the student is."""
+    try:
+        return isinstance(task_of(network), GenericTask) and not isinstance(task, GenericTask)
+    except UsageError as error:
+        raise UsageError(str(error).replace('student', name, 1)) from None
 
 
 def _preprocessors(members: Members, network: nn.Module, spec: MemberSpec) -> tuple[nn.Module, nn.Module]:

@@ -15,6 +15,7 @@ from shake_mm.registry import MODELS
 from shake_mm.tasks import task_of
 
 from ..support.detectors import detector, lively, scenes
+from ..support.own_model import TASK, own_model
 
 
 class Case(NamedTuple):
@@ -67,6 +68,9 @@ CASES = {
     'DetectionTask': Case(
         detr, FEATURES, lambda: classifier(4), 'teacher0 is a ImageClassifier, but the student detects'
     ),
+    'GenericTask': Case(
+        own_model, dict(SHAKE, task=TASK), lambda: own_model(6, classes=7), 'need the same number of classes'
+    ),
     'RoIDetectionTask': Case(
         lambda width: detector('faster_rcnn', width), SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet'
     ),
@@ -85,10 +89,10 @@ def data(batch):
     """A batch for the networks of a task."""
 
     def data(name):
-        if name != 'ClassificationTask':
+        if name not in ('ClassificationTask', 'GenericTask'):
             return scenes()
         inputs, samples = batch(size=16)
-        return dict(inputs=list(inputs), data_samples=samples)
+        return dict(inputs=inputs, data_samples=samples)
 
     return data
 

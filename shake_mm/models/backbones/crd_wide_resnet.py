@@ -69,7 +69,8 @@ class CRDWideResNet(StagedBackbone):
 
     Parameters are named and initialized as there. The blocks are pre-activated, so a stage's features (``f{i}``) are
     raw sums, and they meet their batch norm only at the beginning of the next stage: that layer's output is
-    ``f{i}.preact``. The features of the last stage are returned after its batch norm and ReLU, the others raw.
+    ``f{i}.preact``. The features of the last stage are returned after its batch norm and ReLU, the others raw. That
+    last batch norm belongs to no stage: the benchmark's initializations (AB) leave it as it is.
 
     Args:
         depth: Number of layers, :math:`6n + 4` for :math:`n` blocks a stage.
@@ -84,6 +85,8 @@ class CRDWideResNet(StagedBackbone):
         - Input: :math:`(N, C, H, W)`
         - Output: a tuple of features; stage 0, 1, 2 has stride 1, 2, 4.
     """
+
+    body_layers = ('conv1', 'block1', 'block2', 'block3')
 
     def __init__(
         self,
