@@ -18,12 +18,15 @@ from ..engine import Distiller
 from ..engine.optimizers import build_student_optimizer
 from ..errors import UsageError
 from ..hooks import AuditHook, MemberEvalHook, ReadGuardHook, ResumeGuardHook, StageHook
+from ..hooks.stage import check_units
 from ..imports import when_imported
+from ..members import names_in
 from ..outputs import write_config
 from ..utils import unwrap_model
 from .config import check_config
 from .data import building, check_data
 from .metrics import check_metrics
+from .networks import check_ends
 from .overlap import warn_of_overlap
 from .resume import check_last, check_resume
 from .views import fit_views
@@ -93,9 +96,16 @@ def build_runner(cfg: Config, mode: str) -> Runner:
             config = cfg[key].get('dataset')
             with building(key, config):
                 loop: Any = getattr(runner, f'{name}_loop')
+            if name == 'train':
+                check_ends(loop)
+            if isinstance(model, Distiller) and name != 'val':
+                names = names_in(getattr(loop.dataloader.dataset, 'metainfo', None))
+                model.members.fit_classes(names, f'{key}.dataset', model.objective.compared)
             with guard.skipping(loop.dataloader.dataset) if name == 'train' else nullcontext():
                 check_data(loop.dataloader, key, config, model)
     if mode == 'train':
+        if isinstance(model, Distiller):
+            check_units(model, runner.train_loop)
         check_metrics(runner, model)
         if runner.val_loop is not None:
             warn_of_overlap(runner.train_dataloader.dataset, runner.val_dataloader.dataset)

@@ -67,6 +67,18 @@ class Task:
         """Number of classes, or None if the network does not tell."""
         raise NotImplementedError
 
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """How many logits a place has, of which classes can be chosen by name: those of the classes, perhaps one more.
+
+        Args:
+            network (nn.Module): A teacher.
+            name (str): Its name, for errors.
+
+        Raises:
+            UsageError: If its logits stand for more than their classes.
+        """
+        return self.num_classes(network)
+
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
     ) -> None:

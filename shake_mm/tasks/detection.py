@@ -169,6 +169,10 @@ class DenseDetectionTask(DetectionTask):
         """What a loss asks for of the assignment must be what the head assigns by."""
         check_targets(getattr(network, 'bbox_head', None), names)
 
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """With the background where a softmax has one."""
+        return getattr(network.bbox_head, 'cls_out_channels', self.num_classes(network))
+
     def heavy_layers(self, network: nn.Module) -> list[nn.Module]:
         """Backbone, neck and the head, also convolutions; a teacher of another kind may have none of that name."""
         return [*super().heavy_layers(network), *([head] if (head := getattr(network, 'bbox_head', None)) else [])]
@@ -242,15 +246,16 @@ def _anchors(head: nn.Module) -> list | None:
     return None if anchors is None else [[[round(v, 2) for v in box] for box in level.tolist()] for level in anchors]
 
 
-def _channels(head: nn.Module) -> int | None:
-    """Number of channels per prior."""
-    return getattr(head, 'cls_out_channels', None)
+def _background(head: nn.Module) -> int | None:
+    """Number of channels per prior beside those of the classes."""
+    channels = getattr(head, 'cls_out_channels', None)
+    return None if channels is None else channels - head.num_classes
 
 
 PLACES: dict[str, Callable] = {
     'strides': strides_of,
     'priors per place': _priors,
     'anchors': _anchors,
-    'class channels': _channels,
+    'channels of the background': _background,
 }
 """What two dense heads must have in common, or their logits belong to different places."""

@@ -75,6 +75,13 @@ class RoIDetectionTask(DetectionTask):
         chosen = names & {'OHEMSampler', 'ScoreHLRSampler'} or isinstance(head, DoubleHeadRoIHead)
         return ('roi_head.bbox_roi_extractor', 'roi_head.bbox_head') if chosen else ()
 
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """Refuse: boxes are refined by the class."""
+        raise UsageError(
+            f'{name}: a {type(network).__name__} has a box regressor for each class, so that its classes cannot be '
+            'matched by name: give both detectors the same classes, or distill features (f1, f2, …).'
+        )
+
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
     ) -> None:
