@@ -15,6 +15,7 @@ from shake_mm.registry import MODELS
 from shake_mm.tasks import task_of
 
 from ..support.detectors import detector, lively, scenes
+from .test_grid_detection import segmented, solo
 
 
 class Case(NamedTuple):
@@ -67,6 +68,9 @@ CASES = {
     'DetectionTask': Case(
         detr, FEATURES, lambda: classifier(4), 'teacher0 is a ImageClassifier, but the student detects'
     ),
+    'GridDetectionTask': Case(
+        lambda width: solo('SOLOV2Head', width), SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet'
+    ),
     'RoIDetectionTask': Case(
         lambda width: detector('faster_rcnn', width), SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet'
     ),
@@ -86,7 +90,7 @@ def data(batch):
 
     def data(name):
         if name != 'ClassificationTask':
-            return scenes()
+            return segmented() if name == 'GridDetectionTask' else scenes()
         inputs, samples = batch(size=16)
         return dict(inputs=list(inputs), data_samples=samples)
 
