@@ -1,7 +1,6 @@
 """Instance segmentation with mmdet's SOLO and SOLOv2, which classify the cells of grids."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..registry import TASKS
 from ..taps import Alias, Taps
-from .branch import ClassificationBranch
+from .branch import ClassificationBranch, as_in_training
 from .detection import DetectionTask, tensors_in
 from .detection_logits import logits_of
 
@@ -52,7 +51,7 @@ class GridDetectionTask(DetectionTask):
 
     def forward_head(self, network: nn.Module, passed: Any, taps: Taps) -> None:
         """Run the head on the pyramid, for the logits as in training."""
-        with raw(network.mask_head):
+        with as_in_training(network.mask_head):
             network.mask_head(passed)
 
     def heads(self, network: nn.Module) -> list[nn.Module]:
@@ -95,19 +94,8 @@ class GridBranch(ClassificationBranch):
 
     def forward(self, features: Any) -> list[Tensor]:
         """The logits, a list of (N, C, S, S), of a pyramid."""
-        with raw(self.head):
+        with as_in_training(self.head):
             return super().forward(features)
-
-
-@contextmanager
-def raw(head: nn.Module) -> Iterator[None]:
-    """While it is entered, a SOLO's head gives logits, as in training; its layers are in the mode they were in."""
-    mode = head.training
-    head.training = True
-    try:
-        yield
-    finally:
-        head.training = mode
 
 
 def _noise(channels: int, size: int) -> Tensor:

@@ -84,7 +84,8 @@ def _plain(task: str, config: dict) -> tuple[nn.Module | None, dict, str]:
         means = len(network.data_preprocessor.mean) if getattr(network.data_preprocessor, '_enable_normalize', 0) else 3
         data = batch(task, size, min(known.num_classes(network) or 2, 10), means)
         try:
-            trial = copy.deepcopy(network).train()  # a CondInst that made a step cannot be copied
+            trial = copy.deepcopy(network)  # a CondInst that made a step cannot be copied
+            trial.train()
             losses = trial(**trial.data_preprocessor(copy.deepcopy(data), True), mode='loss')
             total, _ = trial.parse_losses(losses)
             total.backward()
