@@ -12,6 +12,7 @@ __getattr__ = lazy_parts(
     {
         'classification': ('ClassificationTask',),
         'detection': ('DenseDetectionTask', 'DetectionTask'),
+        'grid_detection': ('GridDetectionTask',),
         'roi_detection': ('RoIDetectionTask',),
     },
     needs={module: package for package, modules in FAMILIES.items() for module in modules},
@@ -22,6 +23,7 @@ __all__ = [
     'DenseDetectionTask',
     'DetectionTask',
     'GenericTask',
+    'GridDetectionTask',
     'RoIDetectionTask',
     'Task',
     'build_task',

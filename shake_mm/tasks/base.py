@@ -12,7 +12,7 @@ from ..imports import require
 from ..registry import TASKS
 from ..taps import Alias, Taps
 
-FAMILIES = {'mmpretrain': ('classification',), 'mmdet': ('detection', 'roi_detection')}
+FAMILIES = {'mmpretrain': ('classification',), 'mmdet': ('detection', 'grid_detection', 'roi_detection')}
 """By package, the modules beside this one that know its networks, and import it."""
 
 

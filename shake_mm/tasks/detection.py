@@ -1,7 +1,7 @@
 """Object detection with mmdet."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .base import Task
-from .branch import ClassificationBranch, LogitsOnly, check_logits, pyramid
+from .branch import ClassificationBranch, LogitsOnly, as_in_training, check_logits, pyramid
 from .detection_boxes import boxes_of
 from .detection_facts import facts_of_samples
 from .detection_logits import logits_of
@@ -203,7 +203,8 @@ class DenseDetectionTask(DetectionTask):
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
         """All outputs of the head, level by level; the pyramid where there is none."""
         feats = network.extract_feat(inputs)
-        return tensors_in(feats if getattr(network, 'bbox_head', None) is None else network.bbox_head(feats))
+        head = getattr(network, 'bbox_head', None)
+        return tensors_in(feats) if head is None else dense_outputs(head, feats)
 
     def _features(self, network: nn.Module) -> tuple[Tensor, ...]:
         channels, levels = network.bbox_head.in_channels, self.levels(network)
@@ -221,6 +222,12 @@ def tensors_in(value: Any) -> list[Tensor]:
     if isinstance(value, (list, tuple)):
         return [tensor for item in value for tensor in tensors_in(item)]
     return [value] if isinstance(value, Tensor) else []
+
+
+def dense_outputs(head: nn.Module, features: tuple[Tensor, ...]) -> list[Tensor]:
+    """All tensors that a dense head makes of a pyramid."""
+    with as_in_training(head) if isinstance(head, GuidedAnchorHead) else nullcontext():
+        return tensors_in(head(features))
 
 
 def _generator(head: nn.Module | None) -> Any:

@@ -11,6 +11,7 @@ from mmdet.models.roi_heads import (
     CascadeRoIHead,
     DoubleHeadRoIHead,
     HybridTaskCascadeRoIHead,
+    MultiInstanceRoIHead,
     PISARoIHead,
     SCNetRoIHead,
     StandardRoIHead,
@@ -23,7 +24,7 @@ from ..errors import UsageError
 from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .branch import ClassificationBranch
-from .detection import DetectionTask, strides_of, tensors_in
+from .detection import DetectionTask, dense_outputs, strides_of, tensors_in
 from .detection_logits import logits_of
 
 _PLAIN = (
@@ -36,6 +37,7 @@ _PLAIN = (
 )
 """RoI heads that classify given boxes by the features, and by what their own branches make of these."""
 
+_GIVEN = 'does not classify given boxes alone'
 _BRANCHES = {'with_semantic': ('semantic_head', 'semantic_feat'), 'with_glbctx': ('glbctx_head', 'glbctx_feat')}
 """Branches of HTC and SCNet whose features join those of the boxes: the layer and the argument, by what tells of it."""
 
@@ -100,7 +102,9 @@ class RoIDetectionTask(DetectionTask):
             head = getattr(network, 'roi_head', None)
             if getattr(type(head), '_bbox_forward', None) not in plain:
                 kind = type(network if head is None else head).__name__
-                raise UsageError(f'{name}: a {kind} does not classify given boxes alone: {self.advice(network)}.')
+                several = isinstance(head, MultiInstanceRoIHead)
+                reason = 'finds several objects in a box, in any order' if several else _GIVEN
+                raise UsageError(f'{name}: a {kind} {reason}: {self.advice(network)}.')
             loss = getattr(self.heads(network)[0], 'loss_cls', None)
             if getattr(loss, 'custom_activation', False) and not isinstance(loss, SeesawLoss):
                 raise UsageError(
@@ -191,7 +195,7 @@ def _classified(head: nn.Module, features: tuple[Tensor, ...], boxes: Sequence[T
 def _proposed(head: nn.Module, features: tuple[Tensor, ...], inputs: Tensor) -> list[Tensor]:
     """The outputs of an RPN; of one in stages, which has no `forward` (Cascade RPN), what it proposes."""
     if type(head).forward is not nn.Module.forward:
-        return tensors_in(head(features))
+        return dense_outputs(head, features)
     shapes = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape'), tuple(inputs.shape[2:]))
     images = [DetDataSample(metainfo=dict(shapes, scale_factor=(1.0, 1.0))) for _ in inputs]
     return [each.bboxes for each in head.predict(features, images)]

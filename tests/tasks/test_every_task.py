@@ -16,6 +16,7 @@ from shake_mm.tasks import task_of
 
 from ..support.detectors import detector, lively, scenes
 from ..support.own_model import TASK, own_model
+from .test_grid_detection import segmented, solo
 
 
 class Case(NamedTuple):
@@ -71,6 +72,9 @@ CASES = {
     'GenericTask': Case(
         own_model, dict(SHAKE, task=TASK), lambda: own_model(6, classes=7), 'need the same number of classes'
     ),
+    'GridDetectionTask': Case(
+        lambda width: solo('SOLOV2Head', width), SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet'
+    ),
     'RoIDetectionTask': Case(
         lambda width: detector('faster_rcnn', width), SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet'
     ),
@@ -90,7 +94,7 @@ def data(batch):
 
     def data(name):
         if name not in ('ClassificationTask', 'GenericTask'):
-            return scenes()
+            return segmented() if name == 'GridDetectionTask' else scenes()
         inputs, samples = batch(size=16)
         return dict(inputs=inputs, data_samples=samples)
 
