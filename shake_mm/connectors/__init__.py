@@ -4,6 +4,7 @@ from .conv_regressor import ConvRegressor
 from .embedding import Embedding
 from .factor import ParaphraserDecoder, ParaphraserEncoder, Translator
 from .logit_norm import LogitNorm
+from .resize_map import ResizeMap
 from .review import ReviewFusion
 from .vid_regressor import VIDRegressor
 
@@ -13,6 +14,7 @@ __all__ = [
     'LogitNorm',
     'ParaphraserDecoder',
     'ParaphraserEncoder',
+    'ResizeMap',
     'ReviewFusion',
     'Translator',
     'VIDRegressor',

@@ -1,5 +1,6 @@
 from .batched import BatchedViews
 from .contrast import ContrastDataset
+from .digit_masks import DigitMasks
 from .digit_scenes import DigitScenes
 from .digits import DigitPairs, Digits
 from .seeded import SeededBatchSampler, SeededDataset
@@ -8,6 +9,7 @@ from .views import RandomView, ViewSet
 __all__ = [
     'BatchedViews',
     'ContrastDataset',
+    'DigitMasks',
     'DigitPairs',
     'DigitScenes',
     'Digits',

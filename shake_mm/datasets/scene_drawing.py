@@ -17,6 +17,10 @@ MAX_OVERLAP = 0.1
 TRIES = 20
 INK = 0.25
 """What is fainter in an enlarged glyph is paper, not ink."""
+IGNORED = 255
+"""Label of the pixels at the edge of a stroke, which are neither ink nor canvas."""
+SURE = 0.5
+"""Opacity from which a pixel is ink."""
 
 
 class Scene(NamedTuple):
@@ -27,12 +31,15 @@ class Scene(NamedTuple):
         boxes: Left, top, width and height of the ink, in whole pixels, shape :math:`(n, 4)`.
         labels: The digits, shape :math:`(n, )`.
         glyphs: Their positions in :func:`sklearn.datasets.load_digits`, shape :math:`(n, )`.
+        mask: What each pixel shows: 0 for the canvas, the digit plus 1, :data:`IGNORED` where ink is half transparent.
+            Shape :math:`(H, W)`, uint8.
     """
 
     img: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     glyphs: np.ndarray
+    mask: np.ndarray
 
 
 def draw_scene(split: str, index: int, size: tuple[int, int], seed: int = 0) -> Scene:
@@ -46,7 +53,7 @@ def draw_scene(split: str, index: int, size: tuple[int, int], seed: int = 0) -> 
     """
     rng = np.random.default_rng((seed, SPLITS.index(split), *size, index))
     glyphs, digits = load_glyphs()
-    img = draw_background(rng, size)
+    img, mask = draw_background(rng, size), np.zeros(size, np.uint8)
     boxes: list[tuple[int, int, int, int]] = []
     chosen = []
     for _ in range(rng.integers(1, MAX_DIGITS + 1)):
@@ -56,11 +63,12 @@ def draw_scene(split: str, index: int, size: tuple[int, int], seed: int = 0) -> 
         box = _place(rng, ink.shape, size, boxes)
         if box is not None:
             _blend(rng, img, ink, box)
+            _mark(mask, ink, box, digits[glyph] + 1)
             boxes.append(box)
             chosen.append(glyph)
     img += 0.02 * rng.standard_normal(img.shape, dtype=np.float32)
     pixels = np.rint(255 * img.clip(0, 1)).astype(np.uint8)
-    return Scene(pixels, np.array(boxes), digits[chosen], np.array(chosen))
+    return Scene(pixels, np.array(boxes), digits[chosen], np.array(chosen), mask)
 
 
 def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
@@ -126,3 +134,11 @@ def _blend(rng: np.random.Generator, img: np.ndarray, ink: np.ndarray, box: tupl
     away = 1.0 if mean.mean() < 0.5 else -1.0
     color = (mean + away * rng.uniform(0.2, 0.6) + rng.uniform(-0.15, 0.15, 3)).clip(0, 1).astype(np.float32)
     below += ink[..., None] * (color - below)
+
+
+def _mark(mask: np.ndarray, ink: np.ndarray, box: tuple[int, int, int, int], label: int) -> None:
+    """Write a label where there is ink, in place."""
+    left, top, width, height = box
+    below = mask[top : top + height, left : left + width]
+    below[ink > 0] = IGNORED
+    below[ink >= SURE] = label

@@ -111,7 +111,8 @@ def facts_of(learner: Any, target: Any, num_samples: int | None) -> dict[str, An
 
 def unknown_field(name: str) -> Tensor | None:
     """What is known of a fact of the batch before there is one: labels without data, else nothing."""
-    return torch.empty(BATCH, dtype=torch.long, device='meta') if name in ('gt_labels', 'label') else None
+    shapes = {'gt_labels': (BATCH,), 'label': (BATCH,), 'gt_sem_seg': (BATCH, 1, 8, 8)}
+    return torch.empty(shapes[name], dtype=torch.long, device='meta') if name in shapes else None
 
 
 def try_out(where: str, module: nn.Module, *args: Any) -> Any:

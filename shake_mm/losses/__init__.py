@@ -14,6 +14,7 @@ from .hard_label import HardLabelLoss, hard_label
 from .hcl import HCLLoss, hcl
 from .kl_div import KLDivLoss, kl_div
 from .nst import NSTLoss, neuron_selectivity
+from .pixel_kl import PixelKLLoss, pixel_kl
 from .pkt import PKTLoss, probabilistic_transfer
 from .rkd import RKDLoss, relational_kd
 from .soft_ce import SoftCELoss, soft_ce
@@ -37,6 +38,7 @@ __all__ = [
     'KLDivLoss',
     'NSTLoss',
     'PKTLoss',
+    'PixelKLLoss',
     'RKDLoss',
     'SPLoss',
     'SoftCELoss',
@@ -57,6 +59,7 @@ __all__ = [
     'hcl',
     'kl_div',
     'neuron_selectivity',
+    'pixel_kl',
     'probabilistic_transfer',
     'relational_kd',
     'similarity_preserving',

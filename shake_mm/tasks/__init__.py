@@ -5,6 +5,7 @@ from .classification import ClassificationTask
 from .detection import DenseDetectionTask, DetectionTask
 from .generic import GenericTask
 from .roi_detection import RoIDetectionTask
+from .segmentation import SegmentationTask
 
 __all__ = [
     'ClassificationTask',
@@ -12,6 +13,7 @@ __all__ = [
     'DetectionTask',
     'GenericTask',
     'RoIDetectionTask',
+    'SegmentationTask',
     'Task',
     'build_task',
     'task_of',

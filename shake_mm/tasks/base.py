@@ -21,6 +21,15 @@ class Task:
     model_types: ClassVar[tuple[type, ...]] = ()
     """Base classes by which a student is recognized."""
 
+    model_names: ClassVar[tuple[str, ...]] = ()
+    """Their names with those of their packages, such as ``'mmseg.EncoderDecoder'``, where a package is not imported."""
+
+    measured_by: ClassVar[str] = 'logits'
+    """By what the evaluation compares members: ``'logits'``, see :meth:`attach_logits`, or ``'predictions'``."""
+
+    member_metric: ClassVar[str] = 'shake_mm.MemberMetric'
+    """The metric that does."""
+
     shadow_source: ClassVar[str] = 'student.feats'
     """The tap that a shadow branch of the student reads by default."""
 
@@ -225,6 +234,10 @@ class Task:
         """Put every member's logits, by member and of shape (N, K), into the student's evaluated samples."""
         raise NotImplementedError
 
+    def attach_predictions(self, samples: Sequence[Any], others: Mapping[str, Sequence[Any]]) -> None:
+        """Put what every other member predicts, by member, into the student's evaluated samples."""
+        raise NotImplementedError
+
 
 def build_task(config: Any) -> Task:
     """Build the task that a config asks for.
@@ -255,9 +268,23 @@ def task_of(network: nn.Module) -> Task:
     tasks = TASKS.module_dict.values()
     for kind in type(network).__mro__:
         for task in tasks:
-            if kind in task.model_types:
+            if kind in task.model_types or _full_name(kind) in task.model_names:
                 return task()
     raise UsageError(
         f'student: a {type(network).__name__} is no model of mmengine, which has a loss of its own: wrap it in '
         "dict(type='shake_mm.PlainModel', network=dict(…), loss=dict(…))."
     )
+
+
+def is_named(network: nn.Module, names: Sequence[str]) -> bool:
+    """Whether a network is of one of some classes.
+
+    Args:
+        network (nn.Module): A network.
+        names (Sequence[str]): Names of classes with those of their packages, such as ``'mmseg.EncoderDecoder'``.
+    """
+    return any(_full_name(kind) in names for kind in type(network).__mro__)
+
+
+def _full_name(kind: type) -> str:
+    return f'{kind.__module__.partition(".")[0]}.{kind.__name__}'

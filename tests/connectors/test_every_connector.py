@@ -34,6 +34,7 @@ CASES = {
     'LogitNorm': Case((5,), (5,)),
     'ParaphraserDecoder': Case(MAP, (9, 8, 8)),
     'ParaphraserEncoder': Case(MAP, MAP, (3, 8, 8)),
+    'ResizeMap': Case(MAP, (9, 16, 4), (6, 16, 4)),
     'ReviewFusion': Case([MAP, (9, 4, 4)], [(7, 4, 4), (8, 2, 2)]),
     'Translator': Case(MAP, (9, 8, 8)),
     'VIDRegressor': Case(MAP, (9, 8, 8)),

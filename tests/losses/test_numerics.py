@@ -73,6 +73,8 @@ OURS = {
     'NSTLoss': Case(losses.NSTLoss, MAP, (BATCH, 3, 2, 2)),
     'NSTLoss, few channels': Case(losses.NSTLoss, (BATCH, 2, 5, 5), (BATCH, 3, 5, 5)),
     'PKTLoss': Case(losses.PKTLoss, ROW, (BATCH, 3)),
+    'PixelKLLoss': Case(losses.PixelKLLoss, MAP, MAP),
+    'PixelKLLoss, sigmoid': Case(partial(losses.PixelKLLoss, activation='sigmoid'), MAP, MAP),
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),
     'SPLoss': Case(losses.SPLoss, MAP, (BATCH, 3)),
     'SoftCELoss': Case(losses.SoftCELoss, ROW, ROW),
