@@ -11,11 +11,13 @@ from contextlib import suppress
 from mmengine.registry import Registry, root
 
 from .errors import NonFiniteError, UsageError
+from .stack import DISTRIBUTIONS, find, problem
 
 UNKNOWN_TYPE = re.compile(r'(\S+) is not in the (?:(\S+)::)?(.+?) registry')
 WRONG_ARGUMENT = re.compile(r'(\w+)\.__init__\(\) ((?:got an unexpected keyword|missing \d+ required).*)')
 UNSAFE_GLOBAL = re.compile(r'Unsupported global: GLOBAL (\S+)')
 IN_WORKER = re.compile(r'^Caught \w+ in DataLoader worker process \d+\.\nOriginal.*\n[\w.]*\w: (.*)$', re.DOTALL)
+NOT_INSTALLED = re.compile(r'^(\w+) is not installed')
 NO_TYPE = re.compile(r'must contain the key "type", but got (.*)', re.DOTALL)
 UNPICKLER = re.compile(r'WeightsUnpickler error: (.*)')
 SHOWN = 120
@@ -91,6 +93,11 @@ UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern,
         re.compile(r'(?:pip|mim) install [`"\']?([\w.-]+)'),
         'the config asks for {0}, which is not installed: run `pip install {0}`',
     ),
+    (
+        ModuleNotFoundError,
+        re.compile(r"^No module named '((?!shake_mm|mm|torch|numpy)\w+)"),
+        'the config asks for {0}, which is not installed, or damaged: run `pip install {0}`',
+    ),
 )
 """Errors of the stack that a user can fix: their class, a pattern of their message, and the sentence."""
 
@@ -123,6 +130,8 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, TypeError):
         match = WRONG_ARGUMENT.search(str(error))
         return match and f'{match[1]} in the config {match[2]}: correct the key, see its documentation'
+    if isinstance(error, ImportError) and (lacking := _lacking(error)):
+        return lacking
     for kind, pattern, sentence in UPSTREAM:
         match = pattern.search(str(error)) if isinstance(error, kind) else None
         if match:
@@ -165,6 +174,20 @@ def one_line(error: BaseException) -> str:
         found = UNPICKLER.search(str(message))
         message = found[1] if found and 'weights_only' not in found[1] else 'it holds more than weights'
     return ' '.join(str(message).split()) or type(error).__name__
+
+
+def _lacking(error: ImportError) -> str:
+    """What to install where an import failed for the lack of a package of the stack, else ''."""
+    match = NOT_INSTALLED.search(str(error))
+    module = (error.name or (match[1] if match else '')).partition('.')[0]
+    missing = module in DISTRIBUTIONS and find(module) is None
+    return problem(module).replace('shake_mm needs', 'the config needs', 1) if missing else ''
+
+
+def reason(error: BaseException) -> str:
+    """The message of an error, with its type if it is not a sentence."""
+    text = one_line(error).rstrip('.')
+    return text if ' ' in text else f'{type(error).__name__}({text})'
 
 
 def _from_a_worker(error: BaseException) -> bool:

@@ -1,17 +1,28 @@
 """Connectors: small trained modules that bring one network's feature to the shape of another's."""
 
 from .conv_regressor import ConvRegressor
+from .cross_head import CrossHead
 from .embedding import Embedding
+from .ensemble import BranchGate, Ensemble
 from .factor import ParaphraserDecoder, ParaphraserEncoder, Translator
 from .logit_norm import LogitNorm
+from .map_transfer import MapTransfer
+from .margin_relu import MarginReLU
+from .orthogonal import OrthogonalProjection
 from .resize_map import ResizeMap
 from .review import ReviewFusion
 from .vid_regressor import VIDRegressor
 
 __all__ = [
+    'BranchGate',
+    'Ensemble',
     'ConvRegressor',
+    'CrossHead',
     'Embedding',
     'LogitNorm',
+    'MapTransfer',
+    'MarginReLU',
+    'OrthogonalProjection',
     'ParaphraserDecoder',
     'ParaphraserEncoder',
     'ResizeMap',

@@ -9,8 +9,8 @@ from mmengine.dataset import BaseDataset
 
 from ..errors import UsageError
 from ..registry import DATASETS
-from .digits import SPLITS
 from .drafts import drafted
+from .glyphs import SPLITS
 from .scene_drawing import draw_scene
 
 FORMAT = 1

@@ -1,7 +1,8 @@
 """What a distiller minimizes, as one value, and how it is built: parts are fitted to each other by a dry run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mmengine.model import ModuleDict
@@ -12,8 +13,10 @@ from ..members import Members
 from ..registry import build_part
 from ..taps import Derived, Taps, Trace, levels_of, listed, trace
 from ..validation import check_mapping
+from .behind import behind_of
 from .dry_run import facts_of, run_members, try_out
 from .expand import Expanded, expand_terms, select
+from .norms import norm_behind
 from .proxies import PlannedProxy, build_proxy, plan_proxy
 from .term_config import check_terms, compares, popped_source, taps_of
 from .terms import build_term
@@ -92,11 +95,12 @@ def build_objective(
         run, channels = members.dry_pass(taps), members.task.channels
         taps.unknown = run_members(members.networks, run, sizes, channels) if read else set(members.networks)
         built = _build_proxies(members, planned, taps, num_samples, sizes['student'])
-        for tap in read:
+        behind = [tap for _, source in shared.values() for tap in listed(source)]
+        for tap in (*read, *behind):
             taps.request(tap)  # also of the proxies' layers, which are known now
         _try_proxies(built, taps)
-        modules = _build_connectors(shared, taps, num_samples)
-        fitted = _build_terms(members, expanded, taps, num_samples)
+        modules = _build_connectors(members, shared, taps, num_samples)
+        fitted = _build_terms(members, expanded, taps, num_samples, partial(norm_behind, members, taps, sizes))
     taps.unknown = set()
     derived = [Derived(f'{name}.logits', m, planned[name].source, f'proxies.{name}', True) for name, m in built.items()]
     derived += [Derived(tap, modules[_name_of(tap)], source, tap, False) for tap, (_, source) in shared.items()]
@@ -204,23 +208,31 @@ def _try_proxies(proxies: Mapping[str, nn.Module], taps: Taps) -> None:
 
 
 def _build_connectors(
-    shared: Mapping[str, tuple[dict, str | list[str]]], taps: Taps, num_samples: int | None
+    members: Members, shared: Mapping[str, tuple[dict, str | list[str]]], taps: Taps, num_samples: int | None
 ) -> ModuleDict:
     """Build the shared connectors to what the taps hold, and try them out."""
     modules = ModuleDict()
     for tap, (config, source) in shared.items():
         value, name = taps.value(source), _name_of(tap)
-        modules[name] = build_part(config, facts_of(value, None, num_samples), tap)
+        facts = {**facts_of(value, None, num_samples), **behind_of(members, config, source)}
+        modules[name] = build_part(config, facts, tap)
         taps.put(tap, try_out(tap, modules[name], value))
     return modules
 
 
-def _build_terms(members: Members, expanded: Mapping[str, Expanded], taps: Taps, num_samples: int | None) -> ModuleDict:
+def _build_terms(
+    members: Members,
+    expanded: Mapping[str, Expanded],
+    taps: Taps,
+    num_samples: int | None,
+    norm_of: Callable[[str], nn.Module | None],
+) -> ModuleDict:
     """Build the terms to what the taps hold; a loss without a type is the task's."""
     terms = ModuleDict()
     for name, term in expanded.items():
         config = term.config
         if isinstance(config.get('loss'), Mapping) and 'type' not in config['loss']:
             config = {**config, 'loss': members.task.logits_loss(members.student, config['loss'])}
-        terms[name] = build_term(name, config, taps, num_samples)
+        terms[name] = build_term(name, config, taps, num_samples, norm_of)
+        members.task.check_facts(members.student, terms[name].fields)
     return terms

@@ -1,6 +1,5 @@
 """Proxies: what a distiller fills in of their configs."""
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from ..members import Members
-from ..registry import MODELS, build_part
+from ..registry import MODELS, asks_for, build_part
 from ..taps import listed
 from .dry_run import facts_of
 from .expand import levels_behind
@@ -86,20 +85,14 @@ def build_proxy(
         'network': config,
         'input_size': tuple(input_size),
     }
-    asked = _parameters_of(plan.config)
-    if 'head' in asked and 'head' not in plan.config:
+    if asks_for(plan.config, 'head'):
         facts['head'] = members.task.build_branch(student, config)
-    if 'classifier' in asked and 'classifier' not in plan.config:
+    if asks_for(plan.config, 'classifier'):
         facts['classifier'] = None if plan.teacher is None else members.task.classifier(plan.teacher, plan.name)
     own = dict(plan.config)
     if isinstance(own.get('neck'), dict):
         own['neck'] = build_part(own['neck'], facts, f'{plan.name}.neck')
     return build_part(own, facts, plan.name)
-
-
-def _parameters_of(config: dict) -> Mapping[str, inspect.Parameter]:
-    cls = _class_of(config)
-    return {} if cls is None else inspect.signature(cls).parameters
 
 
 def _class_of(config: dict) -> type | None:

@@ -1,7 +1,7 @@
 """Stages: which terms are active and which members are trained, until when, and how many epochs they add."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Any
@@ -228,3 +228,23 @@ def set_trained(model: nn.Module, stage: Stage, frozen: set[str]) -> list[str]:
     if not trained:
         raise UsageError(f'stages.{stage.name}: no parameter matches train={list(stage.train or [])}.')
     return trained
+
+
+def modules_of(model: nn.Module, names: Collection[str]) -> list[nn.Module]:
+    """The modules all of whose parameters are among those named, and that have one.
+
+    Args:
+        model (nn.Module): The distiller.
+        names (collection of str): Parameters of it.
+    """
+    if not names:
+        return []
+    others = {prefix for name, _ in model.named_parameters() if name not in names for prefix in _prefixes(name)}
+    owners = {prefix for name in names for prefix in _prefixes(name)} - others
+    return [module for name, module in model.named_modules() if name in owners]
+
+
+def _prefixes(name: str) -> list[str]:
+    """The modules that hold a parameter: of ``a.b.weight`` ``a.b`` and ``a``."""
+    parts = name.split('.')
+    return ['.'.join(parts[:i]) for i in range(1, len(parts))]

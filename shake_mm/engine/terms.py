@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..losses.pair import in_full_precision
-from ..registry import build_part
+from ..registry import asks_for, build_part
 from ..taps import Taps, listed
 from ..validation import check_number
 from .dry_run import facts_of, try_out, unknown_field
@@ -64,14 +64,26 @@ class Term(BaseModule):
         if loss is None and to is not None:
             raise UsageError(f"terms.{name}: give a 'loss' too, or neither it nor 'to' for the own loss of '{of}'.")
         self.name, self.of, self.to, self.weight, self.warmup = name, of, to, weight, warmup
-        self.factor = None if warmup else 1.0  # of the warm-up; StageHook sets it
         self.loss, self.connector, self.to_connector = (build_part(part) for part in (loss, connector, to_connector))
         self.fields = () if self.loss is None else fields_of(self.loss, 1 if to is None else 2)
         if to is None and not {'target', 'teacher'}.isdisjoint(self.fields):
             raise UsageError(
                 f'terms.{name}: {type(self.loss).__name__} compares two taps, and there is only {of}: give `to` too.'
             )
+        self.paced = [part for part in self.modules() if part is not self and hasattr(part, 'enter_epoch')]
+        self.factor = None if self.counts_epochs else 1.0  # of the warm-up; StageHook sets it
         self.reference = reference if self.loss is not None and takes_reference(self.loss) else None
+
+    @property
+    def counts_epochs(self) -> bool:
+        """Whether the term changes with the epochs: its weight warms up, or a part of it has an ``enter_epoch``."""
+        return bool(self.warmup or self.paced)
+
+    def enter_epoch(self, epoch: int) -> None:
+        """Set what changes with the epochs, at the beginning of ``epoch`` (counted from 0)."""
+        self.factor = min((epoch + 1) / self.warmup, 1.0) if self.warmup else 1.0
+        for part in self.paced:
+            part.enter_epoch(epoch)
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -91,7 +103,8 @@ class Term(BaseModule):
             dict[str, Tensor]: Scalars by log name.
         """
         if self.factor is None:
-            raise UsageError(f"terms.{self.name}: a warm-up needs dict(type='shake_mm.StageHook') in `custom_hooks`.")
+            what = 'a warm-up' if self.warmup else f'{type(self.paced[0]).__name__}, which counts epochs,'
+            raise UsageError(f"terms.{self.name}: {what} needs dict(type='shake_mm.StageHook') in `custom_hooks`.")
         weight = self.weight * self.factor
         if self.loss is None:
             return {f'{self.of}.{key}': value for key, value in _scaled(own[str(self.of)], weight).items()}
@@ -105,7 +118,13 @@ class Term(BaseModule):
         return {f'loss_{self.name}': weight * value}
 
 
-def build_term(name: str, config: dict, taps: Taps, num_samples: int | None) -> Term:
+def build_term(
+    name: str,
+    config: dict,
+    taps: Taps,
+    num_samples: int | None,
+    norm_of: Callable[[str], nn.Module | None] = lambda tap: None,
+) -> Term:
     """Build a term whose connectors and loss fit the shapes of its taps, and try them out.
 
     Args:
@@ -113,6 +132,7 @@ def build_term(name: str, config: dict, taps: Taps, num_samples: int | None) -> 
         config (dict): Arguments of :class:`Term`.
         taps (Taps): Holding what the dry run recorded.
         num_samples (int, optional): Size of the training set.
+        norm_of (callable): Finds the batch norm that a tap comes from, for parts that ask for ``in_norm``.
 
     Raises:
         UsageError: If a part cannot be built, or does not take what it is to read.
@@ -121,7 +141,10 @@ def build_term(name: str, config: dict, taps: Taps, num_samples: int | None) -> 
         return Term(name, **config)
 
     def build(key: str, learner: Any, target: Any) -> nn.Module:
-        return build_part(config[key], facts_of(learner, target, num_samples), f'terms.{name}.{key}')
+        facts = facts_of(learner, target, num_samples)
+        if asks_for(config[key], 'in_norm'):
+            facts['in_norm'] = norm_of(config['to' if key == 'to_connector' else 'of'])
+        return build_part(config[key], facts, f'terms.{name}.{key}')
 
     learner, target = taps.value(config['of']), taps.value(config.get('to') or [])
     parts: dict[str, nn.Module] = {}

@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel
 from torch import Tensor
 
 from ..engine import MemberEvaluation, MemberPredictions, MemberPredictor
@@ -20,8 +21,9 @@ class MemberEvalHook(Hook):
     ones, so that a teacher is evaluated once per run. Validation and test data must therefore not be shuffled or
     augmented at random.
 
-    Segmentors are compared by their predictions, which every member makes anew in each pass. Detectors are not compared
-    but evaluated as usual; ``tools/test.py --member`` measures another member.
+    With test-time augmentation the student is evaluated alone. Segmentors are compared by their predictions, which
+    every member makes anew in each pass. Detectors are not compared but evaluated as usual; ``tools/test.py --member``
+    measures another member.
 
     Args:
         member (str): The member whose predictions the evaluators get; for another than the student, none are compared.
@@ -50,6 +52,8 @@ class MemberEvalHook(Hook):
 
     def _begin(self, runner: Any, evaluator: Evaluator, loop: str) -> None:
         self._end(runner)  # where an error ended an earlier pass
+        if isinstance(unwrap_model(runner.model), BaseTTAModel):
+            return  # several views of an image are the student's alone
         if self.member != 'student':
             runner.model = MemberPredictor(runner.model, self.member)
         elif (members := unwrap_model(runner.model).members).compared:

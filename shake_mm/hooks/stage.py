@@ -46,7 +46,7 @@ class StageHook(Hook):
         if not isinstance(loop, BaseLoop):  # no training, but a validation or a test
             return
         model = unwrap_model(runner.model)
-        warms_up = any(term.warmup for term in model.terms.values())
+        warms_up = any(term.counts_epochs for term in model.terms.values())
         if isinstance(loop, IterBasedTrainLoop) and (len(model.stages) > 1 or warms_up):
             raise UsageError(
                 f'train_cfg: {"stages count" if len(model.stages) > 1 else "the warm-up of a term counts"} epochs, but '

@@ -8,6 +8,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ..compat.torch_names import autocast_off
 from ..datasets.images import Images
 from ..errors import UsageError
 from ..taps import TapName, Taps
@@ -105,7 +106,7 @@ class CachedMember(FrozenMember):
         same whichever others come along.
         """
         passed = []
-        with torch.autocast(inputs.device.type, enabled=False):
+        with autocast_off(inputs.device.type):
             for block in inputs.split(BLOCK):
                 filled = torch.cat([block, block.new_zeros(BLOCK - len(block), *block.shape[1:])])
                 logits = self.task.logits_of(self.network, super().forward(filled))

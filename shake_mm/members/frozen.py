@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..taps import Taps
 from ..tasks import Task
+from ..utils import image_channels
 from .inference import Inference
 
 
@@ -68,7 +69,8 @@ class FrozenMember(nn.Module):
         if inference == Inference():
             return
         device = next(self.network.parameters()).device
-        probe = torch.randn(2, self.task.channels, *size, generator=torch.Generator().manual_seed(0)).to(device)
+        shape = (2, self.task.channels or image_channels(self.network), *size)
+        probe = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
         inference.fold(self.network, lambda: self.task.forward_trunk(self.network, probe), name)
         inference.apply(self.task.heavy_layers(self.network))
 

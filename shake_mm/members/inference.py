@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
+from ..compat.torch_names import tree_leaves
 from ..errors import UsageError
 
 # Folding BatchNorm rounds differently, and that in every layer.

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.model import BaseDataPreprocessor, ImgDataPreprocessor
-from mmpretrain.models import ClsDataPreprocessor
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..imports import loaded_class
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -61,12 +61,12 @@ def normalization(preprocessor: nn.Module) -> Normalization:
 
 def is_known(preprocessor: nn.Module) -> bool:
     """Whether :func:`normalization` knows what a data preprocessor does; one of another kind may do anything."""
-    kinds = [kind for kind in type(preprocessor).__mro__ if kind.__module__.startswith('mmseg.')]
-    return (
-        type(preprocessor) is BaseDataPreprocessor
-        or isinstance(preprocessor, ImgDataPreprocessor | ClsDataPreprocessor)
-        or any(kind.__name__ == 'SegDataPreProcessor' for kind in kinds)
+    known = (
+        ImgDataPreprocessor,
+        *loaded_class('mmpretrain.models', 'ClsDataPreprocessor'),
+        *loaded_class('mmseg.models', 'SegDataPreProcessor'),
     )
+    return type(preprocessor) is BaseDataPreprocessor or isinstance(preprocessor, known)
 
 
 def normalization_before(dataset: Any, where: str) -> Normalization | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 
-_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?)?(?P<indices>(\[-?\d+\])*)$')
+_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?|:each)?(?P<indices>(\[-?\d+\])*)$')
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class NoElementError(UsageError):
 
 
 class TapName(NamedTuple):
-    """A parsed tap: which ``member``, which layer, its output (``''``) or ``side`` ``:input(s)``, which elements."""
+    """A parsed tap: which ``member``, which layer, its output (``''``) or another ``side`` of it, which elements."""
 
     member: str
     path: str
@@ -72,11 +72,11 @@ def levels_of(aliases: Mapping[str, Alias]) -> list[str]:
 
 
 def with_last_level(aliases: Mapping[str, Alias]) -> dict[str, Alias]:
-    """The aliases with ``fm``, the last level, whatever its number."""
-    for last in levels_of(aliases)[-1:]:
-        ends = {f'fm{end}': aliases[f'{last}{end}'] for end in ('', '.preact') if f'{last}{end}' in aliases}
-        return {**aliases, **ends}
-    return dict(aliases)
+    """The aliases with ``fm``, the last level, whatever its number, and ``fl``, the last but one."""
+    named = dict(aliases)
+    for name, level in zip(('fm', 'fl'), reversed(levels_of(aliases))):
+        named |= {f'{name}{end}': aliases[f'{level}{end}'] for end in ('', '.preact') if f'{level}{end}' in aliases}
+    return named
 
 
 def element_of(value: Any, indices: Sequence[int], text: str) -> Any:

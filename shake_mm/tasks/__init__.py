@@ -1,11 +1,23 @@
-"""Tasks: the only places that know what a classifier, a detector or a segmentor is."""
+"""Tasks: the only places that know what a classifier, a detector or a segmentor is.
 
-from .base import Task, build_task, task_of
-from .classification import ClassificationTask
-from .detection import DenseDetectionTask, DetectionTask
+Each is imported where there is a network of its package, or when it is asked for by name.
+"""
+
+from ..imports import lazy_parts
+from .base import Task
 from .generic import GenericTask
-from .roi_detection import RoIDetectionTask
+from .lookup import FAMILIES, build_task, task_of
 from .segmentation import SegmentationTask
+
+__getattr__ = lazy_parts(
+    __name__,
+    {
+        'classification': ('ClassificationTask',),
+        'detection': ('DenseDetectionTask', 'DetectionTask'),
+        'roi_detection': ('RoIDetectionTask',),
+    },
+    needs={module: package for package, modules in FAMILIES.items() for module in modules},
+)
 
 __all__ = [
     'ClassificationTask',

@@ -1,13 +1,12 @@
 """What the engine asks of a task."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..registry import TASKS
 from ..taps import Alias, Taps
 
 
@@ -45,11 +44,14 @@ class Task:
     input_size: int | tuple[int, ...] = 32
     """Height and width of the images of a dry run where nothing else tells."""
 
-    channels: int = 3
-    """Channels of the images of a dry run."""
+    channels: int | None = None
+    """Channels of the images of a dry run, where the network itself does not tell by its first convolution."""
 
     takes_images: ClassVar[bool] = True
     """Whether a batch is known to be images and their samples, so that it can be checked before a run."""
+
+    noted: ClassVar[tuple[str, ...]] = ()
+    """Facts of a batch that :meth:`noting` takes from the student's own loss."""
 
     pads: ClassVar[bool] = False
     """Whether images of several sizes are padded to one, so that a view must leave the padding as it is."""
@@ -171,6 +173,19 @@ class Task:
         """
         raise UsageError(f'{name}: a {type(network).__name__} does not classify pooled features: use another proxy.')
 
+    def behind(self, network: nn.Module, paths: Sequence[str], name: str) -> nn.Module:
+        """What a network computes behind some of its taps, by its own weights, which it does not own.
+
+        Args:
+            network (nn.Module): The network.
+            paths (Sequence[str]): Names of taps, without the member's.
+            name (str): The member's, for errors.
+
+        Raises:
+            UsageError: If it does not go on behind them.
+        """
+        raise UsageError(f'{name}: how a {type(network).__name__} goes on behind {", ".join(paths)} is not known.')
+
     def logits_loss(self, network: nn.Module, config: dict) -> dict:
         """Config of the loss that compares the logits of such networks.
 
@@ -211,13 +226,36 @@ class Task:
 
     # ------------------------------------------------------------------------------------------------ batches
 
-    def batch_field(self, samples: Sequence[Any], name: str) -> Tensor:
+    def batch_field(self, samples: Sequence[Any], name: str) -> Any:
         """A fact of the batch that a loss asks for, e.g. ``gt_labels`` of shape (N,).
 
         Raises:
             UsageError: If the samples do not have it.
         """
         raise NotImplementedError
+
+    def noting(self, network: nn.Module, names: Collection[str]) -> AbstractContextManager[dict[str, Any]]:
+        """A context in which the student's own loss runs, and facts of the batch that it makes are noted.
+
+        Args:
+            network (nn.Module): The student.
+            names (collection of str): The facts that losses ask for, of :attr:`noted`.
+
+        Returns:
+            AbstractContextManager: Enters as the dict of the facts, which is filled at its end.
+        """
+        return nullcontext({})
+
+    def check_facts(self, network: nn.Module, names: Collection[str]) -> None:
+        """Refuse a student whose own loss does not make facts that a loss asks for.
+
+        Args:
+            network (nn.Module): The student.
+            names (collection of str): The facts.
+
+        Raises:
+            UsageError: With the reason.
+        """
 
     def check_samples(self, network: nn.Module, samples: Sequence[Any]) -> None:
         """Refuse samples whose labels the network's own loss does not take.
@@ -237,54 +275,3 @@ class Task:
     def attach_predictions(self, samples: Sequence[Any], others: Mapping[str, Sequence[Any]]) -> None:
         """Put what every other member predicts, by member, into the student's evaluated samples."""
         raise NotImplementedError
-
-
-def build_task(config: Any) -> Task:
-    """Build the task that a config asks for.
-
-    Args:
-        config (dict | Task): Such as ``dict(type='shake_mm.GenericTask', logits='head.fc')``.
-
-    Raises:
-        UsageError: If it is none, or has arguments that the task does not take.
-    """
-    if isinstance(config, Task):
-        return config
-    if not isinstance(config, Mapping) or TASKS.get(str(config.get('type'))) is None:
-        known = ', '.join(TASKS.module_dict)
-        raise UsageError(f"task is {config!r}, but it must be a config whose 'type' is one of {known}.")
-    try:
-        return TASKS.build(dict(config))
-    except TypeError as error:
-        raise UsageError(f'task: {config["type"]} cannot be made of these arguments ({error}): correct them.') from None
-
-
-def task_of(network: nn.Module) -> Task:
-    """The registered task that ``network`` belongs to: the most specific one.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    tasks = TASKS.module_dict.values()
-    for kind in type(network).__mro__:
-        for task in tasks:
-            if kind in task.model_types or _full_name(kind) in task.model_names:
-                return task()
-    raise UsageError(
-        f'student: a {type(network).__name__} is no model of mmengine, which has a loss of its own: wrap it in '
-        "dict(type='shake_mm.PlainModel', network=dict(…), loss=dict(…))."
-    )
-
-
-def is_named(network: nn.Module, names: Sequence[str]) -> bool:
-    """Whether a network is of one of some classes.
-
-    Args:
-        network (nn.Module): A network.
-        names (Sequence[str]): Names of classes with those of their packages, such as ``'mmseg.EncoderDecoder'``.
-    """
-    return any(_full_name(kind) in names for kind in type(network).__mro__)
-
-
-def _full_name(kind: type) -> str:
-    return f'{kind.__module__.partition(".")[0]}.{kind.__name__}'

@@ -4,18 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmpretrain.models.backbones.resnet import BasicBlock, Bottleneck
 from mmpretrain.models.classifiers import BaseClassifier, HuggingFaceClassifier, TimmClassifier
 from mmpretrain.models.heads import ConformerHead, CSRAClsHead, DeiTClsHead, MultiTaskHead
 from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..registry import MODELS, TASKS
-from ..taps import Alias
+from ..taps import Alias, Combined
 from .base import Task
 from .scores import LogitsHead, activation_of, check_scores, logits_in, logits_tap, replaced
 
 WRAPPERS = {TimmClassifier: 'model', HuggingFaceClassifier: 'model[0]'}
 """Networks of other libraries, and the taps of their logits."""
+
+SUMMED = {BasicBlock: 'norm2_name', Bottleneck: 'norm3_name'}
+"""Residual blocks of mmpretrain, and what holds the name of the norm whose output they add to the shortcut."""
 
 CLASS_HEAD = 'head.layers.head'
 """The class head in mmpretrain's ``DeiTClsHead``."""
@@ -38,7 +42,7 @@ class ClassificationTask(Task):
         """Logits, features and levels.
 
         The levels ``f0``, ``f1``, … are what the backbone states as ``tap_points``, or the ``res_layers`` of
-        mmpretrain's ResNets.
+        mmpretrain's ResNets, of which ``f1.preact`` is the sum of the last block before its ReLU.
         """
         for kind, logits in WRAPPERS.items():
             if isinstance(network, kind):
@@ -46,7 +50,8 @@ class ClassificationTask(Task):
         backbone = getattr(network, 'backbone', None)
         layers = enumerate(getattr(backbone, 'res_layers', ()), start=1)
         points = getattr(backbone, 'tap_points', None) or {f'f{i}': layer for i, layer in layers}
-        stages = {name: f'backbone.{layer}' for name, layer in points.items()}
+        stages: dict[str, Alias] = {name: f'backbone.{layer}' for name, layer in points.items()}
+        stages |= _sums_of(backbone, points)
         own: Alias = 'head' if getattr(network, 'head', None) is None else logits_tap(network.head)
         return {'inputs': 'backbone:input', 'logits': own, 'feats': 'head:input', 'pool': 'neck', **stages}
 
@@ -235,3 +240,17 @@ def class_head_alone(student: nn.Module) -> dict[str, Tensor]:
         )
     factors = {CLASS_HEAD: 2.0, 'head.layers.head_dist': 0.0}
     return {key: value * factors.get(key.rpartition('.')[0], 1) for key, value in student.state_dict().items()}
+
+
+def _sums_of(backbone: nn.Module | None, levels: Mapping[str, str]) -> dict[str, Alias]:
+    """The residual sums at the ends of the stages of mmpretrain's ResNets, which no layer of their own makes."""
+    sums: dict[str, Alias] = {}
+    for name, layer in levels.items() if getattr(backbone, 'res_layers', None) else ():
+        stage = getattr(backbone, layer)
+        block, place = stage[-1], f'backbone.{layer}.{len(stage) - 1}'
+        norm = next((n for kind, n in SUMMED.items() if type(block).forward is kind.forward), None)
+        if norm is None or not isinstance(block.drop_path, nn.Identity):
+            continue
+        shortcut = f'{place}:input' if block.downsample is None else f'{place}.downsample'
+        sums[f'{name}.preact'] = Combined((f'{place}.{getattr(block, norm)}', shortcut), torch.add)
+    return sums

@@ -1,6 +1,8 @@
 """Object detection with mmdet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, ClassVar
 
 from mmdet.models.dense_heads import GuidedAnchorHead
@@ -14,7 +16,11 @@ from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .base import Task
 from .branch import ClassificationBranch, LogitsOnly, check_logits, pyramid
+from .detection_boxes import boxes_of
+from .detection_facts import facts_of_samples
 from .detection_logits import logits_of
+from .detection_targets import NOTED, check_targets, noting_targets
+from .detection_tower import head_behind, tower_aliases
 
 
 @TASKS.register_module()
@@ -81,6 +87,10 @@ class DetectionTask(Task):
         """The levels of the pyramid, one by one."""
         return list(network.extract_feat(inputs))
 
+    def batch_field(self, samples: Sequence[Any], name: str) -> Any:
+        """``gt_bboxes`` and ``gt_labels`` of each image, or ``batch_input_shape``, the size of the padded batch."""
+        return facts_of_samples(samples, name)
+
     def num_classes(self, network: nn.Module) -> int | None:
         """The number that the first head states, if one does."""
         return next((head.num_classes for head in self.heads(network) if hasattr(head, 'num_classes')), None)
@@ -101,12 +111,18 @@ class DenseDetectionTask(DetectionTask):
 
     model_types = (SingleStageDetector, SingleStageInstanceSegmentor)
     logit_outputs = ('bbox_head[0]',)
+    noted = NOTED
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:
         """The levels of the pyramid, and what the head reads and makes."""
         own: dict[str, Alias] = {'feats': 'bbox_head:input'}
         own['logits'] = tuple(f'bbox_head[0][{i}]' for i in range(self.levels(network)))
-        rule = logits_of(getattr(network, 'bbox_head', None))
+        head = getattr(network, 'bbox_head', None)
+        if (decode := boxes_of(head)) is not None:
+            maps = tuple(f'bbox_head[1][{i}]' for i in range(self.levels(network)))
+            own |= {'box_maps': maps, 'boxes': Combined(maps, partial(_listing, decode))}
+        own |= tower_aliases(head)
+        rule = logits_of(head)
         if not rule.plain:
             own['logits'] = Combined(tuple(f'bbox_head[{i}]' for i in rule.outputs), rule.read)
         return {**super().aliases(network), **own}
@@ -140,6 +156,18 @@ class DenseDetectionTask(DetectionTask):
                         f'{name} has {words} {its} and the student {mine}: logits can only be compared at the same '
                         'places, give both detectors the same.'
                     )
+
+    def behind(self, network: nn.Module, paths: Sequence[str], name: str) -> nn.Module:
+        """The rest of the head behind both of its towers."""
+        return head_behind(network, paths, name)
+
+    def noting(self, network: nn.Module, names: Collection[str]) -> AbstractContextManager[dict[str, Any]]:
+        """Where the head's own loss sees objects: ``places``, and ``valuable_places`` around them."""
+        return noting_targets(getattr(network, 'bbox_head', None), names)
+
+    def check_facts(self, network: nn.Module, names: Collection[str]) -> None:
+        """What a loss asks for of the assignment must be what the head assigns by."""
+        check_targets(getattr(network, 'bbox_head', None), names)
 
     def heavy_layers(self, network: nn.Module) -> list[nn.Module]:
         """Backbone, neck and the head, also convolutions; a teacher of another kind may have none of that name."""
@@ -177,6 +205,11 @@ class DenseDetectionTask(DetectionTask):
         channels, levels = network.bbox_head.in_channels, self.levels(network)
         channels = [channels] * levels if isinstance(channels, int) else list(channels)
         return pyramid(channels, next(network.parameters()).device)
+
+
+def _listing(function: Callable[[Sequence[Tensor]], Any], *values: Tensor) -> Any:
+    """Call a function with its further arguments as a list."""
+    return function(values)
 
 
 def tensors_in(value: Any) -> list[Tensor]:

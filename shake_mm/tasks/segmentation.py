@@ -11,7 +11,8 @@ from ..errors import UsageError
 from ..registry import TASKS
 from ..taps import Alias, Taps
 from ..utils import copy_module
-from .base import Task, is_named
+from .base import Task
+from .lookup import is_named
 
 SEGMENTORS = ('mmseg.EncoderDecoder',)
 WITHOUT_CLASSES = ('mmseg.DepthEstimator',)

@@ -21,7 +21,7 @@ def test_page(root, times, tmp_path, capsys):
     notes.write_text('What it means.\n')
     assert build_study.main([str(root), *ARGS, '--times', str(times), '--notes', str(notes), '--out', str(out)]) == 0
     text = out.read_text()
-    assert text.startswith('# Table 1: cost of training and gap to the teacher, in miniature\n')
+    assert '-->\n\n# Table 1: cost of training and gap to the teacher, in miniature\n' in text
     assert 'The teacher has 97.00 %.' in text and '\n\nWhat it means.\n\n' in text and 'batch 64' in text
     assert '| SHAKE, share ' in text and ' 92.00 ' in text and ' 1.02 ' in text and ' 72.02 ' in text
     assert 'Not run: dml, dml-dagger, kd-dagger, kd-dagger-head, kd-dagger-60, shake-alone.' in text

@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader
 from shake_mm.datasets.seeded import seed_generators
 from shake_mm.errors import UsageError
 
+from ..support.garments import write_garments
+
 PIPELINE = [dict(type='mmpretrain.RandomCrop', crop_size=16, padding=2), dict(type='mmpretrain.PackInputs')]
 PLAIN = dict(type='shake_mm.DigitPairs', num_samples=12)
 RANDOM = dict(type='shake_mm.DigitPairs', num_samples=12, pipeline=PIPELINE)
@@ -66,6 +68,18 @@ CASES = {
         (dict(num_images=0), 'num_images=0'),
         labeled=False,
     ),
+    'GarmentPairs': Case(
+        dict(type='shake_mm.GarmentPairs', num_samples=12, image_size=16, pipeline=PIPELINE),
+        (dict(split='all'), "split='all'"),
+    ),
+    'GarmentScenes': Case(
+        dict(type='shake_mm.GarmentScenes', num_images=12, image_size=48, pipeline=SCENES),
+        (dict(image_size=20), 'image_size=20'),
+        labeled=False,
+    ),
+    'Garments': Case(
+        dict(type='shake_mm.Garments', num_samples=12, pipeline=PIPELINE), (dict(image_size=20), 'image_size=20')
+    ),
     'SeededDataset': Case(dict(type='shake_mm.SeededDataset', dataset=RANDOM), None),
 }
 every_dataset = pytest.mark.parametrize('name', CASES)
@@ -74,7 +88,9 @@ every_dataset = pytest.mark.parametrize('name', CASES)
 @pytest.fixture
 def build(tmp_path):
     def build(name, **changes):
-        place = dict(data_root=str(tmp_path)) if name in ('DigitMasks', 'DigitScenes') else {}
+        place = dict(data_root=str(tmp_path)) if 'Scenes' in name or name == 'DigitMasks' else {}
+        if 'Garment' in name:
+            place['garment_root' if 'Scenes' in name else 'data_root'] = str(write_garments(tmp_path / 'garments'))
         return DATASETS.build({**CASES[name].config, **place, **changes})
 
     return build

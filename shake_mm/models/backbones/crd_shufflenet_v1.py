@@ -70,9 +70,10 @@ class CRDShuffleNetV1(StagedBackbone):
         stem_channels: Channels of the stem. Defaults to 24.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
         init_cfg: Initialization. Defaults to torch's.
+        in_channels: Channels of the images, 1 for gray ones. Defaults to 3.
 
     Shape:
-        - Input: :math:`(N, 3, H, W)`
+        - Input: :math:`(N, C, H, W)`
         - Output: a tuple of features; stage 0, 1, 2 has stride 2, 4, 8.
     """
 
@@ -84,6 +85,7 @@ class CRDShuffleNetV1(StagedBackbone):
         stem_channels: int = 24,
         out_indices: Sequence[int] = (-1,),
         init_cfg: dict | list[dict] | None = None,
+        in_channels: int = 3,
     ) -> None:
         super().__init__(3, out_indices, init_cfg)
         if len(widths) != 3 or len(blocks) != 3 or min(blocks) < 1:
@@ -97,7 +99,7 @@ class CRDShuffleNetV1(StagedBackbone):
                 f'widths={tuple(widths)} of CRDShuffleNetV1 must grow from stem_channels={stem_channels} by multiples '
                 f'of {4 * groups} (4 x groups), and be such multiples.'
             )
-        self.conv1 = nn.Conv2d(3, stem_channels, 1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, stem_channels, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(stem_channels)
         self.relu = nn.ReLU()
         channels = stem_channels
