@@ -26,6 +26,7 @@ from .mlkd import MLKDLoss, batch_alignment, class_alignment, instance_alignment
 from .nst import NSTLoss, neuron_selectivity
 from .ofd import OFDLoss, partial_l2
 from .peer_attention import PeerAttentionLoss, peer_attention
+from .pixel_kl import PixelKLLoss, pixel_kl
 from .pkt import PKTLoss, probabilistic_transfer
 from .places import Places
 from .rkd import RKDLoss, relational_kd
@@ -69,6 +70,7 @@ __all__ = [
     'LocalizationDistillationLoss',
     'NSTLoss',
     'PKTLoss',
+    'PixelKLLoss',
     'Places',
     'RKDLoss',
     'SPLoss',
@@ -95,6 +97,7 @@ __all__ = [
     'kl_div',
     'localization_distillation',
     'neuron_selectivity',
+    'pixel_kl',
     'probabilistic_transfer',
     'relational_kd',
     'similarity_preserving',

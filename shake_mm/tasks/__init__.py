@@ -4,8 +4,10 @@ Each is imported where there is a network of its package, or when it is asked fo
 """
 
 from ..imports import lazy_parts
-from .base import FAMILIES, Task, build_task, task_of
+from .base import Task
 from .generic import GenericTask
+from .lookup import FAMILIES, build_task, task_of
+from .segmentation import SegmentationTask
 
 __getattr__ = lazy_parts(
     __name__,
@@ -25,6 +27,7 @@ __all__ = [
     'GenericTask',
     'GridDetectionTask',
     'RoIDetectionTask',
+    'SegmentationTask',
     'Task',
     'build_task',
     'task_of',

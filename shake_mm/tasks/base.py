@@ -2,18 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from importlib import import_module
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..imports import require
-from ..registry import TASKS
 from ..taps import Alias, Taps
-
-FAMILIES = {'mmpretrain': ('classification',), 'mmdet': ('detection', 'grid_detection', 'roi_detection')}
-"""By package, the modules beside this one that know its networks, and import it."""
 
 
 class Task:
@@ -25,6 +19,15 @@ class Task:
 
     model_types: ClassVar[tuple[type, ...]] = ()
     """Base classes by which a student is recognized."""
+
+    model_names: ClassVar[tuple[str, ...]] = ()
+    """Their names with those of their packages, such as ``'mmseg.EncoderDecoder'``, where a package is not imported."""
+
+    measured_by: ClassVar[str] = 'logits'
+    """By what the evaluation compares members: ``'logits'``, see :meth:`attach_logits`, or ``'predictions'``."""
+
+    member_metric: ClassVar[str] = 'shake_mm.MemberMetric'
+    """The metric that does."""
 
     shadow_source: ClassVar[str] = 'student.feats'
     """The tap that a shadow branch of the student reads by default."""
@@ -281,43 +284,6 @@ class Task:
         """Put every member's logits, by member and of shape (N, K), into the student's evaluated samples."""
         raise NotImplementedError
 
-
-def build_task(config: Any) -> Task:
-    """Build the task that a config asks for.
-
-    Args:
-        config (dict | Task): Such as ``dict(type='shake_mm.GenericTask', logits='head.fc')``.
-
-    Raises:
-        UsageError: If it is none, or has arguments that the task does not take.
-    """
-    if isinstance(config, Task):
-        return config
-    if not isinstance(config, Mapping) or TASKS.get(str(config.get('type'))) is None:
-        names = [name for name in import_module(__package__).__all__ if name.endswith('Task') and name != 'Task']
-        known = ', '.join({**TASKS.module_dict, **dict.fromkeys(names)})
-        raise UsageError(f"task is {config!r}, but it must be a config whose 'type' is one of {known}.")
-    try:
-        return TASKS.build(dict(config))
-    except TypeError as error:
-        raise UsageError(f'task: {config["type"]} cannot be made of these arguments ({error}): correct them.') from None
-
-
-def task_of(network: nn.Module) -> Task:
-    """The registered task that ``network`` belongs to: the most specific one.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    for kind in type(network).__mro__:
-        package = kind.__module__.partition('.')[0]
-        for module in FAMILIES.get(package, ()):
-            require(package, f'a {type(network).__name__}')
-            import_module(f'{__package__}.{module}')
-        for task in TASKS.module_dict.values():
-            if kind in task.model_types:
-                return task()
-    raise UsageError(
-        f'student: a {type(network).__name__} is no model of mmengine, which has a loss of its own: wrap it in '
-        "dict(type='shake_mm.PlainModel', network=dict(…), loss=dict(…))."
-    )
+    def attach_predictions(self, samples: Sequence[Any], others: Mapping[str, Sequence[Any]]) -> None:
+        """Put what every other member predicts, by member, into the student's evaluated samples."""
+        raise NotImplementedError
