@@ -20,6 +20,7 @@ from .ft import FTLoss, factor_transfer
 from .hard_label import HardLabelLoss, hard_label
 from .hcl import HCLLoss, hcl
 from .kl_div import KLDivLoss, kl_div
+from .mask_kl import MaskKLLoss, mask_kl
 from .nst import NSTLoss, neuron_selectivity
 from .pkt import PKTLoss, probabilistic_transfer
 from .places import Places
@@ -47,6 +48,7 @@ __all__ = [
     'HardLabelLoss',
     'KLDivLoss',
     'LocalizationDistillationLoss',
+    'MaskKLLoss',
     'NSTLoss',
     'PKTLoss',
     'Places',
@@ -74,6 +76,7 @@ __all__ = [
     'hcl',
     'kl_div',
     'localization_distillation',
+    'mask_kl',
     'neuron_selectivity',
     'probabilistic_transfer',
     'relational_kd',

@@ -72,6 +72,10 @@ class Taps:
             for name in self._resolve(text):
                 self._recorder(name, text)
 
+    def is_read(self, text: str) -> bool:
+        """Whether the tap ``text`` is recorded, as something reads it."""
+        return all(name in self._recorders for name in self._resolve(text))
+
     def put(self, name: str, value: Any) -> None:
         """Set a declared tap for the current step, or one of a layer that does not run in it."""
         self._computed[name] = value

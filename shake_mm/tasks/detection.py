@@ -16,9 +16,11 @@ from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .base import Task
 from .branch import ClassificationBranch, LogitsOnly, check_logits, pyramid
-from .detection_boxes import boxes_of
+from .detection_boxes import boxes_of, is_distributional
 from .detection_facts import facts_of_samples
+from .detection_levels import count_levels
 from .detection_logits import logits_of
+from .detection_masks import mask_outputs
 from .detection_targets import NOTED, check_targets, noting_targets
 from .detection_tower import head_behind, tower_aliases
 
@@ -38,8 +40,8 @@ class DetectionTask(Task):
         return {f'f{i + 1}': f'{last}[{i}]' for i in range(self.levels(network))}
 
     def levels(self, network: nn.Module) -> int:
-        """Number of levels of the pyramid, 0 if the network does not tell."""
-        return getattr(getattr(network, 'neck', None), 'num_outs', 0)
+        """Number of levels of the pyramid, 0 if it is not known."""
+        return getattr(getattr(network, 'neck', None), 'num_outs', 0) or count_levels(network)
 
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
@@ -121,6 +123,7 @@ class DenseDetectionTask(DetectionTask):
         if (decode := boxes_of(head)) is not None:
             maps = tuple(f'bbox_head[1][{i}]' for i in range(self.levels(network)))
             own |= {'box_maps': maps, 'boxes': Combined(maps, partial(_listing, decode))}
+            own |= {'sides': maps} if is_distributional(head) else {}
         own |= tower_aliases(head)
         rule = logits_of(head)
         if not rule.plain:
@@ -197,9 +200,10 @@ class DenseDetectionTask(DetectionTask):
         return logits_of(head).write(output, logits)
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """All outputs of the head, level by level; the pyramid where there is none."""
+        """All outputs of the head, level by level; the pyramid where there is none; what tells of masks."""
         feats = network.extract_feat(inputs)
-        return tensors_in(feats if getattr(network, 'bbox_head', None) is None else network.bbox_head(feats))
+        boxes = feats if getattr(network, 'bbox_head', None) is None else network.bbox_head(feats)
+        return tensors_in([boxes, *mask_outputs(network, feats)])
 
     def _features(self, network: nn.Module) -> tuple[Tensor, ...]:
         channels, levels = network.bbox_head.in_channels, self.levels(network)
