@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from ..errors import UsageError
-from .names import Alias, Combined, TapName, element_of, with_last_level
+from .names import Absent, Alias, Combined, TapName, element_of, with_last_level
 from .recorder import Recorder
 
 
@@ -145,6 +145,8 @@ class Taps:
         alias, indices = self._alias(name), name.indices
         if alias is None:
             return [name]
+        if isinstance(alias, Absent):
+            raise UsageError(f"tap '{text}' is none of this network's: {alias.reason}.")
         if isinstance(alias, Combined):
             alias, indices = alias.taps, ()
         elif isinstance(alias, tuple) and indices:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import Any, ClassVar
 
 from mmdet.models.dense_heads import GuidedAnchorHead
@@ -16,7 +15,7 @@ from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .base import Task
 from .branch import ClassificationBranch, LogitsOnly, check_logits, pyramid
-from .detection_boxes import boxes_of, is_distributional
+from .detection_boxes import box_aliases
 from .detection_facts import facts_of_samples
 from .detection_levels import count_levels
 from .detection_logits import logits_of
@@ -120,11 +119,7 @@ class DenseDetectionTask(DetectionTask):
         own: dict[str, Alias] = {'feats': 'bbox_head:input'}
         own['logits'] = tuple(f'bbox_head[0][{i}]' for i in range(self.levels(network)))
         head = getattr(network, 'bbox_head', None)
-        if (decode := boxes_of(head)) is not None:
-            maps = tuple(f'bbox_head[1][{i}]' for i in range(self.levels(network)))
-            own |= {'box_maps': maps, 'boxes': Combined(maps, partial(_listing, decode))}
-            own |= {'sides': maps} if is_distributional(head) else {}
-        own |= tower_aliases(head)
+        own |= {**box_aliases(head, self.levels(network)), **tower_aliases(head)}
         rule = logits_of(head)
         if not rule.plain:
             own['logits'] = Combined(tuple(f'bbox_head[{i}]' for i in rule.outputs), rule.read)
@@ -209,11 +204,6 @@ class DenseDetectionTask(DetectionTask):
         channels, levels = network.bbox_head.in_channels, self.levels(network)
         channels = [channels] * levels if isinstance(channels, int) else list(channels)
         return pyramid(channels, next(network.parameters()).device)
-
-
-def _listing(function: Callable[[Sequence[Tensor]], Any], *values: Tensor) -> Any:
-    """Call a function with its further arguments as a list."""
-    return function(values)
 
 
 def tensors_in(value: Any) -> list[Tensor]:

@@ -10,7 +10,7 @@ from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..taps import Alias, Taps
+from ..taps import Absent, Alias, Taps
 
 NOTED = ('mask_labels',)
 """Facts of a batch that the mask heads of a student make."""
@@ -19,10 +19,13 @@ _PLAIN = (StandardRoIHead, CascadeRoIHead)
 """RoI heads whose mask heads read the features of given boxes and nothing else."""
 
 
+_REASON = 'a {} has no mask head that reads the features of given boxes alone, distill features (f1, f2, …)'
+
+
 def mask_aliases(head: nn.Module | None) -> dict[str, Alias]:
     """Taps of the masks of a RoI head, logits (R, K, H, W), and of the boxes (R, 5) that they are of."""
     if not _distillable(head):
-        return {}
+        return {'masks': Absent(_REASON.format(type(head).__name__))}
     if isinstance(head, CascadeRoIHead):
         stages = range(head.num_stages)
         boxes = tuple(f'roi_head.mask_roi_extractor.{stage}:inputs[1]' for stage in stages)
@@ -65,10 +68,7 @@ def check_mask_facts(head: nn.Module | None, names: Collection[str]) -> None:
         UsageError: With the reason.
     """
     if 'mask_labels' in names and not _distillable(head):
-        raise UsageError(
-            f'student: a {type(head).__name__} has no mask head that reads the features of given boxes alone: distill '
-            'its features (f1, f2, …).'
-        )
+        raise UsageError(f'student: {_REASON.format(type(head).__name__)}.')
 
 
 @contextmanager

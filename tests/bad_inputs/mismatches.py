@@ -195,7 +195,7 @@ CASES = [
         'LD of boxes without distributions',
         _method('ld', retinanet(), trainable=True),
         'student.sides',
-        'did you mean',
+        'as the GFL family does',
     ),
     Case(
         'mismatch',

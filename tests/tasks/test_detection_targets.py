@@ -168,6 +168,29 @@ def test_the_valuable_region_is_refused_where_positives_have_no_threshold():
         MODELS.build(dict(student=student, teachers=[lively(detector('gfl'))], **config))
 
 
+@pytest.mark.parametrize(
+    'change, reason',
+    [
+        (dict(type='FreeAnchorRetinaHead'), 'a FreeAnchorRetinaHead assigns no places of every level to objects'),
+        (dict(type='FSAFHead', bbox_coder=dict(type='TBLRBBoxCoder', normalizer=4.0)), "'teacher0.boxes' is none of"),
+    ],
+    ids=['its own assignment', 'boxes coded otherwise'],
+)
+def test_heads_that_crosskd_does_not_know_are_refused(change, reason):
+    method = Config.fromfile(f'{configs_dir()}/_base_/methods/crosskd.py').method
+    config = detector('retinanet', **change)
+    with pytest.raises(UsageError, match=reason):
+        MODELS.build(dict(student=lively(config), teachers=[lively(config)], **method))
+
+
+def test_a_loss_that_assigns_nothing_is_told():
+    model = distilled('retinanet', 'crosskd')
+    data = model.data_preprocessor(scenes(), True)
+    model.student.bbox_head.loss = lambda *args: {}
+    with pytest.raises(UsageError, match="a RetinaHead's own loss assigns no places"):
+        model(**data, mode='loss')
+
+
 def test_facts_that_the_samples_hold():
     samples = scenes()['data_samples']
     task = task_of(lively(detector('faster_rcnn')))
