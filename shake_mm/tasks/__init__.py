@@ -3,6 +3,15 @@
 from .base import Task, task_of
 from .classification import ClassificationTask
 from .detection import DenseDetectionTask, DetectionTask
+from .heatmap_detection import HeatmapDetectionTask
 from .roi_detection import RoIDetectionTask
 
-__all__ = ['ClassificationTask', 'DenseDetectionTask', 'DetectionTask', 'RoIDetectionTask', 'Task', 'task_of']
+__all__ = [
+    'ClassificationTask',
+    'DenseDetectionTask',
+    'DetectionTask',
+    'HeatmapDetectionTask',
+    'RoIDetectionTask',
+    'Task',
+    'task_of',
+]

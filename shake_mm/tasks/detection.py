@@ -110,8 +110,8 @@ class DenseDetectionTask(DetectionTask):
     its logits; the shadow is a copy of its classification tower and predictor on the student's own pyramid.
     """
 
-    model_types = (SingleStageDetector, SingleStageInstanceSegmentor)
-    logit_outputs = ('bbox_head[0]',)
+    model_types: ClassVar[tuple[type, ...]] = (SingleStageDetector, SingleStageInstanceSegmentor)
+    logit_outputs: ClassVar[tuple[str, ...]] = ('bbox_head[0]',)
     noted = NOTED
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:

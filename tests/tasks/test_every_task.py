@@ -15,6 +15,7 @@ from shake_mm.registry import MODELS
 from shake_mm.tasks import task_of
 
 from ..support.detectors import detector, lively, scenes
+from .test_heatmap_detection import centernet, scene_batch
 
 
 class Case(NamedTuple):
@@ -67,6 +68,9 @@ CASES = {
     'DetectionTask': Case(
         detr, FEATURES, lambda: classifier(4), 'teacher0 is a ImageClassifier, but the student detects'
     ),
+    'HeatmapDetectionTask': Case(
+        centernet, SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet has no heatmap of centers'
+    ),
     'RoIDetectionTask': Case(
         lambda width: detector('faster_rcnn', width), SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet'
     ),
@@ -85,6 +89,8 @@ def data(batch):
     """A batch for the networks of a task."""
 
     def data(name):
+        if name == 'HeatmapDetectionTask':
+            return scene_batch()
         if name != 'ClassificationTask':
             return scenes()
         inputs, samples = batch(size=16)
