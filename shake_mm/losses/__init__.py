@@ -22,6 +22,7 @@ from .ft import FTLoss, factor_transfer
 from .hard_label import HardLabelLoss, hard_label
 from .hcl import HCLLoss, hcl
 from .kl_div import KLDivLoss, kl_div
+from .mask_kl import MaskKLLoss, mask_kl
 from .mlkd import MLKDLoss, batch_alignment, class_alignment, instance_alignment
 from .nst import NSTLoss, neuron_selectivity
 from .ofd import OFDLoss, partial_l2
@@ -68,6 +69,7 @@ __all__ = [
     'HardLabelLoss',
     'KLDivLoss',
     'LocalizationDistillationLoss',
+    'MaskKLLoss',
     'NSTLoss',
     'PKTLoss',
     'PixelKLLoss',
@@ -96,6 +98,7 @@ __all__ = [
     'hcl',
     'kl_div',
     'localization_distillation',
+    'mask_kl',
     'neuron_selectivity',
     'pixel_kl',
     'probabilistic_transfer',

@@ -246,6 +246,10 @@ class Task:
         """
         raise NotImplementedError
 
+    def guides_of(self, read: Sequence[str]) -> tuple[str, ...]:
+        """Taps of the student that :meth:`forward_head` reads so that others make these taps."""
+        return self.guides
+
     def noting(self, network: nn.Module, names: Collection[str]) -> AbstractContextManager[dict[str, Any]]:
         """A context in which the student's own loss runs, and facts of the batch that it makes are noted.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any, ClassVar
 
 from mmdet.models.dense_heads import GuidedAnchorHead
@@ -16,9 +15,11 @@ from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .base import Task
 from .branch import ClassificationBranch, LogitsOnly, as_in_training, check_logits, pyramid
-from .detection_boxes import boxes_of
+from .detection_boxes import box_aliases
 from .detection_facts import facts_of_samples
+from .detection_levels import count_levels
 from .detection_logits import logits_of
+from .detection_masks import mask_outputs
 from .detection_targets import NOTED, check_targets, noting_targets
 from .detection_tower import head_behind, tower_aliases
 
@@ -38,8 +39,8 @@ class DetectionTask(Task):
         return {f'f{i + 1}': f'{last}[{i}]' for i in range(self.levels(network))}
 
     def levels(self, network: nn.Module) -> int:
-        """Number of levels of the pyramid, 0 if the network does not tell."""
-        return getattr(getattr(network, 'neck', None), 'num_outs', 0)
+        """Number of levels of the pyramid, 0 if it is not known."""
+        return getattr(getattr(network, 'neck', None), 'num_outs', 0) or count_levels(network)
 
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
@@ -109,8 +110,8 @@ class DenseDetectionTask(DetectionTask):
     its logits; the shadow is a copy of its classification tower and predictor on the student's own pyramid.
     """
 
-    model_types = (SingleStageDetector, SingleStageInstanceSegmentor)
-    logit_outputs = ('bbox_head[0]',)
+    model_types: ClassVar[tuple[type, ...]] = (SingleStageDetector, SingleStageInstanceSegmentor)
+    logit_outputs: ClassVar[tuple[str, ...]] = ('bbox_head[0]',)
     noted = NOTED
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:
@@ -118,10 +119,7 @@ class DenseDetectionTask(DetectionTask):
         own: dict[str, Alias] = {'feats': 'bbox_head:input'}
         own['logits'] = tuple(f'bbox_head[0][{i}]' for i in range(self.levels(network)))
         head = getattr(network, 'bbox_head', None)
-        if (decode := boxes_of(head)) is not None:
-            maps = tuple(f'bbox_head[1][{i}]' for i in range(self.levels(network)))
-            own |= {'box_maps': maps, 'boxes': Combined(maps, partial(_listing, decode))}
-        own |= tower_aliases(head)
+        own |= {**box_aliases(head, self.levels(network)), **tower_aliases(head)}
         rule = logits_of(head)
         if not rule.plain:
             own['logits'] = Combined(tuple(f'bbox_head[{i}]' for i in rule.outputs), rule.read)
@@ -201,20 +199,16 @@ class DenseDetectionTask(DetectionTask):
         return logits_of(head).write(output, logits)
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """All outputs of the head, level by level; the pyramid where there is none."""
+        """All outputs of the head, level by level; the pyramid where there is none; what tells of masks."""
         feats = network.extract_feat(inputs)
         head = getattr(network, 'bbox_head', None)
-        return tensors_in(feats) if head is None else dense_outputs(head, feats)
+        boxes = tensors_in(feats) if head is None else dense_outputs(head, feats)
+        return [*boxes, *tensors_in(mask_outputs(network, feats))]
 
     def _features(self, network: nn.Module) -> tuple[Tensor, ...]:
         channels, levels = network.bbox_head.in_channels, self.levels(network)
         channels = [channels] * levels if isinstance(channels, int) else list(channels)
         return pyramid(channels, next(network.parameters()).device)
-
-
-def _listing(function: Callable[[Sequence[Tensor]], Any], *values: Tensor) -> Any:
-    """Call a function with its further arguments as a list."""
-    return function(values)
 
 
 def tensors_in(value: Any) -> list[Tensor]:

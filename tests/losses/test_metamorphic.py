@@ -80,6 +80,7 @@ ELSEWHERE = {
     'DenseBoxLoss': 'it weighs priors of an assignment: tests/losses/test_dense_box.py',
     'FGDLoss': 'it asks for boxes: tests/losses/test_fgd.py',
     'LocalizationDistillationLoss': 'it weighs priors of an assignment: tests/losses/test_box_distribution.py',
+    'MaskKLLoss': 'it asks for the classes of boxes: tests/losses/test_mask_kl.py',
     'SoftQualityFocalLoss': 'it weighs priors of an assignment: tests/losses/test_soft_quality_focal.py',
     'ValuableLocalizationLoss': 'likewise: tests/losses/test_box_distribution.py',
     'CRDLoss': 'its value depends on a memory of earlier batches: tests/losses/test_crd.py',

@@ -72,6 +72,8 @@ REFUSALS = {
     'LocalizationDistillationLoss, built': Refusal(
         partial(losses.LocalizationDistillationLoss, region='main'), None, "region='main', but it must be one of"
     ),
+    'MaskKLLoss': Refusal(losses.MaskKLLoss, (MAP, MAP, [(3,)]), 'MaskKLLoss: masks of shape .* and 3 classes'),
+    'MaskKLLoss, built': Refusal(partial(losses.MaskKLLoss, 0.0), None, 'MaskKLLoss: tau=0.0'),
     'NSTLoss': Refusal(losses.NSTLoss, (ROW, ROW), 'NSTLoss.*maps'),
     'OFDLoss': Refusal(losses.OFDLoss, (MAP, (4, 7, 8, 8)), 'OFDLoss.*channels must be equal'),
     'PKTLoss': Refusal(losses.PKTLoss, (ROW, (3, 6)), 'PKTLoss.*same batch'),

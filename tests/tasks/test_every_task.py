@@ -18,6 +18,7 @@ from ..support.detectors import detector, lively, scenes
 from ..support.own_model import TASK, own_model
 from ..support.segmentors import pictures, segmentor
 from .test_grid_detection import segmented, solo
+from .test_heatmap_detection import centernet, scene_batch
 
 
 class Case(NamedTuple):
@@ -76,6 +77,9 @@ CASES = {
     'GridDetectionTask': Case(
         lambda width: solo('SOLOV2Head', width), SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet'
     ),
+    'HeatmapDetectionTask': Case(
+        centernet, SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet has no heatmap of centers'
+    ),
     'SegmentationTask': Case(
         segmentor, SHAKE, lambda: segmentor(classes=7), 'teacher0 has 7 classes and the student has 5'
     ),
@@ -98,7 +102,11 @@ def data(batch):
 
     def data(name):
         if name not in ('ClassificationTask', 'GenericTask'):
-            made = {'GridDetectionTask': segmented, 'SegmentationTask': lambda: pictures(even=True)}
+            made = {
+                'GridDetectionTask': segmented,
+                'HeatmapDetectionTask': scene_batch,
+                'SegmentationTask': lambda: pictures(even=True),
+            }
             return made.get(name, scenes)()
         inputs, samples = batch(size=16)
         return dict(inputs=inputs, data_samples=samples)
