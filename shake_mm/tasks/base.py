@@ -20,6 +20,15 @@ class Task:
     model_types: ClassVar[tuple[type, ...]] = ()
     """Base classes by which a student is recognized."""
 
+    model_names: ClassVar[tuple[str, ...]] = ()
+    """Their names with those of their packages, such as ``'mmseg.EncoderDecoder'``, where a package is not imported."""
+
+    measured_by: ClassVar[str] = 'logits'
+    """By what the evaluation compares members: ``'logits'``, see :meth:`attach_logits`, or ``'predictions'``."""
+
+    member_metric: ClassVar[str] = 'shake_mm.MemberMetric'
+    """The metric that does."""
+
     shadow_source: ClassVar[str] = 'student.feats'
     """The tap that a shadow branch of the student reads by default."""
 
@@ -60,6 +69,18 @@ class Task:
     def num_classes(self, network: nn.Module) -> int | None:
         """Number of classes, or None if the network does not tell."""
         raise NotImplementedError
+
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """How many logits a place has, of which classes can be chosen by name: those of the classes, perhaps one more.
+
+        Args:
+            network (nn.Module): A teacher.
+            name (str): Its name, for errors.
+
+        Raises:
+            UsageError: If its logits stand for more than their classes.
+        """
+        return self.num_classes(network)
 
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
@@ -225,6 +246,10 @@ class Task:
         """
         raise NotImplementedError
 
+    def guides_of(self, read: Sequence[str]) -> tuple[str, ...]:
+        """Taps of the student that :meth:`forward_head` reads so that others make these taps."""
+        return self.guides
+
     def noting(self, network: nn.Module, names: Collection[str]) -> AbstractContextManager[dict[str, Any]]:
         """A context in which the student's own loss runs, and facts of the batch that it makes are noted.
 
@@ -261,4 +286,8 @@ class Task:
 
     def attach_logits(self, network: nn.Module, samples: Sequence[Any], logits: Mapping[str, Tensor]) -> None:
         """Put every member's logits, by member and of shape (N, K), into the student's evaluated samples."""
+        raise NotImplementedError
+
+    def attach_predictions(self, samples: Sequence[Any], others: Mapping[str, Sequence[Any]]) -> None:
+        """Put what every other member predicts, by member, into the student's evaluated samples."""
         raise NotImplementedError
