@@ -252,5 +252,5 @@ def _registries(kind: str) -> Iterator[Registry]:
         stack.extend(registry.children.values())
         if registry.name == kind:
             with suppress(Exception):  # whatever a library lacks must not hide the error that is explained
-                registry.import_from_location()
+                getattr(registry, 'import_all', registry.import_from_location)()
             yield registry

@@ -5,6 +5,7 @@ A config names a part of ours as ``shake_mm.Part``, whatever its ``default_scope
 
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -40,6 +41,14 @@ class PartRegistry(Registry):
             for location in self._locations:
                 getattr(import_module(location), name, None)
         return super().get(key)
+
+    def import_all(self) -> None:
+        """Import every part whose package is installed, for the names of all."""
+        self.import_from_location()
+        for module in map(import_module, self._locations):
+            for name in getattr(module, '__all__', ()):
+                with suppress(UsageError):
+                    getattr(module, name)
 
 
 MODELS = Registry(

@@ -18,6 +18,7 @@ DISTRIBUTIONS = {
     'mmcv': {'mmcv': '>=2.0,<2.4', 'mmcv-lite': '>=2.0,<2.4', 'onedl-mmcv': '>=2.3,<2.4'},
     'mmpretrain': {'mmpretrain': '>=1.2,<1.3', 'onedl-mmpretrain': '>=1.3,<1.4'},
     'mmdet': {'mmdet': '>=3.3,<3.4', 'onedl-mmdetection': '>=3.5,<3.6'},
+    'mmseg': {'mmsegmentation': '>=1.2,<1.3', 'onedl-mmsegmentation': '>=1.4,<1.5'},
     'mmrazor': {'mmrazor': '>=1.0,<1.1'},
 }
 """By module, the distributions that carry it and the versions that work; which other packages refuse is asked below."""

@@ -97,11 +97,13 @@ def test_extras_pull_what_they_say(wheel):
     assert 'torch' in extras[None] and not {'mmengine', 'mmcv', 'onedl-mmengine'} & extras[None]
     assert extras['cls'] == {'mmengine', 'mmcv', 'mmpretrain'} and extras['det'] == {'mmengine', 'mmcv', 'mmdet'}
     assert extras['cls-lite'] == {'mmengine', 'mmcv-lite', 'mmpretrain'}
+    assert extras['seg'] == {'mmengine', 'mmcv', 'mmsegmentation', 'ftfy', 'regex'}
+    assert extras['onedl-seg'] == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation', 'ftfy', 'regex'}
     assert extras['onedl-cls'] == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain'}
     assert extras['onedl-det'] == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection'}
     others = {'safetensors', 'timm', 'transformers'}
     assert all(extras[name] == {name} for name in others)
-    assert extras['all'] == extras['cls'] | extras['det'] | extras['optional'] | others
+    assert extras['all'] == extras['cls'] | extras['det'] | extras['seg'] | extras['optional'] | others
     named = {name for names in stack.DISTRIBUTIONS.values() for name in names}
     assert extras['cls'] | extras['det'] | extras['onedl-cls'] | extras['onedl-det'] <= named
 
@@ -184,7 +186,7 @@ def test_parts_resolve_in_any_scope(scope):
     with DefaultScope.overwrite_default_scope(scope):
         for registry in (MODELS, DATASETS, TRANSFORMS, METRICS, HOOKS):
             ours = registry.children['shake_mm']
-            ours.import_from_location()
+            getattr(ours, 'import_all', ours.import_from_location)()
             assert ours.module_dict
             for name, part in ours.module_dict.items():
                 with registry.switch_scope_and_registry(None) as current:

@@ -10,9 +10,10 @@ import pytest
 from shake_mm import stack
 
 CLASSIC = dict(torch='2.1.2', mmengine='0.10.7', mmcv='2.1.0', mmpretrain='1.2.0', mmdet='3.3.0', mmrazor='1.0.0')
+CLASSIC['mmsegmentation'] = '1.2.2'
 CURRENT = {**CLASSIC, 'torch': '2.13.0+cpu'}
 ONEDL = {'torch': '2.13.0', 'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'onedl-mmpretrain': '1.3.6'}
-ONEDL['onedl-mmdetection'] = '3.5.1'
+ONEDL |= {'onedl-mmdetection': '3.5.1', 'onedl-mmsegmentation': '1.4.2'}
 STACKS = dict(classic=CLASSIC, current=CURRENT, onedl=ONEDL)
 
 
@@ -59,6 +60,7 @@ def test_each_stack_is_known_and_complete(installed, name):
         ('current', 'mmcv', 'mmcv', "pip install --no-build-isolation --no-cache-dir 'mmcv>=2.1,<2.2'"),
         ('onedl', 'onedl-mmcv', 'mmcv', "pip install --no-build-isolation --no-cache-dir 'onedl-mmcv>=2.3,<2.4'"),
         ('classic', 'mmdet', 'mmdet', "pip install 'mmdet>=3.3,<3.4'"),
+        ('classic', 'mmsegmentation', 'mmseg', "pip install 'mmsegmentation>=1.2,<1.3'"),
         ('onedl', 'onedl-mmdetection', 'mmdet', "pip install 'onedl-mmdetection>=3.5,<3.6'"),
         ('current', 'mmpretrain', 'mmpretrain', "pip install 'mmpretrain>=1.2,<1.3'"),
         ('onedl', 'onedl-mmpretrain', 'mmpretrain', "pip install 'onedl-mmpretrain>=1.3,<1.4'"),
