@@ -4,7 +4,8 @@ Each is imported where there is a network of its package, or when it is asked fo
 """
 
 from ..imports import lazy_parts
-from .base import FAMILIES, Task, build_task, task_of
+from .base import Task
+from .choice import FAMILIES, build_task, task_of
 from .generic import GenericTask
 
 __getattr__ = lazy_parts(

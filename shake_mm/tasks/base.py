@@ -2,18 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from importlib import import_module
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..imports import require
-from ..registry import TASKS
 from ..taps import Alias, Taps
-
-FAMILIES = {'mmpretrain': ('classification',), 'mmdet': ('detection', 'roi_detection')}
-"""By package, the modules beside this one that know its networks, and import it."""
 
 
 class Task:
@@ -66,6 +60,21 @@ class Task:
     def num_classes(self, network: nn.Module) -> int | None:
         """Number of classes, or None if the network does not tell."""
         raise NotImplementedError
+
+    def image_size(self, network: nn.Module) -> int | Sequence[int] | None:
+        """Height and width, or one of both, of the images that a network was made for; None if it takes any."""
+        return getattr(getattr(network, 'backbone', None), 'img_size', None)
+
+    def check_shadow(self, network: nn.Module, name: str) -> None:
+        """Refuse a network in which the place that a shadow reads by default is not known.
+
+        Args:
+            network (nn.Module): The student.
+            name (str): The proxy's name, for errors.
+
+        Raises:
+            UsageError: Naming what to give.
+        """
 
     def logit_channels(self, network: nn.Module, name: str) -> int | None:
         """How many logits a place has, of which classes can be chosen by name: those of the classes, perhaps one more.
@@ -280,44 +289,3 @@ class Task:
     def attach_logits(self, network: nn.Module, samples: Sequence[Any], logits: Mapping[str, Tensor]) -> None:
         """Put every member's logits, by member and of shape (N, K), into the student's evaluated samples."""
         raise NotImplementedError
-
-
-def build_task(config: Any) -> Task:
-    """Build the task that a config asks for.
-
-    Args:
-        config (dict | Task): Such as ``dict(type='shake_mm.GenericTask', logits='head.fc')``.
-
-    Raises:
-        UsageError: If it is none, or has arguments that the task does not take.
-    """
-    if isinstance(config, Task):
-        return config
-    if not isinstance(config, Mapping) or TASKS.get(str(config.get('type'))) is None:
-        names = [name for name in import_module(__package__).__all__ if name.endswith('Task') and name != 'Task']
-        known = ', '.join({**TASKS.module_dict, **dict.fromkeys(names)})
-        raise UsageError(f"task is {config!r}, but it must be a config whose 'type' is one of {known}.")
-    try:
-        return TASKS.build(dict(config))
-    except TypeError as error:
-        raise UsageError(f'task: {config["type"]} cannot be made of these arguments ({error}): correct them.') from None
-
-
-def task_of(network: nn.Module) -> Task:
-    """The registered task that ``network`` belongs to: the most specific one.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    for kind in type(network).__mro__:
-        package = kind.__module__.partition('.')[0]
-        for module in FAMILIES.get(package, ()):
-            require(package, f'a {type(network).__name__}')
-            import_module(f'{__package__}.{module}')
-        for task in TASKS.module_dict.values():
-            if kind in task.model_types:
-                return task()
-    raise UsageError(
-        f'student: a {type(network).__name__} is no model of mmengine, which has a loss of its own: wrap it in '
-        "dict(type='shake_mm.PlainModel', network=dict(…), loss=dict(…))."
-    )
