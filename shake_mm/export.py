@@ -184,7 +184,10 @@ def _verify(
     if layer is not None:
         heard: list[torch.Tensor] = []
         distilled.student.get_submodule(layer).register_forward_hook(lambda *call: heard.append(call[-1]))
-    ours, theirs = (distilled.task.outputs(network.eval(), inputs) for network in (distilled.student, model))
+    networks = (distilled.student, model)
+    for network in networks:
+        network.eval()  # mmdet's LAD and LD return nothing
+    ours, theirs = (distilled.task.outputs(network, inputs) for network in networks)
     ours = ours if layer is None else heard
     if len(ours) != len(theirs) or not all(map(_same, ours, theirs)):
         raise RuntimeError(

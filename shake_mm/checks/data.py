@@ -157,6 +157,9 @@ def _check_folders(dataset: Any, names: Sequence[str], name: str) -> None:
 def _check_each_label(dataset: Any, name: str, classes: int) -> None:
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
+        if 'gt_label' not in info:
+            where = info.get('img_path') or f'sample {i}'
+            raise UsageError(f'{name}.dataset: {where} has no label, and others have: add its gt_label.')
         labels = np.atleast_1d(info['gt_label'])
         if not labels.size:  # of a network that finds any number of classes
             continue

@@ -141,12 +141,21 @@ def _prepare(runner: Runner, model: Distiller, cfg: Config, mode: str) -> None:
     fit_views(cfg, model, [f'{name}_dataloader' for name in (('train', 'val') if mode == 'train' else ('test',))])
     if mode != 'train':
         return
+    _check_epochs(runner, model)
     if not any(isinstance(hook, AuditHook) for hook in runner.hooks):
         runner.register_hook(AuditHook())
     config = runner.optim_wrapper
     told_apart = isinstance(config, Mapping) and (config.get('paramwise_cfg') or config.get('constructor'))
     if told_apart and isinstance(runner.model, Distiller | DistributedDataParallel):  # no sharded parameters
         runner.optim_wrapper = build_student_optimizer(model, config)  # which the Runner takes as it is
+
+
+def _check_epochs(runner: Runner, model: Distiller) -> None:
+    """Refuse a training in which nobody tells the model its epochs, where something changes with them."""
+    paced = [name for name, term in model.terms.items() if term.counts_epochs]
+    if (paced or len(model.stages) > 1) and not any(isinstance(hook, StageHook) for hook in runner.hooks):
+        what = 'several stages need' if len(model.stages) > 1 else f'terms.{paced[0]} changes with the epochs and needs'
+        raise UsageError(f"custom_hooks: {what} dict(type='shake_mm.StageHook'): add it.")
 
 
 def _check_hooks(runner: Runner, model: Any) -> None:

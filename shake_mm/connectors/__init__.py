@@ -9,6 +9,7 @@ from .logit_norm import LogitNorm
 from .map_transfer import MapTransfer
 from .margin_relu import MarginReLU
 from .orthogonal import OrthogonalProjection
+from .resize_map import ResizeMap
 from .review import ReviewFusion
 from .vid_regressor import VIDRegressor
 
@@ -24,6 +25,7 @@ __all__ = [
     'OrthogonalProjection',
     'ParaphraserDecoder',
     'ParaphraserEncoder',
+    'ResizeMap',
     'ReviewFusion',
     'Translator',
     'VIDRegressor',

@@ -117,7 +117,8 @@ def unknown_field(name: str) -> Any:
         return [torch.empty(1, 4, device='meta') for _ in range(BATCH)]
     if name == 'batch_input_shape':
         return 64, 64
-    return torch.empty(BATCH, dtype=torch.long, device='meta') if name in ('gt_labels', 'label') else None
+    shapes = {'gt_labels': (BATCH,), 'label': (BATCH,), 'gt_sem_seg': (BATCH, 1, 8, 8)}
+    return torch.empty(shapes[name], dtype=torch.long, device='meta') if name in shapes else None
 
 
 def try_out(where: str, module: nn.Module, *args: Any) -> Any:

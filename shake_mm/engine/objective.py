@@ -142,7 +142,7 @@ def _declare_taps(
     read = [tap for term in expanded.values() if compares(term.config) for tap in taps_of(term.config)]
     evaluated = [f'{name}.logits' for name in members.networks] if members.compared else []
     behind = [tap for source in sources.values() for tap in listed(source)]
-    for tap in (*evaluated, *behind, *read, *members.task.guides):
+    for tap in (*evaluated, *behind, *read, *members.task.guides_of(read)):
         if tap.partition('.')[0] not in planned:  # a proxy's layers are known once it is built
             taps.request(tap)
     return taps, read

@@ -177,7 +177,12 @@ TERM_ARGUMENTS = tuple(inspect.signature(Term).parameters)[1:]
 
 
 def fields_of(loss: nn.Module, features: int = 2) -> tuple[str, ...]:
-    """Names of the facts of a batch that a loss asks for: what its ``forward`` requires beyond the features."""
+    """Names of the facts of a batch that a loss asks for.
+
+    They are what it states as its ``fields``, or what its ``forward`` requires beyond the features.
+    """
+    if isinstance(stated := getattr(loss, 'fields', None), tuple):
+        return stated
     parameters = list(inspect.signature(loss.forward).parameters.values())[features:]
     return tuple(p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD)
 

@@ -22,10 +22,12 @@ from .ft import FTLoss, factor_transfer
 from .hard_label import HardLabelLoss, hard_label
 from .hcl import HCLLoss, hcl
 from .kl_div import KLDivLoss, kl_div
+from .mask_kl import MaskKLLoss, mask_kl
 from .mlkd import MLKDLoss, batch_alignment, class_alignment, instance_alignment
 from .nst import NSTLoss, neuron_selectivity
 from .ofd import OFDLoss, partial_l2
 from .peer_attention import PeerAttentionLoss, peer_attention
+from .pixel_kl import PixelKLLoss, pixel_kl
 from .pkt import PKTLoss, probabilistic_transfer
 from .places import Places
 from .rkd import RKDLoss, relational_kd
@@ -67,8 +69,10 @@ __all__ = [
     'HardLabelLoss',
     'KLDivLoss',
     'LocalizationDistillationLoss',
+    'MaskKLLoss',
     'NSTLoss',
     'PKTLoss',
+    'PixelKLLoss',
     'Places',
     'RKDLoss',
     'SPLoss',
@@ -94,7 +98,9 @@ __all__ = [
     'hcl',
     'kl_div',
     'localization_distillation',
+    'mask_kl',
     'neuron_selectivity',
+    'pixel_kl',
     'probabilistic_transfer',
     'relational_kd',
     'similarity_preserving',

@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..errors import UsageError
-from ..taps import Alias, Combined
+from ..taps import Absent, Alias, Combined
 
 BY_NAME = 'by_name'
 
@@ -82,8 +82,10 @@ class ClassMap:
         grouped = logits.unflatten(1, (-1, self.channels))
         return grouped.index_select(2, index).flatten(1, 2)
 
-    def alias(self, logits: Alias) -> Combined:
+    def alias(self, logits: Alias) -> Alias:
         """The tap of the logits that are taken, given that of all of them."""
+        if isinstance(logits, Absent):
+            return logits
         if isinstance(logits, Combined):
             return Combined(logits.taps, _Taken(self, logits.combine))
         if isinstance(logits, tuple):

@@ -20,6 +20,15 @@ class Task:
     model_types: ClassVar[tuple[type, ...]] = ()
     """Base classes by which a student is recognized."""
 
+    model_names: ClassVar[tuple[str, ...]] = ()
+    """Their names with those of their packages, such as ``'mmseg.EncoderDecoder'``, where a package is not imported."""
+
+    measured_by: ClassVar[str] = 'logits'
+    """By what the evaluation compares members: ``'logits'``, see :meth:`attach_logits`, or ``'predictions'``."""
+
+    member_metric: ClassVar[str] = 'shake_mm.MemberMetric'
+    """The metric that does."""
+
     shadow_source: ClassVar[str] = 'student.feats'
     """The tap that a shadow branch of the student reads by default."""
 
@@ -66,25 +75,13 @@ class Task:
         return getattr(getattr(network, 'backbone', None), 'img_size', None)
 
     def check_shadow(self, network: nn.Module, name: str) -> None:
-        """Refuse a network in which the place that a shadow reads by default is not known.
-
-        Args:
-            network (nn.Module): The student.
-            name (str): The proxy's name, for errors.
-
-        Raises:
-            UsageError: Naming what to give.
-        """
+        """Refuse a student in which the place that a shadow, of this name, reads by default is not known."""
 
     def logit_channels(self, network: nn.Module, name: str) -> int | None:
-        """How many logits a place has, of which classes can be chosen by name: those of the classes, perhaps one more.
-
-        Args:
-            network (nn.Module): A teacher.
-            name (str): Its name, for errors.
+        """How many logits of a teacher belong together, to choose classes of by name: perhaps more than its classes.
 
         Raises:
-            UsageError: If its logits stand for more than their classes.
+            UsageError: If other outputs are bound to its classes.
         """
         return self.num_classes(network)
 
@@ -252,6 +249,10 @@ class Task:
         """
         raise NotImplementedError
 
+    def guides_of(self, read: Sequence[str]) -> tuple[str, ...]:
+        """Taps of the student that :meth:`forward_head` reads so that others make these taps."""
+        return self.guides
+
     def noting(self, network: nn.Module, names: Collection[str]) -> AbstractContextManager[dict[str, Any]]:
         """A context in which the student's own loss runs, and facts of the batch that it makes are noted.
 
@@ -288,4 +289,8 @@ class Task:
 
     def attach_logits(self, network: nn.Module, samples: Sequence[Any], logits: Mapping[str, Tensor]) -> None:
         """Put every member's logits, by member and of shape (N, K), into the student's evaluated samples."""
+        raise NotImplementedError
+
+    def attach_predictions(self, samples: Sequence[Any], others: Mapping[str, Sequence[Any]]) -> None:
+        """Put what every other member predicts, by member, into the student's evaluated samples."""
         raise NotImplementedError

@@ -92,6 +92,16 @@ CASES = [
         '--amp',
         'one optimizer',
     ),
+    Case(
+        'command line',
+        '--amp with an optimizer wrapper of another kind',
+        lambda s: (
+            s.patch.setattr('shake_mm.cli.train.get_device', lambda: 'cuda'),
+            s.plain({'optim_wrapper.type': 'shake_mm.TwoMomentaOptimWrapper'}, '--amp'),
+        )[1],
+        '--amp',
+        'leave it out',
+    ),
     Case('command line', 'predictions into JSON', _test('--out', 'out.json'), '--out', '.pkl', 'test'),
     Case('command line', 'unknown member', _test('--member', 'teacher0'), '--member', 'distiller', 'test'),
     Case('command line', '--tta of another member', _test('--tta', '--member', 'teacher0'), '--tta', 'leave', 'test'),

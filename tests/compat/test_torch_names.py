@@ -6,6 +6,7 @@ from collections import OrderedDict, namedtuple
 
 import pytest
 import torch
+from torch import nn
 
 from shake_mm.compat import torch_names
 
@@ -26,6 +27,7 @@ def names(request, monkeypatch):
     with monkeypatch.context() as patch:
         for name, home in HOMES.items():
             patch.delattr(importlib.import_module(home), name, raising=False)
+        patch.delattr(nn.Module, 'set_submodule', raising=False)
         yield importlib.reload(torch_names)
     importlib.reload(torch_names)
 
@@ -70,3 +72,24 @@ def test_autocast_is_switched_off_and_meta_has_none(names):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
     with names.autocast_off('meta'):
         assert torch.ones(2, device='meta').sum().dtype == torch.float32
+
+
+@pytest.mark.parametrize('name', ['0', '1.conv', '1.conv.1'])
+def test_a_module_in_the_place_of_another(names, name):
+    inner = nn.Module()
+    inner.conv = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU())
+    network, module = nn.Sequential(nn.ReLU(), inner), nn.Identity()
+    before = [key for key, _ in network.named_modules() if not key.startswith(f'{name}.')]
+    names.set_submodule(network, name, module)
+    assert network.get_submodule(name) is module and [key for key, _ in network.named_modules()] == before
+
+
+@pytest.mark.parametrize('groups', [1, 2, 3])
+def test_channels_are_shuffled_on_the_meta_device_too(monkeypatch, groups):
+    x = torch.randn(2, 6, 3, 5)
+    shuffle, expected = torch_names.ChannelShuffle(groups), nn.ChannelShuffle(groups)(x)
+    assert torch.equal(shuffle(x), expected)
+    meta = shuffle(x.to('meta').requires_grad_())
+    assert meta.shape == expected.shape and meta.stride() == expected.stride() and meta.requires_grad
+    monkeypatch.setattr(torch.Tensor, 'is_meta', property(lambda x: True))
+    assert torch.equal(shuffle(x), expected)

@@ -102,10 +102,11 @@ def _plain(task: str, config: dict) -> tuple[nn.Module | None, dict, str]:
         means = len(network.data_preprocessor.mean) if getattr(network.data_preprocessor, '_enable_normalize', 0) else 3
         data = batch(task, size, min(known.num_classes(network) or 2, 10), means)
         try:
-            losses = network.train()(**network.data_preprocessor(copy.deepcopy(data), True), mode='loss')
-            total, _ = network.parse_losses(losses)
+            trial = copy.deepcopy(network)  # a CondInst that made a step cannot be copied
+            trial.train()
+            losses = trial(**trial.data_preprocessor(copy.deepcopy(data), True), mode='loss')
+            total, _ = trial.parse_losses(losses)
             total.backward()
-            network.zero_grad()
             if not total.isfinite():
                 return None, {}, f'its loss is {float(total)}'
             return network, data, ''

@@ -85,6 +85,8 @@ def _size(path: Path) -> tuple[int, str]:
 def candidates(model: dict, task: str) -> Iterator[dict]:
     """The model cut down, then as it is, for where that does not fit; neither reads trained weights."""
     whole = _without_files({'_scope_': PACKAGES[task], **copy.deepcopy(model)})
+    if isinstance(whole.get('teacher_config'), str):  # of LD, which names it as from a checkout of mmdet
+        whole['teacher_config'] = str(_configs(task).parent / whole['teacher_config'])
     cut = _cut(copy.deepcopy(whole), task)
     yield from [cut, whole] if cut != whole else [whole]
 
@@ -136,7 +138,7 @@ def _without_files(node: Any) -> Any:
     """Without the names of files of trained weights, and without what changes a batch as a run goes on."""
     if isinstance(node, dict):
         pretrained = isinstance(node.get('init_cfg'), dict) and node['init_cfg'].get('type') == 'Pretrained'
-        drop = ('pretrained', 'batch_augments', 'augments', *(['init_cfg'] if pretrained else []))
+        drop = ('pretrained', 'teacher_ckpt', 'batch_augments', 'augments', *(['init_cfg'] if pretrained else []))
         kept = {key: value for key, value in node.items() if key not in drop}
         return ConfigDict({key: _without_files(value) for key, value in kept.items()})
     return type(node)(map(_without_files, node)) if isinstance(node, (list, tuple)) else node
@@ -149,6 +151,8 @@ def _cut(model: dict, task: str) -> dict:
             config.update({name: 20 for name in names})
             if isinstance(config.get('sampler'), dict) and 'num' in config['sampler']:
                 config['sampler']['num'] = 16
+    for part in (model.get('encoder'), model.get('decoder')):
+        part.update(_shallow(part, task)) if isinstance(part, dict) else None
     backbone = model.get('backbone') or {}
     narrow = backbone.get('type') in _RESNETS and backbone.get('depth', 0) >= 18
     if narrow:

@@ -14,7 +14,7 @@ from .paths import configs_dir
 __all__ = ['apply_workarounds', 'configs_dir']
 
 _MODULES = {
-    'imports': ('workaround_torchvision', 'workaround_mmrazor'),
+    'imports': ('workaround_torchvision', 'workaround_mmrazor', 'workaround_transformers'),
     'message_hub': ('workaround_message_hub',),
     'cpu': ('workaround_cpu_launch', 'workaround_cpu_wrapper'),
     'hub': ('workaround_hub_scope',),
@@ -27,6 +27,7 @@ __getattr__ = lazy_parts(__name__, _MODULES)
 MENDED = {
     'workaround_torchvision': 'shake_mm',
     'workaround_mmrazor': 'shake_mm',
+    'workaround_transformers': 'shake_mm',
     'workaround_message_hub': 'mmengine.logging',
     'workaround_cpu_launch': 'mmengine.dist',
     'workaround_cpu_wrapper': 'mmengine.model',

@@ -1,6 +1,6 @@
-"""Which task a network belongs to, or a config asks for."""
+"""Which task a network belongs to, by its class, whether or not its package is imported."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -11,7 +11,10 @@ from ..imports import require
 from ..registry import TASKS
 from .base import Task
 
-FAMILIES = {'mmpretrain': ('classification',), 'mmdet': ('detection', 'roi_detection')}
+FAMILIES = {
+    'mmpretrain': ('classification',),
+    'mmdet': ('detection', 'grid_detection', 'heatmap_detection', 'roi_detection'),
+}
 """By package, the modules beside this one that know its networks, and import it."""
 
 
@@ -48,9 +51,23 @@ def task_of(network: nn.Module) -> Task:
             require(package, f'a {type(network).__name__}')
             import_module(f'{__package__}.{module}')
         for task in TASKS.module_dict.values():
-            if kind in task.model_types:
+            if kind in task.model_types or _full_name(kind) in task.model_names:
                 return task()
     raise UsageError(
         f'student: a {type(network).__name__} is no model of mmengine, which has a loss of its own: wrap it in '
         "dict(type='shake_mm.PlainModel', network=dict(…), loss=dict(…))."
     )
+
+
+def is_named(network: nn.Module, names: Sequence[str]) -> bool:
+    """Whether a network is of one of some classes.
+
+    Args:
+        network (nn.Module): A network.
+        names (Sequence[str]): Names of classes with those of their packages, such as ``'mmseg.EncoderDecoder'``.
+    """
+    return any(_full_name(kind) in names for kind in type(network).__mro__)
+
+
+def _full_name(kind: type) -> str:
+    return f'{kind.__module__.partition(".")[0]}.{kind.__name__}'
