@@ -176,7 +176,11 @@ def _verify(
     distilled.load_state_dict({f'student.{k}': v for k, v in state.items()}, strict=False)
     model = MODELS.build(Config.fromfile(config_file).model)
     load_strictly(model, read_checkpoint(str(weights), 'export')['state_dict'], 'export', str(weights))
-    inputs = torch.randn(2, *distilled.task.input_shape(spec.config or {}), generator=torch.Generator().manual_seed(0))
+    shape: tuple[int, ...] = distilled.task.input_shape(spec.config or {})
+    size = distilled.task.image_size(distilled.student)
+    if size is not None and 'backbone' not in (spec.config or {}):  # of another library, which its config does not tell
+        shape = (shape[0], *((size, size) if isinstance(size, int) else size))
+    inputs = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     if layer is not None:
         heard: list[torch.Tensor] = []
         distilled.student.get_submodule(layer).register_forward_hook(lambda *call: heard.append(call[-1]))

@@ -128,7 +128,7 @@ class Members:
             input_size (int | tuple[int, int], optional): The distiller's. Defaults to the student's ``img_size``, else
                 the task's.
         """
-        size = input_size or getattr(getattr(self.student, 'backbone', None), 'img_size', None) or self.task.input_size
+        size = input_size or self.task.image_size(self.student) or self.task.input_size
         size = (size, size) if isinstance(size, int) else tuple(size)
         return {name: self.specs[name].resize or size for name in self.networks}
 
