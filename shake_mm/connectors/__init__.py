@@ -8,10 +8,12 @@ from .logit_norm import LogitNorm
 from .map_transfer import MapTransfer
 from .margin_relu import MarginReLU
 from .orthogonal import OrthogonalProjection
+from .regional import RegionalLogits
 from .review import ReviewFusion
 from .vid_regressor import VIDRegressor
 
 __all__ = [
+    'RegionalLogits',
     'BranchGate',
     'Ensemble',
     'ConvRegressor',

@@ -21,6 +21,7 @@ from .ofd import OFDLoss, partial_l2
 from .peer_attention import PeerAttentionLoss, peer_attention
 from .pkt import PKTLoss, probabilistic_transfer
 from .rkd import RKDLoss, relational_kd
+from .sdd import SDDLoss, scale_decoupled
 from .soft_ce import SoftCELoss, soft_ce
 from .sp import SPLoss, similarity_preserving
 from .stagewise import StagewiseLoss
@@ -28,6 +29,8 @@ from .vid import VIDLoss, variational_information
 from .wttm import WTTMLoss, transformed_matching
 
 __all__ = [
+    'SDDLoss',
+    'scale_decoupled',
     'AdversarialLoss',
     'PeerAttentionLoss',
     'adversarial',

@@ -80,6 +80,7 @@ OURS = {
     'PKTLoss': Case(losses.PKTLoss, ROW, (BATCH, 3)),
     'PeerAttentionLoss': Case(partial(losses.PeerAttentionLoss, [CLASSES] * 6), [ROW] * 6, None),
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),
+    'SDDLoss': Case(losses.SDDLoss, (BATCH, 3, CLASSES), (BATCH, 3, CLASSES)),
     'SPLoss': Case(losses.SPLoss, MAP, (BATCH, 3)),
     'SoftCELoss': Case(losses.SoftCELoss, ROW, ROW),
     'StagewiseLoss': Case(partial(losses.StagewiseLoss, dict(type='KLDivLoss'), (1, 0.5)), [ROW, ROW], [ROW, ROW]),

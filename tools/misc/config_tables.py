@@ -88,7 +88,7 @@ METHODS = ('baseline', 'kd', *TABLE4, 'dkd', 'dist', 'review')
 """Every one has a config on every pair: the rows of Table 4, Eq. 1's KD, and what came later."""
 
 LATER = ('kd-logit-std', 'wttm', 'mlkd', 'ctkd', 'vkd', 'ofd', 'dist-plus', 'kd-eskd', 'dot', 'rco')
-LATER += ('kd-soft', 'kd-hard', 'kd-at')
+LATER += ('kd-soft', 'kd-hard', 'kd-at', 'sdd')
 """Methods with a config on one pair of CIFAR-100 and one of digits."""
 
 LATER_PAIRS = {'cifar100': [('resnet32x4', 'resnet8x4')], 'digits100': DIGIT_PAIRS[:1]}
