@@ -9,9 +9,10 @@ from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from benchmarks.training import METHODS, Step, make_optimizer, train_step
+from shake_mm.compat.torch_names import tree_leaves
 from shake_mm.engine import Taps
 from shake_mm.tasks import task_of
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / 'shake_mm'
 LAYERS = (
-    ('errors', 'version'),
+    ('errors', 'version', 'stack'),
+    ('imports',),
     ('utils', 'validation', 'options'),
     ('safe_io',),
     ('compat', 'atomic'),
@@ -19,8 +20,8 @@ LAYERS = (
     ('engine',),
     ('distillers',),
     ('loops', 'hooks'),
-    ('checks', 'export', 'switches', 'grid'),
-    ('cli',),
+    ('checks', 'export', 'switches', 'grid', 'reports'),
+    ('cli', '__main__'),
 )
 """From the bottom up. What is in no layer may be imported by nothing here."""
 

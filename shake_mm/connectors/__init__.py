@@ -1,6 +1,7 @@
 """Connectors: small trained modules that bring one network's feature to the shape of another's."""
 
 from .conv_regressor import ConvRegressor
+from .cross_head import CrossHead
 from .embedding import Embedding
 from .ensemble import BranchGate, Ensemble
 from .factor import ParaphraserDecoder, ParaphraserEncoder, Translator
@@ -9,6 +10,7 @@ from .map_transfer import MapTransfer
 from .margin_relu import MarginReLU
 from .orthogonal import OrthogonalProjection
 from .regional import RegionalLogits
+from .resize_map import ResizeMap
 from .review import ReviewFusion
 from .vid_regressor import VIDRegressor
 
@@ -17,6 +19,7 @@ __all__ = [
     'BranchGate',
     'Ensemble',
     'ConvRegressor',
+    'CrossHead',
     'Embedding',
     'LogitNorm',
     'MapTransfer',
@@ -24,6 +27,7 @@ __all__ = [
     'OrthogonalProjection',
     'ParaphraserDecoder',
     'ParaphraserEncoder',
+    'ResizeMap',
     'ReviewFusion',
     'Translator',
     'VIDRegressor',

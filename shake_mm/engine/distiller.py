@@ -48,6 +48,8 @@ class Distiller(BaseModel):
             powers of two fit each other in the same way at any size.
         compile (bool | dict): Whether ``torch.compile`` compiles the student and trained teachers, or with which
             options. (A frozen teacher's ``inference`` says it for the teacher.) Defaults to False.
+        task (dict, optional): How the networks run and what their logits are, see
+            :class:`~shake_mm.tasks.GenericTask`. Defaults to what the student's class says.
         data_preprocessor (dict, optional): The student's, where its own config does not hold it (the Runner passes
             the run's top-level one).
         init_cfg (dict, optional): See :class:`mmengine.model.BaseModule`.
@@ -68,11 +70,12 @@ class Distiller(BaseModel):
         num_samples: int | None = None,
         input_size: int | Sequence[int] | None = None,
         compile: bool | dict = False,
+        task: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         check_sizes(num_samples, input_size)
-        members = build_members(student, teachers, data_preprocessor)
+        members = build_members(student, teachers, data_preprocessor, task)
         super().__init__(data_preprocessor=members.student.data_preprocessor, init_cfg=init_cfg)
         self.num_samples, self.input_size = num_samples, input_size
         self.members = members
@@ -133,10 +136,13 @@ class Distiller(BaseModel):
             frozen = {name: teacher for name, teacher in members.frozen.items() if name in plan.members}
             passed = {name: teacher(inputs, data_samples) for name, teacher in frozen.items()}
             own: dict[str, dict[str, Tensor]] = {}
+            noted: dict[str, Any] = {}
             for name, network in members.learners.items():
                 view = members.view(name, inputs, data_samples)
                 if name in plan.labeled:
-                    own[name] = task.loss(network, view, data_samples)
+                    with task.noting(network, plan.noted if name == 'student' else ()) as facts:
+                        own[name] = task.loss(network, view, data_samples)
+                    noted.update(facts)
                 elif name in plan.members:
                     task.forward(network, view, taps)
             for name, teacher in frozen.items():
@@ -144,7 +150,7 @@ class Distiller(BaseModel):
                     teacher.forward_head(passed[name], taps)
             for entry in plan.derived:
                 entry.compute(taps)
-            field = cache(lambda name: task.batch_field(data_samples or (), name))
+            field = cache(lambda name: noted[name] if name in noted else task.batch_field(data_samples or (), name))
             losses: dict[str, Tensor] = {}
             for name in plan.terms:
                 losses.update(self.terms[name](taps, own, field))
@@ -178,7 +184,12 @@ class Distiller(BaseModel):
     def enter_epoch(self, epoch: int) -> None:
         """Set what changes with the epochs (weights that warm up), at the beginning of ``epoch`` (counted from 0)."""
         for term in self.terms.values():
-            term.enter_epoch(epoch)
+            term.enter(epoch, by_epoch=True)
+
+    def enter_iteration(self, iteration: int) -> None:
+        """Set what changes with the iterations, before ``iteration`` (counted from 0)."""
+        for term in self.terms.values():
+            term.enter(iteration, by_epoch=False)
 
     def train(self, mode: bool = True) -> 'Distiller':
         """Set the mode; what is not trained of peers, of connectors, and by the stage, stays in evaluation mode."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from ..errors import UsageError
 from ..members import Members
 from ..registry import MODELS, asks_for, build_part
 from ..taps import listed
@@ -89,6 +90,11 @@ def build_proxy(
         facts['head'] = members.task.build_branch(student, config)
     if asks_for(plan.config, 'classifier'):
         facts['classifier'] = None if plan.teacher is None else members.task.classifier(plan.teacher, plan.name)
+        mapped = members.frozen.get(plan.name.replace('proxy', 'teacher'))
+        if mapped is not None and mapped.classes is not None:
+            raise UsageError(
+                f"{plan.name}: it asks its teacher's classifier, whose classes are matched by name: use another proxy."
+            )
     own = dict(plan.config)
     if isinstance(own.get('neck'), dict):
         own['neck'] = build_part(own['neck'], facts, f'{plan.name}.neck')

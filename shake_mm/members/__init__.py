@@ -2,6 +2,7 @@
 
 from .cached import CachedMember, check_cacheable
 from .checkpoint import load_strictly, read_checkpoint, read_weights, weights_in
+from .classes import names_in
 from .fitting import check_fits, fit_student_state
 from .frozen import FrozenMember
 from .inference import Inference
@@ -25,6 +26,7 @@ __all__ = [
     'fit_student_state',
     'load_strictly',
     'mend_for',
+    'names_in',
     'normalization',
     'normalization_before',
     'read_checkpoint',

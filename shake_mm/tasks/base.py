@@ -1,18 +1,17 @@
 """What the engine asks of a task."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..registry import TASKS
 from ..taps import Alias, Taps
 
 
 class Task:
-    """How the engine talks to a family of networks. Stateless: every method gets the network that it is about.
+    """How the engine talks to a family of networks. Every method gets the network that it is about, and keeps nothing.
 
     A pass without labels has two parts: :meth:`forward_trunk`, and :meth:`forward_head` for what must wait for the
     student's pass, such as a teacher's classification of the student's boxes.
@@ -20,6 +19,15 @@ class Task:
 
     model_types: ClassVar[tuple[type, ...]] = ()
     """Base classes by which a student is recognized."""
+
+    model_names: ClassVar[tuple[str, ...]] = ()
+    """Their names with those of their packages, such as ``'mmseg.EncoderDecoder'``, where a package is not imported."""
+
+    measured_by: ClassVar[str] = 'logits'
+    """By what the evaluation compares members: ``'logits'``, see :meth:`attach_logits`, or ``'predictions'``."""
+
+    member_metric: ClassVar[str] = 'shake_mm.MemberMetric'
+    """The metric that does."""
 
     shadow_source: ClassVar[str] = 'student.feats'
     """The tap that a shadow branch of the student reads by default."""
@@ -33,8 +41,17 @@ class Task:
     guides: ClassVar[tuple[str, ...]] = ()
     """Taps of the student that :meth:`forward_head` reads."""
 
-    input_size: ClassVar[int] = 32
+    input_size: int | tuple[int, ...] = 32
     """Height and width of the images of a dry run where nothing else tells."""
+
+    channels: int | None = None
+    """Channels of the images of a dry run, where the network itself does not tell by its first convolution."""
+
+    takes_images: ClassVar[bool] = True
+    """Whether a batch is known to be images and their samples, so that it can be checked before a run."""
+
+    noted: ClassVar[tuple[str, ...]] = ()
+    """Facts of a batch that :meth:`noting` takes from the student's own loss."""
 
     pads: ClassVar[bool] = False
     """Whether images of several sizes are padded to one, so that a view must leave the padding as it is."""
@@ -52,6 +69,18 @@ class Task:
     def num_classes(self, network: nn.Module) -> int | None:
         """Number of classes, or None if the network does not tell."""
         raise NotImplementedError
+
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """How many logits a place has, of which classes can be chosen by name: those of the classes, perhaps one more.
+
+        Args:
+            network (nn.Module): A teacher.
+            name (str): Its name, for errors.
+
+        Raises:
+            UsageError: If its logits stand for more than their classes.
+        """
+        return self.num_classes(network)
 
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
@@ -156,6 +185,19 @@ class Task:
         """
         raise UsageError(f'{name}: a {type(network).__name__} does not classify pooled features: use another proxy.')
 
+    def behind(self, network: nn.Module, paths: Sequence[str], name: str) -> nn.Module:
+        """What a network computes behind some of its taps, by its own weights, which it does not own.
+
+        Args:
+            network (nn.Module): The network.
+            paths (Sequence[str]): Names of taps, without the member's.
+            name (str): The member's, for errors.
+
+        Raises:
+            UsageError: If it does not go on behind them.
+        """
+        raise UsageError(f'{name}: how a {type(network).__name__} goes on behind {", ".join(paths)} is not known.')
+
     def logits_loss(self, network: nn.Module, config: dict) -> dict:
         """Config of the loss that compares the logits of such networks.
 
@@ -196,13 +238,40 @@ class Task:
 
     # ------------------------------------------------------------------------------------------------ batches
 
-    def batch_field(self, samples: Sequence[Any], name: str) -> Tensor:
+    def batch_field(self, samples: Sequence[Any], name: str) -> Any:
         """A fact of the batch that a loss asks for, e.g. ``gt_labels`` of shape (N,).
 
         Raises:
             UsageError: If the samples do not have it.
         """
         raise NotImplementedError
+
+    def guides_of(self, read: Sequence[str]) -> tuple[str, ...]:
+        """Taps of the student that :meth:`forward_head` reads so that others make these taps."""
+        return self.guides
+
+    def noting(self, network: nn.Module, names: Collection[str]) -> AbstractContextManager[dict[str, Any]]:
+        """A context in which the student's own loss runs, and facts of the batch that it makes are noted.
+
+        Args:
+            network (nn.Module): The student.
+            names (collection of str): The facts that losses ask for, of :attr:`noted`.
+
+        Returns:
+            AbstractContextManager: Enters as the dict of the facts, which is filled at its end.
+        """
+        return nullcontext({})
+
+    def check_facts(self, network: nn.Module, names: Collection[str]) -> None:
+        """Refuse a student whose own loss does not make facts that a loss asks for.
+
+        Args:
+            network (nn.Module): The student.
+            names (collection of str): The facts.
+
+        Raises:
+            UsageError: With the reason.
+        """
 
     def check_samples(self, network: nn.Module, samples: Sequence[Any]) -> None:
         """Refuse samples whose labels the network's own loss does not take.
@@ -219,16 +288,6 @@ class Task:
         """Put every member's logits, by member and of shape (N, K), into the student's evaluated samples."""
         raise NotImplementedError
 
-
-def task_of(network: nn.Module) -> Task:
-    """The registered task that ``network`` belongs to: the most specific one.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    tasks = TASKS.module_dict.values()
-    for kind in type(network).__mro__:
-        for task in tasks:
-            if kind in task.model_types:
-                return task()
-    raise UsageError(f'student: a {type(network).__name__} belongs to no known task ({", ".join(TASKS.module_dict)}).')
+    def attach_predictions(self, samples: Sequence[Any], others: Mapping[str, Sequence[Any]]) -> None:
+        """Put what every other member predicts, by member, into the student's evaluated samples."""
+        raise NotImplementedError

@@ -104,7 +104,7 @@ CASES = [
     ),
     Case('command line', 'predictions into JSON', _test('--out', 'out.json'), '--out', '.pkl', 'test'),
     Case('command line', 'unknown member', _test('--member', 'teacher0'), '--member', 'distiller', 'test'),
-    Case('command line', '--tta without a way', _test('--tta'), '--tta', 'tta_model', 'test'),
+    Case('command line', '--tta of another member', _test('--tta', '--member', 'teacher0'), '--tta', 'leave', 'test'),
     Case(
         'command line',
         '--show-dir without a hook',

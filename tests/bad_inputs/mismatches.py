@@ -1,5 +1,9 @@
 """Bad inputs: teachers that cannot be the student's."""
 
+from mmengine.config import Config
+
+from shake_mm.compat import configs_dir
+
 from .case import Case
 from .site import Site, classifier_of, retinanet, weights_of
 
@@ -22,6 +26,15 @@ def _other(model: dict, **weights: object):
     return prepare
 
 
+def _unknown(**task: object):
+    """A student of no known task, and what the config says of it."""
+    student = dict(type='shake_mm.PlainModel', network=classifier_of(), loss=dict(type='torch.nn.CrossEntropyLoss'))
+    student['data_preprocessor'] = classifier_of()['data_preprocessor']
+    changes = {'model.task': dict(type='shake_mm.GenericTask', **task)} if task else {}
+    changes[f'{TEACHER}.taps'] = dict(logits='head')
+    return lambda site: site.kd({'model.student': student, **changes})
+
+
 def _detector_for_classifier(site: Site) -> list[str]:
     return site.kd({TEACHER: dict(config=retinanet(), trainable=True)})
 
@@ -33,6 +46,16 @@ def _classifier_for_detector(site: Site) -> list[str]:
         teachers=[dict(config=classifier_of(classes=5), trainable=True)],
     )
     return site.scenes(model=model)
+
+
+def _method(name: str, student: dict, **spec: object):
+    """A method's file on a detector that is its own teacher."""
+
+    def prepare(site: Site) -> list[str]:
+        method = Config.fromfile(f'{configs_dir()}/_base_/methods/{name}.py').method.to_dict()
+        return site.scenes(model=dict(student=student, teachers=[dict(config=student, **spec)], **method))
+
+    return prepare
 
 
 def _pyramid(site: Site) -> list[str]:
@@ -54,6 +77,10 @@ CASES = [
         'mismatch', 'weights of a wider network', _other(classifier_of(8), channels=6), 'other.pth', 'give the config'
     ),
     Case('mismatch', 'no weights', lambda s: s.kd({TEACHER: classifier_of(8)}), 'teacher0', 'give `checkpoint`'),
+    Case('mismatch', 'logits of a model that no task knows', _unknown(), 'PlainModel', 'name it'),
+    Case('mismatch', 'logits that are no layer', _unknown(logits='network.hed'), 'network.hed', 'name another'),
+    Case('mismatch', 'logits that nobody can compare', _unknown(logits='network.head'), 'student', 'divergence=dict('),
+    Case('mismatch', 'a task that is none', lambda s: s.kd({'model.task': 'pose'}), 'task', 'it must be a config'),
     Case(
         'mismatch', 'a detector for a classifier', _detector_for_classifier, 'teacher0', 'give an mmpretrain classifier'
     ),
@@ -175,6 +202,20 @@ CASES = [
         lambda s: s.detection_kd(retinanet(anchor_generator=ANCHORS)),
         'teacher0',
         'give both detectors the same',
+    ),
+    Case(
+        'mismatch',
+        'LD of boxes without distributions',
+        _method('ld', retinanet(), trainable=True),
+        'student.sides',
+        'as the GFL family does',
+    ),
+    Case(
+        'mismatch',
+        'CrossKD by a teacher that learns',
+        _method('crosskd', retinanet(), trainable=True),
+        'CrossHead goes on in the layers of teacher0',
+        'name taps of a frozen teacher',
     ),
     Case('mismatch', 'another pyramid', _pyramid, 'strides', 'give both detectors the same'),
     Case(

@@ -39,6 +39,12 @@ DIGIT_NETWORKS = {
     'resnet8': Network('digits/resnet8_half'),
     'shufflev2': Network('digits/shufflev2_tiny'),
 }
+FASHION100_NETWORKS = {
+    **CRD_NETWORKS,
+    'resnet14': DIGIT_NETWORKS['resnet14'],
+    'resnet8': DIGIT_NETWORKS['resnet8'],
+    'shufflev2-tiny': DIGIT_NETWORKS['shufflev2'],
+}
 DIGIT_PAIRS = [('resnet14', 'resnet8'), ('resnet14', 'shufflev2')]
 TABLE_PAIRS = [
     ('wrn-40-2', 'wrn-16-2'),
@@ -51,6 +57,17 @@ TABLE_PAIRS = [
     ('resnet32x4', 'shufflev1'),
     ('resnet32x4', 'shufflev2'),
 ]
+FASHION100_PAIRS = [('resnet14', 'resnet8'), ('resnet14', 'shufflev2-tiny')]
+
+TABLE4 = ('fitnets', 'at', 'sp', 'cc', 'vid', 'rkd', 'pkt', 'ab', 'ft', 'nst', 'crd', 'crd-kd', 'kd-crd', 'kd-dagger')
+TABLE4 += ('dml', 'dml-dagger', 'shake', 'shake-fitnets', 'shake-crd')
+"""The rows of the paper's Table 4, below the baselines."""
+
+METHODS = ('baseline', 'kd', *TABLE4, 'dkd', 'dist', 'review')
+"""Every one has a config on every pair: the rows of Table 4, Eq. 1's KD, and what came later."""
+
+FIRST = ('baseline', 'kd', 'shake')
+"""What every pair is compared by first."""
 
 
 class Data(NamedTuple):
@@ -62,7 +79,9 @@ class Data(NamedTuple):
         epochs (int): Of the schedule.
         networks (dict[str, Network]): By the name that files have.
         pairs (list[Pair]): Teacher and student by name.
-        cells (bool): Whether every method has a config on every pair.
+        methods (tuple[str, ...]): Those that have a config on every pair.
+        more_pairs (list[Pair]): Pairs without cells: any cell runs on them once its pair's file is exchanged.
+        classes (int): Number of classes.
     """
 
     dataset: str
@@ -70,22 +89,20 @@ class Data(NamedTuple):
     epochs: int
     networks: dict[str, Network]
     pairs: list[Pair]
-    cells: bool = True
+    methods: tuple[str, ...] = METHODS
+    more_pairs: Sequence[Pair] = ()
+    classes: int = 100
 
 
 DATA = {
     'cifar100': Data('cifar100_bs64', 'cifar100_crd', 240, CRD_NETWORKS, TABLE_PAIRS),
     'digits100': Data('digits100_bs64', 'digits100', 20, DIGIT_NETWORKS, DIGIT_PAIRS),
-    # The benchmark's own networks on digits: any cell of CIFAR-100 runs on them once its pair's file is exchanged.
-    'digits100-32px': Data('digits100_32px_bs64', 'digits100', 20, CRD_NETWORKS, TABLE_PAIRS, cells=False),
+    'digits100-32px': Data('digits100_32px_bs64', 'digits100', 20, CRD_NETWORKS, [], more_pairs=TABLE_PAIRS),
+    # Fashion-MNIST's real pictures: all of them, few of them, and two side by side in CIFAR-100's shape.
+    'fashion': Data('fashion_bs64', 'fashion100', 10, DIGIT_NETWORKS, DIGIT_PAIRS, FIRST, classes=10),
+    'fashion-few': Data('fashion-few_bs64', 'digits100', 20, DIGIT_NETWORKS, DIGIT_PAIRS, FIRST, classes=10),
+    'fashion100': Data('fashion100_bs64', 'fashion100', 10, FASHION100_NETWORKS, FASHION100_PAIRS, FIRST, TABLE_PAIRS),
 }
-
-TABLE4 = ('fitnets', 'at', 'sp', 'cc', 'vid', 'rkd', 'pkt', 'ab', 'ft', 'nst', 'crd', 'crd-kd', 'kd-crd', 'kd-dagger')
-TABLE4 += ('dml', 'dml-dagger', 'shake', 'shake-fitnets', 'shake-crd')
-"""The rows of the paper's Table 4, below the baselines."""
-
-METHODS = ('baseline', 'kd', *TABLE4, 'dkd', 'dist', 'review')
-"""Every one has a config on every pair: the rows of Table 4, Eq. 1's KD, and what came later."""
 
 LATER = ('kd-logit-std', 'wttm', 'mlkd', 'ctkd', 'vkd', 'ofd', 'dist-plus', 'kd-eskd', 'dot', 'rco')
 LATER += ('kd-soft', 'kd-hard', 'kd-at', 'sdd')
@@ -150,7 +167,7 @@ SEVERAL_PAIRS = {
 }
 """``3xresnet14`` are three teachers ResNet-14."""
 
-DETECTION = ('baseline', 'kd', 'review', 'cwd', 'pkd', 'mgd', 'shake', 'shake-review', 'shake-pkd')
+DETECTION = ('baseline', 'kd', 'review', 'cwd', 'pkd', 'mgd', 'fgd', 'shake', 'shake-review', 'shake-pkd')
 """Methods on detectors."""
 
 DETECTION_PAIRS = {'2x_coco': [('retinanet-r101', 'retinanet-r50'), ('faster-rcnn-r101', 'faster-rcnn-r50')]}
@@ -175,10 +192,10 @@ VARIANTS = {
     **_on([('resnet34', 'resnet18')], kd_eskd='kd_eskd33', review='review_w1'),
     **_on([('resnet50', 'mobilenetv1')], ofd='ofd_in1k', review='review_w8'),
     # One-stage and two-stage detectors have weights of their own.
-    **_on([RETINANET, FASTER_RCNN], review='review_det', cwd='cwd_det', pkd='pkd_det', mgd='mgd_det'),
+    **_on([RETINANET, FASTER_RCNN], review='review_det', cwd='cwd_det', pkd='pkd_det', mgd='mgd_det', fgd='fgd_det'),
     **_on([RETINANET, FASTER_RCNN], shake_review='shake_review_det', shake_pkd='shake_pkd_det'),
     **_on([RETINANET], pkd='pkd_det_w10', shake_pkd='shake_pkd_det_w10'),
-    **_on([FASTER_RCNN], mgd='mgd_det_two_stage'),
+    **_on([FASTER_RCNN], mgd='mgd_det_two_stage', fgd='fgd_det_two_stage'),
 }
 """The file of a method on a pair, where it is not the one that has the method's name."""
 

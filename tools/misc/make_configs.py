@@ -27,7 +27,6 @@ from config_tables import (
     IMAGENET,
     LATER,
     LATER_PAIRS,
-    METHODS,
     ONLINE,
     ONLINE_PAIRS,
     PAPERS,
@@ -104,7 +103,9 @@ def cell_path(name: str, pair: Pair, key: str) -> str:
 def network_config(network: Network, data: Data) -> str:
     """A network alone: ``baseline/NAME_DATA.py``."""
     text = NETWORK.format(model=network.model, dataset=data.dataset, schedule=data.schedule)
-    return text + LIGHT if network.light and data.schedule == 'cifar100_crd' else text
+    if network.light and data.schedule != 'digits100':
+        text += LIGHT
+    return text if data.classes == 100 else text + f'model = dict(head=dict(num_classes={data.classes}))\n'
 
 
 def pair_config(teacher: str, student: str, key: str, data: Data) -> str:
@@ -140,7 +141,7 @@ def augmented_config(method: str, name: str, pair: Pair, key: str) -> str:
 def cells() -> Iterator[tuple[str, Pair, str]]:
     """Every method on every pair: the method's name, the pair and the data's name."""
     kinds = (
-        ({key: data.pairs for key, data in DATA.items() if data.cells}, METHODS),
+        *(({key: data.pairs}, data.methods) for key, data in DATA.items()),
         (SEVERAL_PAIRS, SEVERAL),
         (FORM_PAIRS, FORMS),
         (TABLE6_PAIRS, ('shake-alpha-div',)),
@@ -161,7 +162,7 @@ def configs() -> Iterator[tuple[str, str]]:
     for key, data in DATA.items():
         for name, network in data.networks.items():
             yield f'baseline/{name}_{key}.py', NOTICE + network_config(network, data)
-        for pair in chain(data.pairs, SEVERAL_PAIRS.get(key, ()), TWO_TEACHERS_PAIRS.get(key, ())):
+        for pair in chain(data.pairs, data.more_pairs, SEVERAL_PAIRS.get(key, ()), TWO_TEACHERS_PAIRS.get(key, ())):
             yield f'_base_/pairs/{pair[0]}_{pair[1]}_{key}.py', NOTICE + pair_config(*pair, key, data)
     for method, pair, key in cells():
         yield cell_path(method, pair, key), NOTICE + cell_config(method, pair, key)

@@ -70,7 +70,7 @@ class StagedBackbone(BaseModule):
         return points
 
     def stem(self, x: Tensor) -> Tensor:
-        """Run what precedes the first stage, shape (N, 3, H, W)."""
+        """Run what precedes the first stage, shape (N, C, H, W)."""
         return self.relu(self.bn1(self.conv1(x)))
 
     def stage(self, index: int, x: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ class StagedBackbone(BaseModule):
         """Return the features of the stages in ``out_indices``, those of the last stage as the classifier pools them.
 
         Args:
-            x: Images, shape (N, 3, H, W).
+            x: Images, shape (N, C, H, W).
         """
         x = self.stem(x)
         feats = []
