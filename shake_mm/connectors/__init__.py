@@ -9,11 +9,13 @@ from .logit_norm import LogitNorm
 from .map_transfer import MapTransfer
 from .margin_relu import MarginReLU
 from .orthogonal import OrthogonalProjection
+from .regional import RegionalLogits
 from .resize_map import ResizeMap
 from .review import ReviewFusion
 from .vid_regressor import VIDRegressor
 
 __all__ = [
+    'RegionalLogits',
     'BranchGate',
     'Ensemble',
     'ConvRegressor',

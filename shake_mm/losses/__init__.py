@@ -31,6 +31,7 @@ from .pixel_kl import PixelKLLoss, pixel_kl
 from .pkt import PKTLoss, probabilistic_transfer
 from .places import Places
 from .rkd import RKDLoss, relational_kd
+from .sdd import SDDLoss, scale_decoupled
 from .soft_ce import SoftCELoss, soft_ce
 from .soft_quality_focal import SoftQualityFocalLoss, soft_quality_focal
 from .sp import SPLoss, similarity_preserving
@@ -39,6 +40,8 @@ from .vid import VIDLoss, variational_information
 from .wttm import WTTMLoss, transformed_matching
 
 __all__ = [
+    'SDDLoss',
+    'scale_decoupled',
     'AdversarialLoss',
     'PeerAttentionLoss',
     'adversarial',

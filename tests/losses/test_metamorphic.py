@@ -67,6 +67,7 @@ CASES = {
     'WTTMLoss, untransformed': Case(partial(losses.WTTMLoss, 1.0), ROW, ROW),
     # Least at the transformed prediction.
     'WTTMLoss': Case(losses.WTTMLoss, ROW, ROW, minimum=None),
+    'SDDLoss': Case(losses.SDDLoss, (4, 3, 6), (4, 3, 6)),
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
     'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
     'DenseKLLoss': Case(partial(losses.DenseKLLoss, 6, activation='softmax'), ROW, ROW, takes=('reference',)),

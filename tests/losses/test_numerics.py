@@ -117,6 +117,7 @@ OURS = {
     'PixelKLLoss': Case(losses.PixelKLLoss, MAP, MAP),
     'PixelKLLoss, sigmoid': Case(partial(losses.PixelKLLoss, activation='sigmoid'), MAP, MAP),
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),
+    'SDDLoss': Case(losses.SDDLoss, (BATCH, 3, CLASSES), (BATCH, 3, CLASSES)),
     'SPLoss': Case(losses.SPLoss, MAP, (BATCH, 3)),
     'SoftCELoss': Case(losses.SoftCELoss, ROW, ROW),
     'SoftQualityFocalLoss': Case(

@@ -83,6 +83,8 @@ REFUSALS = {
     'PixelKLLoss, built': Refusal(partial(losses.PixelKLLoss, 0.0), None, 'PixelKLLoss: tau=0.0'),
     'PixelKLLoss, activation': Refusal(partial(losses.PixelKLLoss, activation='tanh'), None, 'must be one of'),
     'RKDLoss': Refusal(losses.RKDLoss, (ROW, (3, 6)), 'RKDLoss.*same batch'),
+    'SDDLoss': Refusal(losses.SDDLoss, (ROW, ROW), 'SDDLoss: .*RegionalLogits'),
+    'SDDLoss, built': Refusal(partial(losses.SDDLoss, 0.0), None, 'tau is 0.0'),
     'SPLoss': Refusal(losses.SPLoss, (ROW, (3, 6)), 'SPLoss.*same batch'),
     'SoftCELoss': Refusal(losses.SoftCELoss, (ROW, (4, 7)), 'SoftCELoss'),
     'SoftCELoss, built': Refusal(partial(losses.SoftCELoss, tau=0.0), None, 'tau is 0'),
