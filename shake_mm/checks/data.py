@@ -231,8 +231,10 @@ def _preprocessed(model: nn.Module, batch: Any, name: str) -> tuple[Tensor, list
 
 def _check_fields(model: nn.Module, task: Task, samples: list, name: str) -> None:
     """Refuse samples that lack a field which a loss asks for."""
+    learns = not isinstance(model, Distiller) or any(term.loss is None for term in model.terms.values())
     try:
-        task.check_samples(model.student if isinstance(model, Distiller) else model, samples)
+        if learns:  # and not by teachers alone
+            task.check_samples(model.student if isinstance(model, Distiller) else model, samples)
     except UsageError as error:
         raise UsageError(f'{name}.dataset: {error}') from None
     for term in model.terms.values() if isinstance(model, Distiller) else ():
