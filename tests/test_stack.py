@@ -101,8 +101,9 @@ def test_onedl_asks_for_a_newer_torch(installed):
 def test_mmdet_of_openmmlab_refuses_newer_mmcv(installed):
     installed({**CURRENT, 'mmcv': '2.2.0'})
     stack.check_versions()
-    sentence = stack.problem('mmdet')
-    assert sentence.startswith('mmdet 3.3.0 refuses mmcv 2.2.0: run `') and 'onedl-mmdetection' in sentence
+    for module, version, other in (('mmdet', '3.3.0', 'onedl-mmdetection'), ('mmseg', '1.2.2', 'onedl-mmsegmentation')):
+        sentence = stack.problem(module)
+        assert sentence.startswith(f'{module} {version} refuses mmcv 2.2.0: run `') and f'{other} takes it.' in sentence
 
 
 def test_classifiers_need_neither_mmdet_nor_operators(installed):

@@ -16,7 +16,7 @@ from ..validation import check_mapping
 from .behind import behind_of
 from .dry_run import facts_of, run_members, try_out
 from .expand import Expanded, expand_terms, select
-from .norms import norm_behind
+from .norms import part_behind
 from .proxies import PlannedProxy, build_proxy, plan_proxy
 from .term_config import check_terms, compares, popped_source, taps_of
 from .terms import build_term
@@ -106,7 +106,7 @@ def build_objective(
             taps.request(tap)  # also of the proxies' layers, which are known now
         _try_proxies(built, taps)
         modules = _build_connectors(members, shared, taps, num_samples)
-        fitted = _build_terms(members, expanded, taps, num_samples, partial(norm_behind, members, taps, sizes))
+        fitted = _build_terms(members, expanded, taps, num_samples, partial(part_behind, members, taps, sizes))
     taps.unknown = set()
     derived = [Derived(f'{name}.logits', m, planned[name].source, f'proxies.{name}', True) for name, m in built.items()]
     derived += [Derived(tap, modules[_name_of(tap)], source, tap, False) for tap, (_, source) in shared.items()]
@@ -241,7 +241,7 @@ def _build_terms(
     expanded: Mapping[str, Expanded],
     taps: Taps,
     num_samples: int | None,
-    norm_of: Callable[[str], nn.Module | None],
+    behind: Callable[[str, str], nn.Module | None],
 ) -> ModuleDict:
     """Build the terms to what the taps hold; a loss without a type is the task's."""
     terms = ModuleDict()
@@ -249,6 +249,6 @@ def _build_terms(
         config = term.config
         if isinstance(config.get('loss'), Mapping) and 'type' not in config['loss']:
             config = {**config, 'loss': members.task.logits_loss(members.student, config['loss'])}
-        terms[name] = build_term(name, config, taps, num_samples, norm_of)
+        terms[name] = build_term(name, config, taps, num_samples, behind)
         members.task.check_facts(members.student, terms[name].fields)
     return terms

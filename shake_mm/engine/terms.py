@@ -134,7 +134,7 @@ def build_term(
     config: dict,
     taps: Taps,
     num_samples: int | None,
-    norm_of: Callable[[str], nn.Module | None] = lambda tap: None,
+    part_behind: Callable[[str, str], nn.Module | None] = lambda fact, tap: None,
 ) -> Term:
     """Build a term whose connectors and loss fit the shapes of its taps, and try them out.
 
@@ -143,7 +143,8 @@ def build_term(
         config (dict): Arguments of :class:`Term`.
         taps (Taps): Holding what the dry run recorded.
         num_samples (int, optional): Size of the training set.
-        norm_of (callable): Finds the batch norm that a tap comes from, for parts that ask for ``in_norm``.
+        part_behind (callable): Finds what parts ask for by these names: ``in_norm``, the batch norm that a tap comes
+            from, or ``classifier``, that of its network.
 
     Raises:
         UsageError: If a part cannot be built, or does not take what it is to read.
@@ -153,8 +154,9 @@ def build_term(
 
     def build(key: str, learner: Any, target: Any) -> nn.Module:
         facts = facts_of(learner, target, num_samples)
-        if asks_for(config[key], 'in_norm'):
-            facts['in_norm'] = norm_of(config['to' if key == 'to_connector' else 'of'])
+        for fact in ('in_norm', 'classifier'):
+            if asks_for(config[key], fact):
+                facts[fact] = part_behind(fact, config['to' if key == 'to_connector' else 'of'])
         return build_part(config[key], facts, f'terms.{name}.{key}')
 
     learner, target = taps.value(config['of']), taps.value(config.get('to') or [])

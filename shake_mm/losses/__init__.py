@@ -11,6 +11,7 @@ from .box_distribution import (
     localization_distillation,
 )
 from .cc import CCLoss, correlation_congruence
+from .cosine import CosineLoss, cosine
 from .crd import CRDLoss, crd_nce
 from .ctkd import CTKDLoss, curriculum_kd
 from .dense_box import DenseBoxLoss, box_distance
@@ -31,6 +32,7 @@ from .pixel_kl import PixelKLLoss, pixel_kl
 from .pkt import PKTLoss, probabilistic_transfer
 from .places import Places
 from .rkd import RKDLoss, relational_kd
+from .sdd import SDDLoss, scale_decoupled
 from .soft_ce import SoftCELoss, soft_ce
 from .soft_quality_focal import SoftQualityFocalLoss, soft_quality_focal
 from .sp import SPLoss, similarity_preserving
@@ -39,6 +41,8 @@ from .vid import VIDLoss, variational_information
 from .wttm import WTTMLoss, transformed_matching
 
 __all__ = [
+    'SDDLoss',
+    'scale_decoupled',
     'AdversarialLoss',
     'PeerAttentionLoss',
     'adversarial',
@@ -59,6 +63,7 @@ __all__ = [
     'BernoulliKLLoss',
     'CCLoss',
     'CRDLoss',
+    'CosineLoss',
     'DKDLoss',
     'DenseBoxLoss',
     'DenseKLLoss',
@@ -88,6 +93,7 @@ __all__ = [
     'bernoulli_kl',
     'box_distance',
     'correlation_congruence',
+    'cosine',
     'crd_nce',
     'decoupled_kd',
     'dense_kl',

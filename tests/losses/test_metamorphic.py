@@ -67,9 +67,11 @@ CASES = {
     'WTTMLoss, untransformed': Case(partial(losses.WTTMLoss, 1.0), ROW, ROW),
     # Least at the transformed prediction.
     'WTTMLoss': Case(losses.WTTMLoss, ROW, ROW, minimum=None),
+    'SDDLoss': Case(losses.SDDLoss, (4, 3, 6), (4, 3, 6)),
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
     'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
     'DenseKLLoss': Case(partial(losses.DenseKLLoss, 6, activation='softmax'), ROW, ROW, takes=('reference',)),
+    'CosineLoss': Case(losses.CosineLoss, MAP, MAP),
     'PixelKLLoss': Case(losses.PixelKLLoss, MAP, (4, 6, 2, 2), takes=('gt_sem_seg',)),
     'KLDivLoss': Case(losses.KLDivLoss, ROW, ROW, target_learns=True),  # its caller detaches
     # Least at the target's prediction, where it is the target's entropy.

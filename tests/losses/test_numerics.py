@@ -114,9 +114,11 @@ OURS = {
     'OFDLoss': Case(losses.OFDLoss, MAP, (BATCH, CLASSES, 2, 2)),
     'PKTLoss': Case(losses.PKTLoss, ROW, (BATCH, 3)),
     'PeerAttentionLoss': Case(partial(losses.PeerAttentionLoss, [CLASSES] * 6), [ROW] * 6, None),
+    'CosineLoss': Case(losses.CosineLoss, MAP, MAP),
     'PixelKLLoss': Case(losses.PixelKLLoss, MAP, MAP),
     'PixelKLLoss, sigmoid': Case(partial(losses.PixelKLLoss, activation='sigmoid'), MAP, MAP),
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),
+    'SDDLoss': Case(losses.SDDLoss, (BATCH, 3, CLASSES), (BATCH, 3, CLASSES)),
     'SPLoss': Case(losses.SPLoss, MAP, (BATCH, 3)),
     'SoftCELoss': Case(losses.SoftCELoss, ROW, ROW),
     'SoftQualityFocalLoss': Case(
