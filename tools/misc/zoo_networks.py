@@ -155,8 +155,12 @@ def _cut(model: dict, task: str) -> dict:
         part.update(_shallow(part, task)) if isinstance(part, dict) else None
     backbone = model.get('backbone') or {}
     narrow = backbone.get('type') in _RESNETS and backbone.get('depth', 0) >= 18
+    if narrow and (model.get('roi_head') or {}).get('shared_head'):  # a stage of the backbone
+        return model
+    flat = narrow and backbone['depth'] >= 50 and not backbone.get('dcn') and not backbone.get('plugins')
     if narrow:
-        backbone.update(depth=min(backbone['depth'], 50), base_channels=64 // CUT, frozen_stages=-1)
+        depth = 18 if flat else min(backbone['depth'], 50)
+        backbone.update(depth=depth, base_channels=64 // CUT, frozen_stages=-1)
         backbone.update(stem_channels=64 // CUT) if backbone['type'] == 'ResNet' else None
     elif 'stage_channels' in backbone:  # of an Hourglass
         narrow = True
@@ -167,6 +171,8 @@ def _cut(model: dict, task: str) -> dict:
     for i, part in enumerate(parts):
         kept = {} if narrow or i or 'in_channels' not in part else {'in_channels': part['in_channels']}
         part.update({**_narrow(part), **kept} if narrow or task == 'det' else {})
+    for part in [part for part in parts if part.get('in_channels')][:1] if flat else ():
+        part['in_channels'] = _narrow(part['in_channels'], True)
     return model
 
 
@@ -178,7 +184,7 @@ def _narrow(node: Any, cut: bool = False) -> Any:
         }
     if isinstance(node, (list, tuple)):
         return type(node)(_narrow(value, cut) for value in node)
-    return node // CUT if cut and isinstance(node, int) and node >= 32 and node % CUT == 0 else node
+    return node // CUT if cut and isinstance(node, int) and node >= 16 and node % CUT == 0 else node
 
 
 def _shallow(backbone: dict, task: str) -> dict:
