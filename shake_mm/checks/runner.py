@@ -151,10 +151,10 @@ def _prepare(runner: Runner, model: Distiller, cfg: Config, mode: str) -> None:
 
 
 def _check_epochs(runner: Runner, model: Distiller) -> None:
-    """Refuse a training in which nobody tells the model its epochs, where something changes with them."""
-    paced = [name for name, term in model.terms.items() if term.counts_epochs]
+    """Refuse a training in which nobody tells the model where it stands, and something changes with that."""
+    paced = [name for name, term in model.terms.items() if term.is_scheduled]
     if (paced or len(model.stages) > 1) and not any(isinstance(hook, StageHook) for hook in runner.hooks):
-        what = 'several stages need' if len(model.stages) > 1 else f'terms.{paced[0]} changes with the epochs and needs'
+        what = 'several stages need' if len(model.stages) > 1 else f'terms.{paced[0]} changes with time and needs'
         raise UsageError(f"custom_hooks: {what} dict(type='shake_mm.StageHook'): add it.")
 
 
