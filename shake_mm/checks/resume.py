@@ -91,7 +91,7 @@ def check_resume(model: nn.Module, cfg: Config, source: str, loaded: Mapping[str
         if str(wrapper['optimizer'].get('type')) in DENSE:
             _check_moments(model, here, loaded['optimizer'])
     _check_rules(here, 'message_hub.runtime_info', hub['runtime_info'], RUNTIME)
-    schedulers = loaded['param_schedulers']
+    schedulers = loaded.get('param_schedulers')  # which a run without any does not have
     for scheduler in schedulers if isinstance(schedulers, list) else ():
         _check_rules(here, 'param_schedulers', scheduler, SCHEDULER)
 
