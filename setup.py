@@ -90,6 +90,10 @@ def extras() -> dict[str, list[str]]:
     onedl = tuple(f'onedl-{name}' for name in core)
     own = {
         'cls': requirements('mminstall', of=(*core, 'mmpretrain')),
+        'cls-lite': [
+            *requirements('mminstall', of=('mmengine', 'mmpretrain')),
+            *(f'mmcv-lite{line.removeprefix("mmcv")}' for line in requirements('mminstall', of=('mmcv',))),
+        ],
         'det': requirements('mminstall', of=(*core, 'mmdet')),
         'onedl-cls': requirements('onedl', of=(*onedl, 'onedl-mmpretrain')),
         'onedl-det': requirements('onedl', of=(*onedl, 'onedl-mmdetection')),

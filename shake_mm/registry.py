@@ -67,7 +67,7 @@ OPTIMIZERS = Registry('optimizer', parent=MMENGINE_OPTIMIZERS, scope='shake_mm',
 OPTIM_WRAPPERS = Registry(
     'optimizer wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='shake_mm', locations=['shake_mm.optim']
 )
-TASKS = Registry('task', scope='shake_mm', locations=['shake_mm.tasks'])
+TASKS = PartRegistry('task', scope='shake_mm', locations=['shake_mm.tasks'])
 """Filled by :func:`shake_mm.tasks.task_of`: the module of a task is imported where there is a network of its kind."""
 
 

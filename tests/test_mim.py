@@ -69,12 +69,21 @@ def test_train_and_test(programs, tmp_path):
     assert 'accuracy/top1' in tested.stdout
 
 
-def test_run_and_a_config_by_its_name(programs, tmp_path):
+def test_run(programs, tmp_path):
     printed = call(programs, 'run', 'shake_mm', 'print_config', f'shake_mm::kd/{CONFIG}.py', cwd=tmp_path)
     assert "type='shake_mm.KD'" in printed.stdout
-    started = run(programs, 'mim', 'train', 'shake_mm', f'shake_mm::kd/{CONFIG}.py', '--gpus', 0, cwd=tmp_path)
+
+
+def test_a_config_by_its_name(mim, tmp_path):
+    started = run(mim, 'mim', 'train', 'shake_mm', f'shake_mm::kd/{CONFIG}.py', '--gpus', 0, cwd=tmp_path)
     assert f'configs/kd/{CONFIG}.py' in started.stdout  # found in the package
     assert 'resnet14_digits100/epoch_20.pth' in started.stderr  # and refused for the lack of the teacher's weights
+
+
+def test_onedl_mim_finds_a_name_twice(onedl_mim, tmp_path):
+    """In the checkout and under the links of the package; the page says to give a path."""
+    started = run(onedl_mim, 'mim', 'train', 'shake_mm', f'shake_mm::kd/{CONFIG}.py', '--gpus', 0, cwd=tmp_path)
+    assert started.returncode != 0 and 'multiple config files' in ' '.join(started.stderr.split())
 
 
 def test_search(programs, tmp_path):

@@ -96,6 +96,7 @@ def test_extras_pull_what_they_say(wheel):
                 pulled.add(requirement.name)
     assert 'torch' in extras[None] and not {'mmengine', 'mmcv', 'onedl-mmengine'} & extras[None]
     assert extras['cls'] == {'mmengine', 'mmcv', 'mmpretrain'} and extras['det'] == {'mmengine', 'mmcv', 'mmdet'}
+    assert extras['cls-lite'] == {'mmengine', 'mmcv-lite', 'mmpretrain'}
     assert extras['onedl-cls'] == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain'}
     assert extras['onedl-det'] == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection'}
     others = {'safetensors', 'timm', 'transformers'}

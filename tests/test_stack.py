@@ -10,9 +10,10 @@ import pytest
 from shake_mm import stack
 
 CLASSIC = dict(torch='2.1.2', mmengine='0.10.7', mmcv='2.1.0', mmpretrain='1.2.0', mmdet='3.3.0', mmrazor='1.0.0')
+CLASSIC['mmsegmentation'] = '1.2.2'
 CURRENT = {**CLASSIC, 'torch': '2.13.0+cpu'}
 ONEDL = {'torch': '2.13.0', 'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'onedl-mmpretrain': '1.3.6'}
-ONEDL['onedl-mmdetection'] = '3.5.1'
+ONEDL |= {'onedl-mmdetection': '3.5.1', 'onedl-mmsegmentation': '1.4.2'}
 STACKS = dict(classic=CLASSIC, current=CURRENT, onedl=ONEDL)
 
 
@@ -99,8 +100,9 @@ def test_onedl_asks_for_a_newer_torch(installed):
 def test_mmdet_of_openmmlab_refuses_newer_mmcv(installed):
     installed({**CURRENT, 'mmcv': '2.2.0'})
     stack.check_versions()
-    sentence = stack.problem('mmdet')
-    assert sentence.startswith('mmdet 3.3.0 refuses mmcv 2.2.0: run `') and 'onedl-mmdetection' in sentence
+    for module, version, other in (('mmdet', '3.3.0', 'onedl-mmdetection'), ('mmseg', '1.2.2', 'onedl-mmsegmentation')):
+        sentence = stack.problem(module)
+        assert sentence.startswith(f'{module} {version} refuses mmcv 2.2.0: run `') and f'{other} takes it.' in sentence
 
 
 def test_classifiers_need_neither_mmdet_nor_operators(installed):

@@ -28,6 +28,7 @@ from .data import building, check_data
 from .metrics import check_metrics
 from .networks import check_ends
 from .overlap import warn_of_overlap
+from .ranks import check_ranks
 from .resume import check_last, check_resume
 from .views import fit_views
 from .weights import Start, StartWeightsHook, check_start, read_start
@@ -76,6 +77,7 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     finally:
         Runner.dump_config = dump
+    check_ranks(cfg)
     runner.register_hook(_DumpConfigHook())
     guard = next((hook for hook in runner.hooks if isinstance(hook, ReadGuardHook)), None)
     if guard is None:

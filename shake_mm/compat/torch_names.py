@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -60,10 +61,19 @@ def set_submodule(network: nn.Module, name: str, module: nn.Module) -> None:
 
 
 class ChannelShuffle(nn.ChannelShuffle):
-    """torch's own, also on the meta device, for which torch 2.1 does not have it."""
+    """torch's own, where that can be trained; the one of torch 2.1 has no derivative and knows no meta device."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Shuffle the channels of an input of shape (N, C, H, W)."""
-        if x.is_meta:
-            return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
-        return super().forward(x)
+        if _trains_channel_shuffle():
+            return super().forward(x)
+        return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
+@cache
+def _trains_channel_shuffle() -> bool:
+    try:
+        torch.channel_shuffle(torch.empty(1, 2, 1, 1, device='meta', requires_grad=True), 2)
+    except RuntimeError:
+        return False
+    return True

@@ -9,9 +9,11 @@ from .logit_norm import LogitNorm
 from .map_transfer import MapTransfer
 from .margin_relu import MarginReLU
 from .orthogonal import OrthogonalProjection
+from .project_map import ProjectMap
 from .regional import RegionalLogits
 from .resize_map import ResizeMap
 from .review import ReviewFusion
+from .token_map import TokenMap
 from .vid_regressor import VIDRegressor
 
 __all__ = [
@@ -27,8 +29,10 @@ __all__ = [
     'OrthogonalProjection',
     'ParaphraserDecoder',
     'ParaphraserEncoder',
+    'ProjectMap',
     'ResizeMap',
     'ReviewFusion',
+    'TokenMap',
     'Translator',
     'VIDRegressor',
 ]

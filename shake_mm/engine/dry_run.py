@@ -169,4 +169,6 @@ def unknown(value: Any) -> bool:
 def _channels(shape: Any) -> Any:
     if isinstance(shape, list):
         return [_channels(item) for item in shape]
-    return shape[0] if shape else None
+    if not shape:
+        return None
+    return shape[1] if len(shape) == 2 else shape[0]  # tokens of a transformer are (L, C)

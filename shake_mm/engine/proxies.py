@@ -51,7 +51,10 @@ def plan_proxy(
     if not isinstance(config, dict):
         return PlannedProxy(name, config, config.source, teacher)
     config = {key: value for key, value in config.items() if value is not None}
-    source = config.get('source') or getattr(_class_of(config), 'reads', None) or members.task.shadow_source
+    source = config.get('source') or getattr(_class_of(config), 'reads', None)
+    if not source:
+        members.task.check_shadow(members.student, name)
+        source = members.task.shadow_source
     own = [re.sub(r'^teacher\*', f'teacher{number}', tap) for tap in listed(source)]
     taps = [tap for entry in own for tap in levels_behind(name, entry, levels)]
     source = taps[0] if isinstance(source, str) and taps == own else taps

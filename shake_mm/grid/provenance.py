@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from .. import stack
+from ..atomic import DRAFT
 from ..errors import UsageError
 from ..locks import locked
 from ..outputs import write_text
@@ -109,6 +110,14 @@ def read_sessions(folder: Path) -> list[dict[str, Any]]:
 def _is_session(session: dict[str, Any]) -> bool:
     typed = all(isinstance(session[key], kind) for key, kind in _SESSION.items())
     return typed and max(abs(session['seconds']), abs(session['trained'])) < 2**40 and session['command'].isprintable()
+
+
+def remove_draft(folder: Path) -> None:
+    """Remove what a killed call has left half written."""
+    draft = folder / f'{FILE}{DRAFT}'
+    if draft.is_file():
+        with locked(folder, 'a grid', wait=60):
+            draft.unlink(missing_ok=True)
 
 
 def forget_sessions(folder: Path) -> None:

@@ -11,6 +11,7 @@ from .box_distribution import (
     localization_distillation,
 )
 from .cc import CCLoss, correlation_congruence
+from .cosine import CosineLoss, cosine
 from .crd import CRDLoss, crd_nce
 from .ctkd import CTKDLoss, curriculum_kd
 from .dense_box import DenseBoxLoss, box_distance
@@ -62,6 +63,7 @@ __all__ = [
     'BernoulliKLLoss',
     'CCLoss',
     'CRDLoss',
+    'CosineLoss',
     'DKDLoss',
     'DenseBoxLoss',
     'DenseKLLoss',
@@ -91,6 +93,7 @@ __all__ = [
     'bernoulli_kl',
     'box_distance',
     'correlation_congruence',
+    'cosine',
     'crd_nce',
     'decoupled_kd',
     'dense_kl',

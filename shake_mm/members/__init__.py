@@ -3,7 +3,7 @@
 from .cached import CachedMember, check_cacheable
 from .checkpoint import load_strictly, read_checkpoint, read_weights, weights_in
 from .classes import names_in
-from .fitting import check_fits, fit_student_state
+from .fitting import check_fits, fit_student_state, state_within
 from .frozen import FrozenMember
 from .inference import Inference
 from .members import Members, build_members
@@ -31,5 +31,6 @@ __all__ = [
     'normalization_before',
     'read_checkpoint',
     'read_weights',
+    'state_within',
     'weights_in',
 ]

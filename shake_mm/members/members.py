@@ -128,7 +128,7 @@ class Members:
             input_size (int | tuple[int, int], optional): The distiller's. Defaults to the student's ``img_size``, else
                 the task's.
         """
-        size = input_size or getattr(getattr(self.student, 'backbone', None), 'img_size', None) or self.task.input_size
+        size = input_size or self.task.image_size(self.student) or self.task.input_size
         size = (size, size) if isinstance(size, int) else tuple(size)
         return {name: self.specs[name].resize or size for name in self.networks}
 
@@ -219,7 +219,7 @@ def _add_teacher(members: Members, spec: MemberSpec) -> None:
     if spec.trainable:
         members.peers[name], members.views[name] = network, view
         return
-    if spec.checkpoint is None and not isinstance(spec.model, nn.Module):
+    if spec.checkpoint is None and not isinstance(spec.model, nn.Module) and not _brings_weights(spec.model):
         raise UsageError(f'{name}: a frozen teacher needs trained weights: give `checkpoint`, or `trainable=True`.')
     if spec.cache is None:
         members.frozen[name] = FrozenMember(network, view, task)
@@ -255,6 +255,14 @@ def _is_of_another_kind(task: Task, network: nn.Module, name: str) -> bool:
         return isinstance(task_of(network), GenericTask) and not isinstance(task, GenericTask)
     except UsageError as error:
         raise UsageError(str(error).replace('student', name, 1)) from None
+
+
+def _brings_weights(config: Any) -> bool:
+    """Whether a network's config lets its own library load weights: timm's ``pretrained``, ``from_pretrained``."""
+    network = config.get('network') if isinstance(config, Mapping) else None
+    if not isinstance(network, Mapping):
+        return False
+    return network.get('pretrained') is True or str(network.get('type')).endswith('.from_pretrained')
 
 
 def _preprocessors(members: Members, network: nn.Module, spec: MemberSpec) -> tuple[nn.Module, nn.Module]:

@@ -70,15 +70,18 @@ class Task:
         """Number of classes, or None if the network does not tell."""
         raise NotImplementedError
 
-    def logit_channels(self, network: nn.Module, name: str) -> int | None:
-        """How many logits a place has, of which classes can be chosen by name: those of the classes, perhaps one more.
+    def image_size(self, network: nn.Module) -> int | Sequence[int] | None:
+        """Height and width, or one of both, of the images that a network was made for; None if it takes any."""
+        return getattr(getattr(network, 'backbone', None), 'img_size', None)
 
-        Args:
-            network (nn.Module): A teacher.
-            name (str): Its name, for errors.
+    def check_shadow(self, network: nn.Module, name: str) -> None:
+        """Refuse a student in which the place that a shadow, of this name, reads by default is not known."""
+
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """How many logits of a teacher belong together, to choose classes of by name: perhaps more than its classes.
 
         Raises:
-            UsageError: If its logits stand for more than their classes.
+            UsageError: If other outputs are bound to its classes.
         """
         return self.num_classes(network)
 

@@ -63,6 +63,13 @@ CASES = [
     ),
     Case(
         'command line',
+        'a config that the package does not have',
+        lambda s: ['shake_mm::kd/kd_nobody.py'],
+        'shake_mm::kd/kd_nobody.py',
+        'correct the path',
+    ),
+    Case(
+        'command line',
         '--auto-scale-lr without a base',
         lambda s: s.plain({}, '--auto-scale-lr'),
         '--auto-scale-lr',

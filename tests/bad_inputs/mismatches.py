@@ -77,6 +77,20 @@ CASES = [
         'mismatch', 'weights of a wider network', _other(classifier_of(8), channels=6), 'other.pth', 'give the config'
     ),
     Case('mismatch', 'no weights', lambda s: s.kd({TEACHER: classifier_of(8)}), 'teacher0', 'give `checkpoint`'),
+    Case(
+        'mismatch',
+        'a map read as tokens',
+        _term(of='student.f2', to='teacher0.f2', to_connector=dict(type='TokenMap'), loss=dict(type='CosineLoss')),
+        'TokenMap',
+        'tap a block of a vision transformer',
+    ),
+    Case(
+        'mismatch',
+        'directions of other channels',
+        _term(of='student.f2', to='teacher0.f2', loss=dict(type='CosineLoss')),
+        'CosineLoss',
+        'ProjectMap',
+    ),
     Case('mismatch', 'logits of a model that no task knows', _unknown(), 'PlainModel', 'name it'),
     Case('mismatch', 'logits that are no layer', _unknown(logits='network.hed'), 'network.hed', 'name another'),
     Case('mismatch', 'logits that nobody can compare', _unknown(logits='network.head'), 'student', 'divergence=dict('),

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import re
 from collections import OrderedDict, namedtuple
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 from torch import nn
 
 from shake_mm.compat import torch_names
+
+from .processes import ROOT
 
 HOMES = {
     'tree_leaves': 'torch.utils._pytree',
@@ -30,6 +33,22 @@ def names(request, monkeypatch):
         patch.delattr(nn.Module, 'set_submodule', raising=False)
         yield importlib.reload(torch_names)
     importlib.reload(torch_names)
+
+
+def test_nothing_of_ours_takes_them_from_torch():
+    """What runs beside today's torch alone would be noticed on the classic stack at the earliest."""
+    taken = '|'.join(
+        [
+            *(rf'{home}( import .*|\.){name}\b'.replace('torch.', r'(torch\.)?') for name, home in HOMES.items()),
+            r'\w\.set_submodule\(',
+            r'nn\.ChannelShuffle\(',
+        ]
+    )
+    assert re.search(taken, 'from torch.nn.utils import clip, get_total_norm') and re.search(taken, 'x.set_submodule(')
+    assert re.search(taken, 'if torch.amp.is_autocast_available(device)')
+    files = [path for part in ('shake_mm', 'benchmarks', 'analysis', 'tools') for path in (ROOT / part).rglob('*.py')]
+    found = {path.name for path in files if re.search(taken, path.read_text(encoding='utf-8'))}
+    assert found == {'torch_names.py'}
 
 
 @pytest.mark.parametrize('name', HOMES)
@@ -84,12 +103,16 @@ def test_a_module_in_the_place_of_another(names, name):
     assert network.get_submodule(name) is module and [key for key, _ in network.named_modules()] == before
 
 
+@pytest.mark.parametrize('own', [True, False])
 @pytest.mark.parametrize('groups', [1, 2, 3])
-def test_channels_are_shuffled_on_the_meta_device_too(monkeypatch, groups):
-    x = torch.randn(2, 6, 3, 5)
-    shuffle, expected = torch_names.ChannelShuffle(groups), nn.ChannelShuffle(groups)(x)
-    assert torch.equal(shuffle(x), expected)
-    meta = shuffle(x.to('meta').requires_grad_())
-    assert meta.shape == expected.shape and meta.stride() == expected.stride() and meta.requires_grad
-    monkeypatch.setattr(torch.Tensor, 'is_meta', property(lambda x: True))
-    assert torch.equal(shuffle(x), expected)
+def test_shuffled_channels_can_be_trained_and_dry_run(monkeypatch, own, groups):
+    if not own:
+        monkeypatch.setattr(torch_names, '_trains_channel_shuffle', lambda: False)
+    x = torch.randn(2, 6, 3, 5, requires_grad=True)
+    shuffle, weight = torch_names.ChannelShuffle(groups), torch.randn(2, 6, 3, 5)
+    found = shuffle(x)
+    order = [group * (6 // groups) + i for i in range(6 // groups) for group in range(groups)]
+    assert torch.equal(found, x[:, order]) and torch.equal(nn.ChannelShuffle(groups)(x.detach()), found)
+    (found * weight).sum().backward()
+    assert torch.equal(x.grad[:, order], weight)
+    assert shuffle(torch.empty(2, 6, 3, 5, device='meta')).shape == found.shape

@@ -31,6 +31,7 @@ WRITTEN = {
     'crosskd/crosskd_fcos-r101_fcos-r50_coco.py': {'cross_cls', 'cross_box'},
     'crosskd/crosskd_gfl-r101_gfl-r50_coco.py': {'cross_cls', 'cross_box', 'cross_sides'},
     'crosskd/crosskd_retinanet-r101_retinanet-r50_2x_coco.py': {'cross_cls', 'cross_box'},
+    'crosskd/crosskd_rtmdet-l_rtmdet-tiny_coco.py': {'cross_cls', 'cross_box'},
     'kd/kd-masks_mask-rcnn-r101_mask-rcnn-r50_coco.py': {'student_from_teacher', 'masks'},
     'ld/ld_gfl-r101_gfl-r50_coco.py': {'ld', 'ld_valuable'},
 }

@@ -54,8 +54,10 @@ CASES = {
     'ParaphraserDecoder': Case(MAP, (9, 8, 8)),
     'ParaphraserEncoder': Case(MAP, MAP, (3, 8, 8)),
     'RegionalLogits': Case(MAP, MAP, (21, 5), dict(classifier=torch.nn.Linear(6, 5))),
+    'ProjectMap': Case(MAP, (9, 13, 5)),
     'ResizeMap': Case(MAP, (9, 16, 4), (6, 16, 4)),
     'ReviewFusion': Case([MAP, (9, 4, 4)], [(7, 4, 4), (8, 2, 2)]),
+    'TokenMap': Case((17, 6), MAP, (6, 4, 4)),
     'Translator': Case(MAP, (9, 8, 8)),
     'VIDRegressor': Case(MAP, (9, 8, 8)),
 }

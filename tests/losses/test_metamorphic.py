@@ -71,6 +71,7 @@ CASES = {
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
     'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
     'DenseKLLoss': Case(partial(losses.DenseKLLoss, 6, activation='softmax'), ROW, ROW, takes=('reference',)),
+    'CosineLoss': Case(losses.CosineLoss, MAP, MAP),
     'PixelKLLoss': Case(losses.PixelKLLoss, MAP, (4, 6, 2, 2), takes=('gt_sem_seg',)),
     'KLDivLoss': Case(losses.KLDivLoss, ROW, ROW, target_learns=True),  # its caller detaches
     # Least at the target's prediction, where it is the target's entropy.

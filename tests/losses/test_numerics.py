@@ -114,6 +114,7 @@ OURS = {
     'OFDLoss': Case(losses.OFDLoss, MAP, (BATCH, CLASSES, 2, 2)),
     'PKTLoss': Case(losses.PKTLoss, ROW, (BATCH, 3)),
     'PeerAttentionLoss': Case(partial(losses.PeerAttentionLoss, [CLASSES] * 6), [ROW] * 6, None),
+    'CosineLoss': Case(losses.CosineLoss, MAP, MAP),
     'PixelKLLoss': Case(losses.PixelKLLoss, MAP, MAP),
     'PixelKLLoss, sigmoid': Case(partial(losses.PixelKLLoss, activation='sigmoid'), MAP, MAP),
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),

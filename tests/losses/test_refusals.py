@@ -79,6 +79,7 @@ REFUSALS = {
     'PKTLoss': Refusal(losses.PKTLoss, (ROW, (3, 6)), 'PKTLoss.*same batch'),
     'PeerAttentionLoss': Refusal(partial(losses.PeerAttentionLoss, [6, 6, 8]), None, 'logits of two peers or more'),
     'PeerAttentionLoss, cold': Refusal(partial(losses.PeerAttentionLoss, [6] * 4, tau=0.0), None, 'tau is 0.0'),
+    'CosineLoss': Refusal(losses.CosineLoss, (MAP, (4, 64, 6)), 'CosineLoss.*TokenMap'),
     'PixelKLLoss': Refusal(losses.PixelKLLoss, (MAP, (4, 7, 8, 8)), 'PixelKLLoss.*of as many classes'),
     'PixelKLLoss, built': Refusal(partial(losses.PixelKLLoss, 0.0), None, 'PixelKLLoss: tau=0.0'),
     'PixelKLLoss, activation': Refusal(partial(losses.PixelKLLoss, activation='tanh'), None, 'must be one of'),

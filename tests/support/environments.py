@@ -35,7 +35,7 @@ def fresh(folder: Path, wheel: Path | None = None) -> Path:
     (site,) = folder.glob('lib/python*/site-packages')
     (site / 'shared.pth').write_text(f'import site; site.addsitedir({str(SHARED)!r})\n')
     if wheel is not None:
-        install(folder / 'bin', '--no-index', '--no-deps', str(wheel))
+        install(folder / 'bin', '--no-index', '--no-deps', '--find-links', str(wheel.parent), 'shake_mm')
     return folder / 'bin'
 
 

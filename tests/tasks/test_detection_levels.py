@@ -37,7 +37,9 @@ def network(path):
     for part in ('encoder', 'decoder'):
         if part in config:
             config[part].num_layers = 1
-    return MODELS.build(config)
+    model = MODELS.build(config)
+    model.init_weights()  # some of its parameters hold nothing before
+    return model
 
 
 @pytest.mark.parametrize('path', LEVELS, ids=lambda path: path.partition('/')[0])

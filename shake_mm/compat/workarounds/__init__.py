@@ -20,6 +20,7 @@ _MODULES = {
     'hub': ('workaround_hub_scope',),
     'paths': ('workaround_config_paths', 'workaround_installed_path'),
     'splits': ('workaround_test_split',),
+    'wrapped_names': ('workaround_wrapped_names',),
 }
 __getattr__ = lazy_parts(__name__, _MODULES)
 
@@ -34,6 +35,7 @@ MENDED = {
     'workaround_installed_path': 'mmengine.utils',
     'workaround_hub_scope': 'mmengine.hub',
     'workaround_test_split': 'mmengine.dataset',
+    'workaround_wrapped_names': 'mmpretrain.models.classifiers',
 }
 """The module after whose import each is due. Those of shake_mm itself wait for what they mend by themselves."""
 
