@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
@@ -10,7 +11,7 @@ from ..registry import MODELS
 
 
 def align_scale(feature: Tensor, target: Tensor) -> Tensor:
-    """Give each channel of a map the mean and standard deviation that it has in a target's.
+    """Give each channel of a map the mean and standard deviation that it has in a target's, in float32 at least.
 
     Args:
         feature (Tensor): Shape (N, C, H, W).
@@ -19,7 +20,8 @@ def align_scale(feature: Tensor, target: Tensor) -> Tensor:
     Returns:
         Tensor: Shape (N, C, H, W).
     """
-    (mean, std), (its_mean, its_std) = (_moments(x) for x in (feature, target.detach()))
+    feature, target = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (feature, target.detach()))
+    (mean, std), (its_mean, its_std) = _moments(feature), _moments(target)
     return (feature - mean) / (std + 1e-6) * its_std + its_mean
 
 

@@ -36,6 +36,8 @@ WRITTEN = {
     'ld/ld_gfl-r101_gfl-r50_coco.py': {'ld', 'ld_valuable'},
 }
 """Cells of methods of some heads alone, which are written by hand, and what they log."""
+ALIKE = ('crosskd/crosskd_atss', 'crosskd/crosskd_rtmdet', 'crosskd/crosskd_retinanet')
+"""Cells whose heads other tests step, tiny."""
 SHORT = sorted(
     str(path.relative_to(CONFIGS)) for path in CONFIGS.glob('shake/shake_*_coco.py') if COCO not in path.name
 )
@@ -64,7 +66,14 @@ def quiet():
         yield
 
 
-@pytest.mark.parametrize('name', [*SHORT, *CELLS, *WRITTEN])
+@pytest.mark.parametrize(
+    'name',
+    [
+        *SHORT,
+        *CELLS,
+        *(pytest.param(name, marks=[pytest.mark.slow] * name.startswith(ALIKE)) for name in WRITTEN),
+    ],
+)
 def test_makes_a_step(name):
     cfg = load(name)
     model = distiller(cfg)

@@ -128,8 +128,8 @@ def test_an_export_compares_masks(kind):
     'path, part',
     [
         ('condinst/condinst_r50_fpn_ms-poly-90k_coco_instance', 'mask_feature_head.conv_pred'),
-        ('solo/solo_r50_fpn_1x_coco', 'conv_mask_list.0'),
-        ('solov2/solov2_r50_fpn_1x_coco', 'mask_feature_head.conv_pred.conv'),
+        pytest.param('solo/solo_r50_fpn_1x_coco', 'conv_mask_list.0', marks=pytest.mark.slow),
+        pytest.param('solov2/solov2_r50_fpn_1x_coco', 'mask_feature_head.conv_pred.conv', marks=pytest.mark.slow),
         ('yolact/yolact_r50_1xb8-55e_coco', 'protonet.0'),
     ],
     ids=lambda value: value.partition('/')[0] if '/' in value else '',
