@@ -1,14 +1,20 @@
-PYTHON := .venv/bin/python
+# Of current, classic and onedl; see docs/compatibility.md.
+STACK ?= current
+ENDING := $(if $(filter-out current,$(STACK)),-$(STACK))
+PYTHON := .venv$(ENDING)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-det test test-all test-fast test-cpus lint format audit clean
+.PHONY: help venv data demo demo-det test test-all test-fast test-stacks test-cpus lint format audit clean
 CPU_TESTS := tests/losses/test_metamorphic.py tests/losses/test_kl_div.py tests/losses/test_dense_kl.py \
   tests/distillers/test_shake.py tests/hooks/test_teacher_cache.py tests/proxies/test_every_proxy.py tests/connectors/test_every_connector.py
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-venv:  ## Build the environment and link it as .venv
-	@bash tools/setup_env.sh
+venv:  ## Build the environment and link it as .venv (STACK=classic, STACK=onedl: as .venv-classic, .venv-onedl)
+	@STACK=$(STACK) bash tools/setup_env.sh
+
+data: venv  ## Put Fashion-MNIST into data/fashion_mnist
+	$(PYTHON) tools/dataset_prepare.py fashion-mnist
 
 demo: venv  ## Distill a small classifier
 	$(PYTHON) tools/demo.py
@@ -16,11 +22,15 @@ demo: venv  ## Distill a small classifier
 demo-det: venv  ## Distill a small detector
 	$(PYTHON) tools/demo_det.py
 
-test: venv  ## Run the tests
-	$(PYTHON) -m pytest tests -n 2 --dist loadfile --junitxml work_dirs/tests.xml
+test: venv  ## Run the tests (STACK=… as for venv)
+	$(PYTHON) -m pytest tests -n 2 --dist loadfile --junitxml work_dirs/tests$(ENDING).xml
 
 test-all: venv  ## Run the tests, also the slow ones: runs killed at many points
 	$(PYTHON) -m pytest tests -n 2 --dist loadfile -m "slow or not slow"
+
+test-stacks:  ## Run the tests on the two other stacks
+	$(MAKE) test STACK=classic
+	$(MAKE) test STACK=onedl
 
 test-fast: venv  ## Run tests of what differs from BASE (main), within 3 minutes
 	$(PYTHON) -m pytest $$($(PYTHON) -m tests.support.affected) -n 2 --dist loadfile

@@ -1,6 +1,7 @@
 """Build script; static settings are in pyproject.toml."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 MIM_PARTS = ('configs', 'tools', 'model-index.yml')
+PAPER = 'https://openreview.net/forum?id=prQT0gN81oG'
 MIM_TOOLS = (
     'cache_teacher.py',
+    'dataset_prepare.py',
     'dist_test.sh',
     'dist_train.sh',
     'export_student.py',
+    'misc/print_config.py',
     'run_grid.py',
     'slurm_test.sh',
     'slurm_train.sh',
@@ -21,6 +25,17 @@ MIM_TOOLS = (
     'train.py',
 )
 """The tools that a user of the package needs; the others belong to a checkout."""
+
+SCRIPTS = {
+    'shake-cache-teacher': 'cache_teacher',
+    'shake-dataset-prepare': 'dataset_prepare',
+    'shake-export': 'export_student',
+    'shake-grid': 'run_grid',
+    'shake-print-config': 'print_config',
+    'shake-test': 'test',
+    'shake-train': 'train',
+}
+"""Commands of a shell; ``python -m shake_mm`` has the same ones, in ``shake_mm/__main__.py``."""
 
 
 class BuildWithMim(build_py):
@@ -43,6 +58,7 @@ class BuildWithMim(build_py):
             elif part == 'tools':
                 target.mkdir()
                 for name in MIM_TOOLS:
+                    (target / name).parent.mkdir(exist_ok=True)
                     shutil.copy(source / name, target / name)
             elif source.is_dir():
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
@@ -58,10 +74,37 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def requirements(*names: str) -> list[str]:
-    """Read the lines of requirement files."""
+def requirements(*names: str, of: tuple[str, ...] = ()) -> list[str]:
+    """Read the lines of requirement files; of several packages only those, where they are named."""
     lines = [line for name in names for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()]
-    return [line.strip() for line in lines if line.strip() and not line.startswith('#')]
+    lines = [line.strip() for line in lines if line.strip() and not line.startswith('#')]
+    return [line for line in lines if not of or re.match(r'[\w-]+', line)[0] in of]
+
+
+def extras() -> dict[str, list[str]]:
+    """What a user adds: the packages of a task, by OpenMMLab or by OneDL, and of other libraries' models and files.
+
+    mmengine and mmcv are in no wheel's own requirements, since OneDL's distributions carry modules of the same names.
+    """
+    core = ('mmengine', 'mmcv')
+    onedl = tuple(f'onedl-{name}' for name in core)
+    own = {
+        'cls': requirements('mminstall', of=(*core, 'mmpretrain')),
+        'cls-lite': [
+            *requirements('mminstall', of=('mmengine', 'mmpretrain')),
+            *(f'mmcv-lite{line.removeprefix("mmcv")}' for line in requirements('mminstall', of=('mmcv',))),
+        ],
+        'det': requirements('mminstall', of=(*core, 'mmdet')),
+        'onedl-cls': requirements('onedl', of=(*onedl, 'onedl-mmpretrain')),
+        'onedl-det': requirements('onedl', of=(*onedl, 'onedl-mmdetection')),
+        'optional': requirements('optional'),
+        'safetensors': requirements('interop', of=('safetensors',)),
+        'timm': requirements('interop', of=('timm',)),
+        'transformers': requirements('interop', of=('transformers',)),
+        'tests': requirements('tests'),
+    }
+    everything = ('cls', 'det', 'optional', 'safetensors', 'timm', 'transformers')
+    return {**own, 'all': sorted({line for name in everything for line in own[name]}), 'mim': requirements('mminstall')}
 
 
 def package_version() -> str:
@@ -75,26 +118,28 @@ setup(
     name='shake_mm',
     version=package_version(),
     description='SHAKE knowledge distillation for OpenMMLab',
+    url=PAPER,
+    project_urls={'Paper': PAPER},
+    author='The shake_mm authors',
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8') if (ROOT / 'README.md').exists() else '',
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     license_files=['LICENSE'],
     classifiers=[
         'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'Operating System :: POSIX :: Linux',
         'Programming Language :: Python :: 3',
+        *(f'Programming Language :: Python :: 3.{minor}' for minor in range(10, 14)),
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     keywords='knowledge distillation, computer vision, OpenMMLab',
     packages=find_packages(include=['shake_mm', 'shake_mm.*']),
     include_package_data=False,
-    python_requires='>=3.10',
+    python_requires='>=3.10,<3.14',
     install_requires=requirements('runtime'),
-    extras_require={
-        'all': requirements('runtime', 'mminstall', 'optional', 'tests'),
-        'mim': requirements('mminstall'),
-        'optional': requirements('optional'),
-        'tests': requirements('tests'),
-    },
+    extras_require=extras(),
+    entry_points={'console_scripts': [f'{name} = shake_mm.__main__:{run}' for name, run in SCRIPTS.items()]},
     cmdclass={'build_py': BuildWithMim},
     package_data={'shake_mm': ['py.typed']},
     zip_safe=False,

@@ -14,31 +14,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.collect import Collection, collect
-from analysis.markdown import caption, page
+from analysis.markdown import caption, page, read_notes
 from analysis.studies import missing, render, studies
 from analysis.tables import arrange
 from shake_mm import cli
 from shake_mm.errors import UsageError
 from shake_mm.grid.provenance import describe
+from shake_mm.reports import add_output_arguments, claim_outputs, write_page
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Define and parse the command line."""
-    parser = argparse.ArgumentParser(description='Set a study of the paper beside our runs')
+    parser = cli.ArgumentParser(description='Set a study of the paper beside our runs')
     parser.add_argument('root', help='folder with work directories at any depth')
     parser.add_argument('--study', required=True, choices=list(studies()), help='which table of the paper')
     parser.add_argument('--pair', required=True, help="teacher and student, as in the configs' names: TEACHER_STUDENT")
     parser.add_argument('--data', help='data set, as in the names of configs; needed where ROOT holds several')
     parser.add_argument('--times', help='JSON file of a benchmark of cells')
     parser.add_argument('--notes', help='Markdown file to put under the title, with what the figures mean')
-    parser.add_argument('--out', help='write to this Markdown file, not to the console')
+    add_output_arguments(parser, 'write to this Markdown file, not to the console')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)
 
 
 def build(args: argparse.Namespace) -> None:
     """Collect the runs, render the study, and write the page."""
-    study, found = studies()[args.study], collect(args.root, args.data)
+    claim_outputs(args, args.times, args.notes)
+    study, found = studies(args.pair)[args.study], collect(args.root, args.data)
     mine = [run for run in found.records if run.pair in (args.pair, *args.pair.split('_'))]
     collection = Collection([run for run in mine if run.method in study.rows or not run.method], [])
     if not any(run.method for run in collection.records):
@@ -51,7 +53,7 @@ def build(args: argparse.Namespace) -> None:
         f'# {study.title}, in miniature',
         f'{args.pair.replace("_", " → ")}. {caption(collection, False, "Top-1 accuracy in %")}'
         + (f' The teacher has {teacher.accuracy:.2f} %.' if teacher else ''),
-        '' if args.notes is None else Path(args.notes).read_text(encoding='utf-8').strip(),
+        *read_notes(args.notes),
         *render(study, table, times),
         measured,
         f'Not run: {", ".join(absent)}.' if absent else '',
@@ -60,8 +62,7 @@ def build(args: argparse.Namespace) -> None:
     if args.out is None:
         print(page(parts), end='')
         return
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    Path(args.out).write_text(page(parts), encoding='utf-8')
+    write_page(args.out, page(parts), 'analysis.build_study')
 
 
 def read_times(path: str | None) -> tuple[dict[str, float], str]:
@@ -75,15 +76,19 @@ def read_times(path: str | None) -> tuple[dict[str, float], str]:
     try:
         timing = json.loads(Path(path).read_text(encoding='utf-8'))
         setting, ratios = timing['setting'], timing['ratios']
-        times = {name.removesuffix('/kd'): value['median'] for name, value in ratios.items() if name.endswith('/kd')}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        medians = {name: float(value['median']) for name, value in ratios.items() if name.endswith('/kd')}
+        how = (
+            f'median of {setting["rounds"]} rounds, batch {setting["batch_size"]}, {setting["threads"]} thread, '
+            f'{setting["hardware"]}, torch {setting["torch"]}'
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(
-            f'--times: {path} is not what benchmarks.compare_steps --cells --out writes ({error}).'
+            f'--times: {path} is not what benchmarks.compare_steps --cells --out writes ({error}): give such a file.'
         ) from None
+    times = {name.removesuffix('/kd'): median for name, median in medians.items()}
     return {**times, 'kd': 1.0}, (
-        f'time / KD: a training’s steps in one process, in turns (median of {setting["rounds"]} rounds, batch '
-        f'{setting["batch_size"]}, {setting["threads"]} thread, {setting["hardware"]}, torch {setting["torch"]}); the '
-        "paper's is a whole training on an RTX 2080 Ti."
+        f"time / KD: a training’s steps in one process, in turns ({how}); the paper's is a whole training on an RTX "
+        '2080 Ti.'
     )
 
 

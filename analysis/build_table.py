@@ -17,13 +17,14 @@ from pathlib import Path
 
 from analysis import detection
 from analysis.collect import ACCURACY, AP, collect
-from analysis.markdown import caption, report
+from analysis.markdown import caption, read_notes, report
 from analysis.plots.seeds import draw_seeds
 from analysis.plots.tables import draw_tables
 from analysis.tables import arrange
 from shake_mm import cli
 from shake_mm.errors import UsageError
 from shake_mm.grid.provenance import describe
+from shake_mm.reports import add_output_arguments, claim_outputs, write_page
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -40,8 +41,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='OURS=PAPER',
         help="show the paper's pair PAPER beside our pair OURS, e.g. resnet14_resnet8=resnet110_resnet20",
     )
-    parser.add_argument('--out', help='write the table to this Markdown file, not to the console')
-    parser.add_argument('--plot', help='draw an image into this file')
+    add_output_arguments(
+        parser, 'write the table to this Markdown file, not to the console', 'draw an image into this file'
+    )
     parser.add_argument('--notes', help='Markdown file to put under the title, with what the figures mean')
     parser.add_argument('--title', default='Comparison of distillers', help='title of page and image')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
@@ -50,6 +52,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def build(args: argparse.Namespace) -> None:
     """Collect the runs, arrange them in tables, and write the page."""
+    claim_outputs(args, args.notes)
     collection = collect(args.root, args.data, args.best, AP if args.detectors else ACCURACY)
     if not collection.records:
         reasons = f' ({"; ".join(collection.left_out)})' if collection.left_out else ''
@@ -64,24 +67,14 @@ def build(args: argparse.Namespace) -> None:
     )
     intro = read_notes(args.notes)
     if args.plot:
-        Path(args.plot).parent.mkdir(parents=True, exist_ok=True)
         draw(tables, args.plot, f'{args.title}\n{caption(collection, args.best, what)}')
         if args.out:
             intro.append(f'![{args.title}]({osp.relpath(args.plot, osp.dirname(args.out) or ".")})')
     page = write(tables, collection, args.title, args.best, intro, describe(Path(args.root)))
     if args.out:
-        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.out).write_text(page, encoding='utf-8')
+        write_page(args.out, page, 'analysis.build_table')
     else:
         print(page, end='')
-
-
-def read_notes(path: str | None) -> list[str]:
-    """The paragraphs of the notes, none without a file."""
-    try:
-        return [] if path is None else [Path(path).read_text(encoding='utf-8').strip()]
-    except UnicodeDecodeError:
-        raise UsageError(f'--notes: {path} is no text in UTF-8: save it as such.') from None
 
 
 def read_mapping(pairs: Sequence[str]) -> dict[str, str]:

@@ -5,8 +5,6 @@ draws and tabulates what came out, exports a SHAKE student and classifies an ima
 """
 
 import argparse
-import json
-import os.path as osp
 import sys
 import time
 from collections.abc import Sequence
@@ -20,12 +18,15 @@ from rich.table import Table
 
 from analysis import Stat, demonstration, difference, over_seeds
 from analysis.demonstration import count_seeds
+from analysis.options import parse_demo as parse_args
 from analysis.plots.curves import draw_comparison
 from benchmarks import step_time
 from shake_mm import compat
 from shake_mm.export import export_student
 from shake_mm.grid.runs import Run
 from shake_mm.grid.scalars import Scalars, read_run
+from shake_mm.outputs import claim
+from shake_mm.reports import write_record
 
 CONFIGS = Path(compat.configs_dir())
 TEACHER = CONFIGS / 'baseline' / 'resnet14_digits100.py'
@@ -41,14 +42,6 @@ COLUMNS = {
     'gap/teacher': 'gap/\nteacher',
     'gap/proxy': 'gap/\nproxy',
 }
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Define and parse the command line."""
-    parser = argparse.ArgumentParser(description='Distill a small classifier and compare')
-    demonstration.add_arguments(parser, osp.join('work_dirs', 'demo'), seeds=(0, 1, 2))
-    parser.add_argument('--rounds', type=int, default=20, help='rounds of the comparison of times (20)')
-    return parser.parse_args(argv)
 
 
 def plan(args: argparse.Namespace) -> tuple[Run, dict[str, list[Run]]]:
@@ -149,6 +142,8 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     start = time.monotonic()
     teacher, students = plan(args)
     out_dir = Path(args.work_dir).resolve()
+    for name in ('demo.png', 'results.json'):
+        claim(out_dir / name, '--work-dir', args.overwrite)
     demonstration.train(args, teacher, students, console)
     logs = {name: [read_run(run.work_dir) for run in runs] for name, runs in students.items()}
     accuracy = read_run(teacher.work_dir).last(teacher.epochs)['accuracy/top1']
@@ -156,7 +151,7 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     show(results, console)
     title = f'ResNet-14 teaches a half-width ResNet-8 on pairs of digits, {count_seeds(len(args.seeds))}'
     draw_comparison(logs, out_dir / 'demo.png', accuracy, title)
-    (out_dir / 'results.json').write_text(json.dumps(results, indent=2))
+    write_record(out_dir / 'results.json', results, 'analysis.demo')
     export_and_classify(students['SHAKE'][0], out_dir / 'student', console)
     console.print(f'Image: {out_dir / "demo.png"}\nFigures: {out_dir / "results.json"}', soft_wrap=True)
     console.print(f'Done in {(time.monotonic() - start) / 60:.1f} minutes.')

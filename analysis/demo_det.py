@@ -5,8 +5,6 @@ AP, draws what teacher, student and proxy find, exports a SHAKE student and dete
 """
 
 import argparse
-import json
-import os.path as osp
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,30 +17,21 @@ from rich.table import Table
 
 from analysis import Stat, demonstration, difference
 from analysis.demonstration import count_seeds, evaluate_member, quiet
+from analysis.options import DETECTORS
+from analysis.options import parse_demo_det as parse_args
 from analysis.plots.scenes import SCORE, annotated, confident, detect, draw_scenes
 from shake_mm import compat
 from shake_mm.export import export_student
 from shake_mm.grid.runs import Run
 from shake_mm.grid.scalars import Row, read_run
+from shake_mm.outputs import claim
+from shake_mm.reports import write_record
 
 CONFIGS = Path(compat.configs_dir())
-DETECTORS = {'retinanet': 'RetinaNet', 'faster-rcnn': 'Faster R-CNN'}
 METRICS = {'AP': 'coco/bbox_mAP', 'AP50': 'coco/bbox_mAP_50'}
 PROXY = "SHAKE's proxy"
 MEMBERS = {'teacher0': 'teacher', 'student': 'student (SHAKE)', 'proxy0': PROXY}
 SCENES = 3
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Define and parse the command line."""
-    parser = argparse.ArgumentParser(description='Distill a small detector and compare')
-    parser.add_argument('--detector', choices=DETECTORS, default='retinanet', help='which detector (retinanet)')
-    demonstration.add_arguments(parser, work_dir=None, seeds=(0,))
-    args = parser.parse_args(argv)
-    if args.work_dir is None:
-        name = 'demo-det' if args.detector == parser.get_default('detector') else f'demo-det-{args.detector}'
-        args.work_dir = osp.join('work_dirs', name)
-    return args
 
 
 def plan(args: argparse.Namespace) -> tuple[Run, dict[str, list[Run]]]:
@@ -157,12 +146,14 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     start = time.monotonic()
     teacher, students = plan(args)
     out_dir = Path(args.work_dir).resolve()
+    for name in ('demo.png', 'results.json'):
+        claim(out_dir / name, '--work-dir', args.overwrite)
     demonstration.train(args, teacher, students, console)
     found = measure(teacher, students, args.jobs, console)
     results = summarize(args, teacher.epochs, found, [read_run(run.work_dir).val for run in students['baseline']])
     show(results, console)
     draw(students['SHAKE'][0], out_dir / 'demo.png', args.detector)
-    (out_dir / 'results.json').write_text(json.dumps(results, indent=2))
+    write_record(out_dir / 'results.json', results, 'analysis.demo_det')
     export_and_detect(students['SHAKE'][0], out_dir / 'student', console)
     console.print(f'Image: {out_dir / "demo.png"}\nFigures: {out_dir / "results.json"}', soft_wrap=True)
     console.print(f'Done in {(time.monotonic() - start) / 60:.1f} minutes.')

@@ -25,28 +25,11 @@ TEST = (sys.executable, '-m', 'shake_mm.cli.test')
 """The command that evaluates a checkpoint: what ``tools/test.py`` calls."""
 
 
-def add_arguments(parser: argparse.ArgumentParser, work_dir: str | None, seeds: Sequence[int]) -> None:
-    """Add the options that every demonstration has.
-
-    Args:
-        parser (ArgumentParser): The tool's.
-        work_dir (str, optional): Default folder; None where it depends on other options.
-        seeds (sequence of int): Default seeds.
-    """
-    parser.add_argument('--work-dir', default=work_dir, help='folder of runs and results')
-    parser.add_argument(
-        '--seeds', type=int, nargs='+', default=list(seeds), help=f'seeds of the students ({" ".join(map(str, seeds))})'
-    )
-    parser.add_argument('--jobs', type=int, default=2, help='trainings at a time (2)')
-    parser.add_argument('--fresh', action='store_true', help='train again what is finished')
-    parser.add_argument('--cfg-options', nargs='+', default=[], help='key=value pairs for all configs')
-
-
 def plan(args: argparse.Namespace, teacher: Path, methods: Mapping[str, Path]) -> tuple[Run, dict[str, list[Run]]]:
     """The teacher's run, and the students' by method.
 
     Args:
-        args (Namespace): With the options of :func:`add_arguments`.
+        args (Namespace): With the options of :func:`.options.add_arguments`.
         teacher (Path): The teacher's config.
         methods (dict[str, Path]): The students' configs by the method's name.
     """
@@ -69,7 +52,7 @@ def train(args: argparse.Namespace, teacher: Run, students: Mapping[str, list[Ru
     """Train all unfinished runs: the teacher on all cores, then the students side by side.
 
     Args:
-        args (Namespace): With the options of :func:`add_arguments`.
+        args (Namespace): With the options of :func:`.options.add_arguments`.
         teacher (Run): The teacher's run.
         students (dict[str, list[Run]]): The students' runs.
         console (Console): Where the progress is shown.
@@ -103,6 +86,7 @@ def evaluate_member(run: Run, member: str, threads: int = 1, command: Sequence[s
     if _kept(kept) is None:
         arguments = [str(run.config), str(run.checkpoint), '--member', member]
         arguments += ['--work-dir', str(run.work_dir / member), '--out', str(kept), '--out-item', 'metrics']
+        arguments += ['--overwrite']  # of what an earlier evaluation left half written
         with log.open('wb') as output:
             process = subprocess.run(
                 [*command, *arguments, '--cfg-options', *run.all_options],

@@ -13,6 +13,7 @@ from analysis.collect import ACCURACY, Record
 from analysis.markdown import markdown_table
 from analysis.summary import Stat
 from shake_mm.errors import UsageError
+from shake_mm.outputs import HEADER, claim, is_ours, write_text
 from shake_mm.registry import MODELS
 
 
@@ -53,8 +54,8 @@ def lines(default: Point, taus: Sequence[float], lams: Sequence[float]) -> dict[
     return {name: [default._replace(**{name: value}) for value in sorted(set(swept[name]))] for name in swept}
 
 
-def write_configs(config: Path, points: Sequence[Point], folder: Path) -> dict[Point, str]:
-    """Write a config for every point, in place of those of an earlier sweep.
+def write_configs(config: Path, points: Sequence[Point], folder: Path) -> dict[Point, Path]:
+    """Write a config for every point, in place of those of an earlier sweep; other files stay.
 
     Args:
         config (Path): The swept config, ``METHOD_TEACHER_STUDENT_DATA.py``.
@@ -62,18 +63,23 @@ def write_configs(config: Path, points: Sequence[Point], folder: Path) -> dict[P
         folder (Path): Where to write.
 
     Returns:
-        dict[Point, str]: The method by which the runs of each point are collected.
+        dict[Point, Path]: The config of each point, by whose name its runs are collected.
+
+    Raises:
+        UsageError: If another file has the name of one.
     """
     method, _, rest = config.stem.partition('_')
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob('*.py'):
-        path.unlink()
-    methods = {}
+    for path in folder.glob('*-tau*-lam*.py'):
+        if not path.is_symlink() and is_ours(path):
+            path.unlink()
+    written = {}
     for point in points:
-        methods[point] = f'{method}-tau{point.tau:g}-lam{point.lam:g}'
         text = f'_base_ = {str(config.resolve())!r}\nmodel = dict(tau={point.tau}, lam={point.lam})\n'
-        (folder / f'{methods[point]}_{rest}.py').write_text(text, encoding='utf-8')
-    return methods
+        written[point] = folder / f'{method}-tau{point.tau:g}-lam{point.lam:g}_{rest}.py'
+        claim(written[point], '--work-dir')
+        write_text(written[point], HEADER + text)
+    return written
 
 
 def accuracies(records: Sequence[Record], methods: Mapping[Point, str]) -> dict[Point, list[float]]:

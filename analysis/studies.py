@@ -26,6 +26,7 @@ class Study(NamedTuple):
             there; ``'time'`` is the time of a training over KD's.
         paper (dict[str, dict[str, float]]): By title of a column, the paper's figures by method.
         top1 (tuple[str, ...]): Of those, the columns that hold the student's accuracy.
+        source (str): The pair that the paper's figures are of, where the columns do not name the student.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Study(NamedTuple):
     ours: dict[str, tuple[str, ...]]
     paper: dict[str, Figures]
     top1: tuple[str, ...]
+    source: str = ''
 
 
 STUDENT = {'S %': (ACCURACY,)}
@@ -52,13 +54,18 @@ FORMS = {
 }
 
 
-def studies() -> dict[str, Study]:
-    """All studies, by the name under which they are asked for."""
+def studies(pair: str = '') -> dict[str, Study]:
+    """All studies, by the name under which they are asked for.
+
+    Args:
+        pair (str): Teacher and student, as in the names of configs, beside whose runs the paper's figures shall stand.
+            Where the paper has none of this pair, they are those of a pair that it has, which the study names.
+    """
     return {
-        'table1': _table1(),
+        'table1': _table1(pair),
         'table2': _table2(),
         'table3': _table3(),
-        'exchange': _exchange(),
+        'exchange': _exchange(pair),
         'table5': _table5(),
         'table6': _table6(),
     }
@@ -86,7 +93,14 @@ def render(study: Study, table: PairTable, times: Mapping[str, float]) -> list[s
     cells = {title: column for title, column in cells.items() if any(column)}
     body = [[label, *(column[i] or EMPTY for column in cells.values())] for i, label in enumerate(rows.values())]
     order = [f'- {_order(title, study.paper[title], table)}' for title in study.top1]
-    return [markdown_table(['', *cells], body), '\n'.join(order)]
+    return [markdown_table(['', *cells], body), _source(study), '\n'.join(order)]
+
+
+def _source(study: Study) -> str:
+    """A sentence on the networks that the paper's figures are of."""
+    if not study.source:
+        return ''
+    return f"The paper's figures are those of {study.source.replace('_', ' → ')} on CIFAR-100."
 
 
 def missing(study: Study, table: PairTable) -> list[str]:
@@ -121,7 +135,8 @@ def _number(value: float | None) -> str | None:
     return None if value is None else f'{value:.2f}'
 
 
-def _table1(pair: str = 'resnet110_resnet20') -> Study:
+def _table1(pair: str) -> Study:
+    pair = pair if pair in paper.table1() else 'resnet110_resnet20'
     figures = paper.table1()[pair]
     seconds = {name: row['time'] / figures['kd-crd']['time'] for name, row in figures.items()}
     columns = {'S %': 's_top1', "T, T' %": 't_top1', 'gap': 'ts_gap'}
@@ -133,6 +148,7 @@ def _table1(pair: str = 'resnet110_resnet20') -> Study:
         ours,
         {'time / KD': _as_forms(seconds), **theirs},
         ('S %',),
+        pair,
     )
 
 
@@ -181,10 +197,15 @@ def _table3() -> Study:
         {**TIME, **STUDENT, **PROXY, **GAPS},
         theirs,
         ('ResNet-20',),
+        'resnet110_resnet20',
     )
 
 
-def _exchange() -> Study:
+EXCHANGED = ('wrn-40-2_wrn-16-2', 'vgg13_vgg8')
+"""The pairs of the main paper's Table 5, in its order."""
+
+
+def _exchange(pair: str) -> Study:
     rows = {
         'shake': 'SHAKE',
         'shake-wo-reversed': '(a) without reversed distillation',
@@ -206,11 +227,12 @@ def _exchange() -> Study:
         'with_ground_truth_for_proxy': 'shake-gt',
         'with_teacher_to_student': 'shake-t2s',
     }
-    wrn = {name: row[0] for name, row in paper.figures()['main']['table5_ablation'].items()}
+    pair = pair if pair in EXCHANGED else EXCHANGED[0]
+    table = {name: row[EXCHANGED.index(pair)] for name, row in paper.figures()['main']['table5_ablation'].items()}
     columns = {'S %': 0, "T' %": 1, 'ensemble %': 2}
-    theirs = {title: {keys[name]: row[i] for name, row in wrn.items()} for title, i in columns.items()}
+    theirs = {title: {keys[name]: row[i] for name, row in table.items()} for title, i in columns.items()}
     ours = {**STUDENT, **PROXY, 'ensemble %': ('ensemble/top1',), **GAPS}
-    return Study('Table 5 of the main paper: what is exchanged', rows, ours, theirs, ('S %',))
+    return Study('Table 5 of the main paper: what is exchanged', rows, ours, theirs, ('S %',), pair)
 
 
 def _table5() -> Study:

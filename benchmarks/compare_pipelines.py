@@ -7,7 +7,6 @@ hooks and logging, beside the bare training step, for the switches of ``tools/tr
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from tempfile import TemporaryDirectory
@@ -20,6 +19,7 @@ from benchmarks import throughput
 from benchmarks.step_time import Spread
 from shake_mm import cli, switches
 from shake_mm.grid.provenance import hardware
+from shake_mm.reports import add_output_arguments, claim_outputs, write_record
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -31,13 +31,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=5, help='turns of each pipeline, and epochs of the run (5)')
     parser.add_argument('--threads', type=int, default=1, help='threads of torch (1)')
     parser.add_argument('--clock', choices=list(throughput.CLOCKS), default='wall', help='elapsed or processor time')
-    parser.add_argument('--out', help='also write the figures to this JSON file')
+    add_output_arguments(parser, 'also write the figures to this JSON file')
     cli.add_common_arguments(parser)
     return parser.parse_args(argv)
 
 
 def benchmark(args: argparse.Namespace) -> None:
     """Measure, print the figures, and write them to a file if one is given."""
+    claim_outputs(args, args.config)
     torch.set_num_threads(args.threads)
     cfg, clock = cli.load_config(args.config, args.cfg_options), throughput.CLOCKS[args.clock]
     figures = {'pipelines': throughput.pipelines(cfg, args.rounds, clock)}
@@ -56,8 +57,7 @@ def benchmark(args: argparse.Namespace) -> None:
     console.print(', '.join(f'{key} {value}' for key, value in setting.items()), highlight=False)
     if args.out is not None:
         plain = {title: {name: row._asdict() for name, row in rows.items()} for title, rows in figures.items()}
-        with open(args.out, 'w', encoding='utf-8') as file:
-            json.dump({'setting': setting, **plain}, file, indent=2)
+        write_record(args.out, {'setting': setting, **plain}, 'benchmarks.compare_pipelines')
 
 
 def show(title: str, rows: dict[str, Spread], console: Console) -> None:

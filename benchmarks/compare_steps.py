@@ -23,7 +23,6 @@ Detectors, of our pairs or of mmdet's configs::
 """
 
 import argparse
-import json
 import os.path as osp
 import sys
 from collections.abc import Sequence
@@ -42,6 +41,7 @@ from benchmarks.training import METHODS
 from shake_mm import cli, compat
 from shake_mm.errors import UsageError
 from shake_mm.members import MemberSpec
+from shake_mm.reports import add_output_arguments, claim_outputs, write_record
 from shake_mm.tasks import task_of
 
 PAIR = osp.join('_base_', 'pairs', 'resnet14_resnet8_digits100.py')
@@ -79,14 +79,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--threads', type=int, default=1, help='threads of torch (1)')
     parser.add_argument('--device', default='cpu', help='device of torch (cpu)')
     parser.add_argument('--clock', choices=['wall', 'cpu'], default='wall', help='elapsed time, or processor time')
-    parser.add_argument('--out', help='also write the figures to this JSON file')
-    parser.add_argument('--plot', help='also draw them to this image')
+    add_output_arguments(parser, 'also write the figures to this JSON file', 'also draw them to this image')
     cli.add_common_arguments(parser)
     return parser.parse_args(argv)
 
 
 def benchmark(args: argparse.Namespace) -> None:
     """Measure, print the figures, and write them to a file if one is given."""
+    claim_outputs(args, args.pair, args.student_config, args.teacher_config, *(args.cells or ()))
     options = {key: getattr(args, key) for key in ('rounds', 'steps', 'warmup', 'threads', 'device', 'clock')}
     if args.cells is not None:
         cells = {Path(path).stem.partition('_')[0]: cli.load_config(path, args.cfg_options) for path in args.cells}
@@ -117,8 +117,7 @@ def report(timing: step_time.Timing, args: argparse.Namespace) -> None:
     """Print the figures, and write and draw them where that is asked for."""
     show(timing, Console())
     if args.out is not None:
-        with open(args.out, 'w', encoding='utf-8') as file:
-            json.dump(timing.as_dict(), file, indent=2)
+        write_record(args.out, timing.as_dict(), 'benchmarks.compare_steps')
     if args.plot is not None:
         draw_times(timing, args.plot)
 

@@ -7,7 +7,6 @@ set::
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from itertools import islice
@@ -26,6 +25,7 @@ from shake_mm import cli
 from shake_mm.grid.provenance import hardware
 from shake_mm.members import load_strictly, read_weights
 from shake_mm.registry import MODELS
+from shake_mm.reports import add_output_arguments, claim_outputs, write_record
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -39,13 +39,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--threads', type=int, default=1, help='threads of torch (1)')
     parser.add_argument('--device', default=get_device(), help='device of torch')
     parser.add_argument('--clock', choices=list(CLOCKS), default='wall', help='elapsed or processor time')
-    parser.add_argument('--out', help='also write the figures to this JSON file')
+    add_output_arguments(parser, 'also write the figures to this JSON file')
     cli.add_common_arguments(parser)
     return parser.parse_args(argv)
 
 
 def benchmark(args: argparse.Namespace) -> None:
     """Measure, print the figures, and write them to a file if one is given."""
+    claim_outputs(args, args.config, args.student)
     torch.set_num_threads(args.threads)
     cfg = cli.load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
@@ -62,8 +63,7 @@ def benchmark(args: argparse.Namespace) -> None:
     show(measured, setting)
     if args.out is not None:
         plain = {name: {**effect._asdict(), **_spreads(effect)} for name, effect in measured.items()}
-        with open(args.out, 'w', encoding='utf-8') as file:
-            json.dump({'setting': setting, 'switches': plain}, file, indent=2)
+        write_record(args.out, {'setting': setting, 'switches': plain}, 'benchmarks.compare_teachers')
 
 
 def _spreads(effect: Effect) -> dict[str, dict[str, float]]:

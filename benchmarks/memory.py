@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from shake_mm.compat.torch_names import tree_leaves
 
 
 def peak_bytes(step: Callable[[], Any], device: str) -> int:

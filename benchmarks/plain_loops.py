@@ -4,14 +4,14 @@ import copy
 from typing import Any, ClassVar
 
 import torch
-from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from benchmarks.training import METHODS, Step, make_optimizer, train_step
+from shake_mm.compat.torch_names import tree_leaves
 from shake_mm.engine import Taps
 from shake_mm.tasks import task_of
 
@@ -116,6 +116,8 @@ class DetectionLoops:
     @staticmethod
     def batch(network: nn.Module, number: int, size: tuple[int, int]) -> dict[str, Any]:
         """Images of noise, each with 1 to 6 boxes, an eighth to half of it wide and high, and random labels."""
+        from mmdet.structures import DetDataSample  # classifiers do without mmdet
+
         samples = []
         for _ in range(number):
             boxes = torch.rand(int(torch.randint(1, 7, ())), 4)

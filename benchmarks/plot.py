@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmarks.step_time import Timing
 from benchmarks.steps import ROWS
+from shake_mm.reports import write_figure
 
 
 def draw_times(timing: Timing, path: str | Path) -> None:
@@ -47,5 +48,5 @@ def draw_times(timing: Timing, path: str | Path) -> None:
         f'batch {setting["batch_size"]}, {setting["hardware"]}, torch {setting["torch"]}, {setting["clock"]} clock',
         fontsize='medium',
     )
-    figure.savefig(path)
+    write_figure(path, figure)
     plt.close(figure)

@@ -11,11 +11,13 @@ from contextlib import suppress
 from mmengine.registry import Registry, root
 
 from .errors import NonFiniteError, UsageError
+from .stack import DISTRIBUTIONS, find, problem
 
 UNKNOWN_TYPE = re.compile(r'(\S+) is not in the (?:(\S+)::)?(.+?) registry')
 WRONG_ARGUMENT = re.compile(r'(\w+)\.__init__\(\) ((?:got an unexpected keyword|missing \d+ required).*)')
 UNSAFE_GLOBAL = re.compile(r'Unsupported global: GLOBAL (\S+)')
 IN_WORKER = re.compile(r'^Caught \w+ in DataLoader worker process \d+\.\nOriginal.*\n[\w.]*\w: (.*)$', re.DOTALL)
+NOT_INSTALLED = re.compile(r'^(\w+) is not installed')
 NO_TYPE = re.compile(r'must contain the key "type", but got (.*)', re.DOTALL)
 UNPICKLER = re.compile(r'WeightsUnpickler error: (.*)')
 SHOWN = 120
@@ -46,6 +48,12 @@ UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern,
         ValueError,
         re.compile(r"^cannot find context for '(.+)'$"),
         "env_cfg.mp_cfg.mp_start_method='{0}': use 'spawn' or 'fork'",
+    ),
+    (
+        ValueError,
+        re.compile(r"loaded state dict (?:has a different|contains a parameter group that doesn't match)"),
+        'the checkpoint is of a run whose optimizer had other parameters: give the config that it was trained with, or '
+        'start from its weights by `load_from`, without resuming',
     ),
     (
         RuntimeError,
@@ -91,6 +99,11 @@ UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern,
         re.compile(r'(?:pip|mim) install [`"\']?([\w.-]+)'),
         'the config asks for {0}, which is not installed: run `pip install {0}`',
     ),
+    (
+        ModuleNotFoundError,
+        re.compile(r"^No module named '((?!shake_mm|mm|torch|numpy)\w+)"),
+        'the config asks for {0}, which is not installed, or damaged: run `pip install {0}`',
+    ),
 )
 """Errors of the stack that a user can fix: their class, a pattern of their message, and the sentence."""
 
@@ -123,6 +136,8 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, TypeError):
         match = WRONG_ARGUMENT.search(str(error))
         return match and f'{match[1]} in the config {match[2]}: correct the key, see its documentation'
+    if isinstance(error, ImportError) and (lacking := _lacking(error)):
+        return lacking
     for kind, pattern, sentence in UPSTREAM:
         match = pattern.search(str(error)) if isinstance(error, kind) else None
         if match:
@@ -140,15 +155,21 @@ def explain_build(error: BaseException) -> str | None:
     what = None
     for frame in frames:
         module, name = frame.f_globals.get('__name__', ''), frame.f_code.co_name
+        if (module, name) == ('mmengine.runner.runner', 'resume') and frame is not frames[-1]:
+            return f'the checkpoint cannot be gone on from ({_with_type(error)}): it is damaged, use an earlier one'
         if module.startswith('mmengine.') and name in BUILDERS:
             what = BUILDERS[name]
         elif module == 'mmengine.registry.build_functions' and 'obj_cls' in frame.f_locals:
             what = getattr(frame.f_locals['obj_cls'], '__name__', what)
     if what is None or frames[-1].f_globals.get('__name__', '').startswith('shake_mm.engine'):
         return None
-    told = one_line(error).rstrip('.')
-    told = told if ' ' in told else f'{type(error).__name__} {told}'
+    told = _with_type(error)
     return f'{what} in the config cannot be built ({told}): correct its options; --debug shows where it failed'
+
+
+def _with_type(error: BaseException) -> str:
+    told = one_line(error).rstrip('.')
+    return told if ' ' in told else f'{type(error).__name__} {told}'
 
 
 def one_line(error: BaseException) -> str:
@@ -164,7 +185,23 @@ def one_line(error: BaseException) -> str:
     if 'weights_only' in str(message):
         found = UNPICKLER.search(str(message))
         message = found[1] if found and 'weights_only' not in found[1] else 'it holds more than weights'
-    return ' '.join(str(message).split()) or type(error).__name__
+    told = ' '.join(str(message).split()) or type(error).__name__
+    # Names may come from files: none of their characters commands a terminal.
+    return ''.join(letter if letter.isprintable() else '?' for letter in told)
+
+
+def _lacking(error: ImportError) -> str:
+    """What to install where an import failed for the lack of a package of the stack, else ''."""
+    match = NOT_INSTALLED.search(str(error))
+    module = (error.name or (match[1] if match else '')).partition('.')[0]
+    missing = module in DISTRIBUTIONS and find(module) is None
+    return problem(module).replace('shake_mm needs', 'the config needs', 1) if missing else ''
+
+
+def reason(error: BaseException) -> str:
+    """The message of an error, with its type if it is not a sentence."""
+    text = one_line(error).rstrip('.')
+    return text if ' ' in text else f'{type(error).__name__}({text})'
 
 
 def _from_a_worker(error: BaseException) -> bool:

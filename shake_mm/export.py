@@ -5,21 +5,25 @@ import datetime
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FunctionType
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from torch import nn
 
 from .atomic import write
 from .engine import Distiller
 from .errors import UsageError
+from .imports import require
+from .locks import locked
 from .members import MemberSpec, load_strictly, read_checkpoint, weights_in
 from .outputs import claim, write_config
 from .registry import MODELS
-from .tasks.classification import CLASS_HEAD, class_head_alone
 from .version import __version__
 
 # top-level variables that only distillation configs use
@@ -56,7 +60,7 @@ def export_student(
         checkpoint (str): A checkpoint of its run.
         out (str): A folder, or a path ending in ``.pth`` whose stem names the files.
         class_head_only (bool): Let a DeiT answer by its class head instead of the mean of both heads, see
-            :func:`class_head_alone`. Defaults to False.
+            :func:`.tasks.classification.class_head_alone`. Defaults to False.
         overwrite (bool): Replace a ``{name}.py`` that no export wrote. Defaults to False.
         key (str, optional): Where in the checkpoint the weights are, if it holds several networks.
 
@@ -79,30 +83,39 @@ def export_student(
         student = spec.build()
         state, meta = weights_in(loaded, 'export', checkpoint, student, key), loaded.get('meta') or {}
         load_strictly(student, state, 'export', checkpoint)
-        written = class_head_alone(student) if class_head_only else state
-        layer = CLASS_HEAD if class_head_only else None
+        written, layer = _class_head_alone(student) if class_head_only else (state, None)
 
         with _drafts(folder, name) as (draft, draft_config):
             _save(meta, written, draft)
             write_config(plain, draft_config)
-            _verify(spec, state, draft_config, draft, layer)
+            _verify(spec, cfg.model.get('task'), state, draft_config, draft, layer)
             digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:8]
             published = folder / f'{name}_{datetime.date.today():%Y%m%d}-{digest}.pth'
             claim(published, 'export', overwrite, inputs=[checkpoint])
             return draft.replace(published), draft_config.replace(folder / f'{name}.py')
 
 
+def _class_head_alone(student: nn.Module) -> tuple[dict, str]:
+    """Weights with which a DeiT answers by its class head, and that head's name; only mmpretrain has such networks."""
+    require('mmpretrain', '--class-head-only (`class_head_only`)')
+    from .tasks.classification import CLASS_HEAD, class_head_alone
+
+    return class_head_alone(student), CLASS_HEAD
+
+
 @contextmanager
 def _drafts(folder: Path, name: str) -> Iterator[tuple[Path, Path]]:
-    """Names of a checkpoint and a config that are written first; what is left of them goes in the end."""
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f'.{name}.{os.getpid()}.pth'
-    drafts = (draft, draft.with_suffix('.py'))
-    try:
-        yield drafts
-    finally:
-        for path in drafts:
-            path.unlink(missing_ok=True)
+    """Names of a checkpoint and a config that are written first; what is left of them goes in the end.
+
+    Drafts of an export that was killed have the same names: they are written anew. Of two at once one waits.
+    """
+    drafts = (folder / f'.{name}.draft.pth', folder / f'.{name}.draft.py')
+    with locked(folder, 'an export', wait=60):
+        try:
+            yield drafts
+        finally:
+            for path in drafts:
+                path.unlink(missing_ok=True)
 
 
 def _save(meta: dict, state: dict, path: Path) -> None:
@@ -129,10 +142,10 @@ def _plain_config(cfg: Config, spec: MemberSpec) -> Config:
     """The run's config without distillation: the student as the model, none of our hooks."""
     if spec.config is None:
         raise UsageError('export: the student was given as a built module, so there is no config to write.')
-    plain = copy.deepcopy(cfg._cfg_dict.to_dict())
+    plain = copy.deepcopy(cfg.to_dict())  # types of a lazy config as strings, its imports left out
     for key in _OURS:
         plain.pop(key, None)
-    plain['model'] = copy.deepcopy(spec.config)
+    plain['model'] = _written(spec.config)
     hooks = [hook for hook in plain.pop('custom_hooks', None) or [] if not str(hook['type']).startswith('shake_mm.')]
     if hooks:
         plain['custom_hooks'] = hooks
@@ -148,18 +161,36 @@ def _plain_config(cfg: Config, spec: MemberSpec) -> Config:
     return Config(plain)
 
 
+def _written(part: Any) -> Any:
+    """A part of a config with the names of classes, which a lazy config holds, in place of them."""
+    if isinstance(part, Mapping):
+        return {key: _written(value) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return type(part)(map(_written, part))
+    return f'{part.__module__}.{part.__qualname__}' if isinstance(part, type | FunctionType) else part
+
+
 @torch.no_grad()
-def _verify(spec: MemberSpec, state: dict, config_file: Path, weights: Path, layer: str | None) -> None:
+def _verify(
+    spec: MemberSpec, task: dict | None, state: dict, config_file: Path, weights: Path, layer: str | None
+) -> None:
     """Load what was written as a stranger would, and compare it with the distilled model, or with one layer of it."""
-    distilled = Distiller(student=spec.build())
+    distilled = Distiller(student=spec.build(), task=task)
     distilled.load_state_dict({f'student.{k}': v for k, v in state.items()}, strict=False)
     model = MODELS.build(Config.fromfile(config_file).model)
     load_strictly(model, read_checkpoint(str(weights), 'export')['state_dict'], 'export', str(weights))
-    inputs = torch.randn(2, *distilled.task.input_shape(spec.config or {}), generator=torch.Generator().manual_seed(0))
+    shape: tuple[int, ...] = distilled.task.input_shape(spec.config or {})
+    size = distilled.task.image_size(distilled.student)
+    if size is not None and 'backbone' not in (spec.config or {}):  # of another library, which its config does not tell
+        shape = (shape[0], *((size, size) if isinstance(size, int) else size))
+    inputs = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     if layer is not None:
         heard: list[torch.Tensor] = []
         distilled.student.get_submodule(layer).register_forward_hook(lambda *call: heard.append(call[-1]))
-    ours, theirs = (distilled.task.outputs(network.eval(), inputs) for network in (distilled.student, model))
+    networks = (distilled.student, model)
+    for network in networks:
+        network.eval()  # mmdet's LAD and LD return nothing
+    ours, theirs = (distilled.task.outputs(network, inputs) for network in networks)
     ours = ours if layer is None else heard
     if len(ours) != len(theirs) or not all(map(_same, ours, theirs)):
         raise RuntimeError(

@@ -60,10 +60,21 @@ def locked(folder: str | Path, what: str, wait: float = 0.0) -> Iterator[None]:
                     path.parent.rmdir()
 
 
+def _open(path: Path) -> int:
+    """Open the file of a lock, which is written anew and therefore must be nothing but that."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UsageError(f'{path} is no file, which it must be for a lock: remove it, or name another folder.')
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    if os.fstat(handle).st_nlink > 1:
+        os.close(handle)
+        raise UsageError(f'{path} is another file too (a hard link): remove it, or name another folder.')
+    return handle
+
+
 def _acquire(path: Path, deadline: float) -> int | None:
     """Open the file and lock it; None where the file system has no locks."""
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        handle = _open(path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.fstat(handle).st_ino == path.stat().st_ino:

@@ -1,8 +1,12 @@
 """``key=value`` pairs of a command line: mmengine's rules, for values with spaces and brackets of their own too."""
 
+import os.path as osp
 from typing import Any
 
 from mmengine.config import DictAction
+
+CACHES = osp.join('work_dirs', 'teacher_cache')
+"""Where the logits of teachers are kept, unless somebody says otherwise."""
 
 PAIRS = {'(': ')', '[': ']'}
 DEEPEST = 32

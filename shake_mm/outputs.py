@@ -18,6 +18,7 @@ from .errors import UsageError
 HEADER = '# Written by shake_mm, which overwrites this file: copy it before you change it.\n'
 _MARK = re.compile(rb'Written by (?:shake_mm|`python (?:tools/|-m (?:shake_mm|analysis|benchmarks)))')
 _META = b'shake_mm_version'
+_IMAGES = ('.svg', '.pdf')
 
 
 def is_ours(path: str | Path) -> bool:
@@ -35,7 +36,9 @@ def is_ours(path: str | Path) -> bool:
                 plain = [name for name in archive.namelist() if name.endswith('/data.pkl')]
                 return any(_META in archive.read(name) for name in plain)
         copies = path.parent.glob('*/vis_data/config.py') if path.suffix == '.py' else ()
-        return bool(_MARK.search(content[:1000])) or any(copy.read_bytes() == content for copy in copies)
+        # Of images the metadata may stand anywhere.
+        head = content if path.suffix.lower() in _IMAGES else content[:1000]
+        return bool(_MARK.search(head)) or any(copy.read_bytes() == content for copy in copies)
     except (OSError, zipfile.BadZipFile):
         return False
 

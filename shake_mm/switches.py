@@ -1,15 +1,18 @@
-"""Switches of the command line that rewrite a config: exact resume, batches on the device, cached teachers."""
+"""Switches of the command line that rewrite a config: exact resume, batches on the device, cached teachers, TTA."""
 
+import copy
 import hashlib
 import os.path as osp
+from collections.abc import Sequence
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from .datasets.views import views_in
+from .datasets.wrapped import KEEPING, innermost_configs
 from .errors import UsageError
-
-CACHES = osp.join('work_dirs', 'teacher_cache')
+from .options import CACHES as CACHES
+from .registry import type_name
 
 
 def make_exact(cfg: Config) -> None:
@@ -38,9 +41,10 @@ def make_batched(cfg: Config) -> None:
         UsageError: If the pipeline draws what that does not, or something wraps the data set.
     """
     loader = cfg.train_dataloader
-    dataset = _innermost(loader, '--batched')
-    before, views = views_in(dataset.pipeline)
-    loader.dataset = dict(type='shake_mm.BatchedViews', dataset={**dataset, 'pipeline': before}, **views)
+    datasets, before, views = _views_of(loader.dataset, '--batched', KEEPING)
+    for dataset in datasets:
+        dataset.pipeline = before
+    loader.dataset = dict(type='shake_mm.BatchedViews', dataset=loader.dataset, **views)
     loader.num_workers, loader.persistent_workers, loader.pin_memory = 0, False, False
     loader.collate_fn = dict(type='shake_mm.as_batch')
     loader.pop('prefetch_factor', None)
@@ -65,14 +69,48 @@ def make_cached(cfg: Config, folder: str) -> None:
         teacher.setdefault('cache', osp.join(folder, _cache_name(teacher['checkpoint'])))
     cfg.model.teachers = teachers
     hooks = list(cfg.get('custom_hooks') or [])
-    if not any(hook.get('type') == 'shake_mm.TeacherCacheHook' for hook in hooks):
+    if not any(type_name(hook.get('type')) == 'TeacherCacheHook' for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type='shake_mm.TeacherCacheHook')]
     if type_name(cfg.train_dataloader.dataset.type) != 'BatchedViews':
-        dataset = _innermost(cfg.train_dataloader, '--cache-teachers')
-        before, views = views_in(dataset.pipeline)
-        keys = ('sample_idx', 'view_idx')
-        pipeline = [*before, dict(type='shake_mm.RandomView', **views), dict(type='PackInputs', meta_keys=keys)]
-        dataset.pipeline = pipeline
+        wrappers = (*KEEPING, 'ContrastDataset')
+        datasets, before, views = _views_of(cfg.train_dataloader.dataset, '--cache-teachers', wrappers)
+        pack = dict(type='PackInputs', meta_keys=('sample_idx', 'view_idx'))
+        for dataset in datasets:
+            dataset.pipeline = [*before, dict(type='shake_mm.RandomView', **views), pack]
+
+
+FLIPS = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
+
+
+def make_tta(cfg: Config) -> None:
+    """Test with augmentation: the config's ``tta_model`` and ``tta_pipeline``, else the mean over the mirrored image.
+
+    Args:
+        cfg (Config): Of a classifier, a detector, or a distiller, of which the student is tested.
+
+    Raises:
+        UsageError: If its data sets have several pipelines, and it does not say which one is meant.
+    """
+    detects = cfg.get('default_scope') == 'mmdet'
+    datasets = innermost_configs(cfg.test_dataloader.dataset)
+    if cfg.get('tta_pipeline') is None:
+        pipelines = [dataset.get('pipeline') or () for dataset in datasets]
+        if not pipelines[0] or any(pipeline != pipelines[0] for pipeline in pipelines):
+            raise UsageError(
+                '--tta: the data sets of test_dataloader have no pipeline, or different ones: add tta_pipeline'
+            )
+        *before, last = copy.deepcopy(pipelines[0])
+        if detects and last.get('meta_keys') is not None:  # what turns boxes back
+            last['meta_keys'] = tuple(dict.fromkeys([*last['meta_keys'], 'flip', 'flip_direction']))
+        cfg.tta_pipeline = [*before, dict(type='TestTimeAug', transforms=[FLIPS, [last]])]
+    if cfg.get('tta_model') is None:
+        merged = dict(tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+        cfg.tta_model = dict(type='DetTTAModel', **merged) if detects else dict(type='AverageClsScoreTTA')
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    for dataset in datasets:
+        dataset.pipeline = cfg.tta_pipeline
+        if dataset.get('batch_shapes_cfg') is not None:  # which fixes the size of images, whatever their pipeline does
+            dataset.batch_shapes_cfg = None
 
 
 def _cache_name(checkpoint: str) -> str:
@@ -82,16 +120,29 @@ def _cache_name(checkpoint: str) -> str:
     return f'{"-".join(parts[-3:])}-{hashlib.sha256(path.encode()).hexdigest()[:8]}'
 
 
-def type_name(kind: str | type | None) -> str | None:
-    """Return the name of a part's type without its scope; pure Python configs hold the class."""
-    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', None)
+def _views_of(dataset: Any, switch: str, wrappers: Sequence[str]) -> tuple[list[Any], list[dict], dict[str, Any]]:
+    """The data sets within one, and the pipeline and the views that they have in common.
+
+    Args:
+        dataset (dict): The config of a loader's data set.
+        switch (str): Who asks.
+        wrappers (sequence of str): Types of wrappers that leave images as they are.
+
+    Raises:
+        UsageError: If the views are not known, or not the same.
+    """
+    _check_wrappers(dataset, switch, wrappers)
+    datasets = innermost_configs(dataset)
+    first, *others = [views_in(inner.pipeline) for inner in datasets]
+    if any(other != first for other in others):
+        raise UsageError(f'{switch}: the joined data sets have different pipelines: give all the same, or leave it out')
+    return datasets, *first
 
 
-def _innermost(loader: Any, switch: str) -> Any:
-    """Return the innermost data set of a loader; wrappers that change its items are refused."""
-    dataset = loader.dataset
-    while type_name(dataset.type) == 'ContrastDataset' and switch == '--cache-teachers':
-        dataset = dataset.dataset
-    if 'pipeline' not in dataset:
-        raise UsageError(f'{switch} does not know the views of a {type_name(dataset.type)}: leave it out')
-    return dataset
+def _check_wrappers(dataset: Any, switch: str, wrappers: Sequence[str]) -> None:
+    inner = dataset.get('datasets') or [dataset[key] for key in ('dataset',) if key in dataset]
+    kind = type_name(dataset.get('type'))
+    if (inner and kind not in wrappers) or not (inner or 'pipeline' in dataset):
+        raise UsageError(f'{switch} does not know the views of a {kind}: leave it out')
+    for child in inner:
+        _check_wrappers(child, switch, wrappers)

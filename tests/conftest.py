@@ -3,13 +3,12 @@
 import copy
 from functools import wraps
 
-import mmengine.config.config
 import pytest
 import torch
 from mmengine.registry import DefaultScope
 
 import shake_mm  # noqa: F401  (applies its workarounds before anything else is imported)
-from shake_mm.compat.preferences import apply_preferences
+from shake_mm.compat.preferences import apply_preferences, home_of_formatter
 
 
 @pytest.fixture(autouse=True, scope='session')
@@ -22,8 +21,8 @@ def preferences():
 def unformatted_configs(preferences):
     """Nobody reads the configs that a run of the tests writes; to lay them out takes ten times as long as to train."""
     with pytest.MonkeyPatch.context() as patch:
-        unformatted = wraps(mmengine.config.config.FormatCode)(lambda text, **options: (text, True))
-        patch.setattr(mmengine.config.config, 'FormatCode', unformatted)
+        home = home_of_formatter()
+        patch.setattr(home, 'FormatCode', wraps(home.FormatCode)(lambda text, **options: (text, True)))
         yield
 
 

@@ -140,6 +140,21 @@ def test_unreadable_images_are_skipped_and_counted(images, tmp_path):
     assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
 
 
+@pytest.mark.parametrize('lost', [[0], [1, 2], [0, 1, 2, 29]])
+def test_the_first_images_are_skipped_too(images, lost):
+    """Those that are tried before the run begins; what is tried is counted in the run alone."""
+    for i in lost:
+        images.files[i].write_bytes(b'')
+    status, text = images(dict(type='shake_mm.ReadGuardHook', policy='skip', max_skips=len(lost)))
+    assert status == 0, text
+    assert all(images.log().count(f'{images.files[i]} cannot be read: the next sample is taken') == 1 for i in lost)
+    totals = [int(total) for total in re.findall(r'by epoch \d, (\d+) times could not be read', images.log())]
+    assert len(totals) == 2 and totals[1] == 2 * totals[0]  # each epoch meets the same ones
+    status, text = images(dict(type='shake_mm.ReadGuardHook', policy='skip', max_skips=1), name='strict')
+    assert status == int(len(lost) > 1)
+    assert all('max_skips=1 others were skipped before' in error for error in errors(text))
+
+
 def test_too_many_unreadable_images(images):
     for i in (20, 24, 29):
         images.files[i].write_bytes(b'')

@@ -5,22 +5,23 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / 'shake_mm'
 LAYERS = (
-    ('errors', 'version'),
+    ('errors', 'version', 'stack'),
+    ('imports',),
     ('utils', 'validation', 'options'),
     ('safe_io',),
     ('compat', 'atomic'),
     ('outputs', 'locks'),
     ('registry', 'explain'),
     ('taps',),
-    ('losses', 'connectors', 'models', 'datasets', 'evaluation'),
+    ('losses', 'connectors', 'models', 'datasets', 'evaluation', 'optim'),
     ('tasks',),
     ('members',),
     ('proxies',),
     ('engine',),
     ('distillers',),
     ('loops', 'hooks'),
-    ('checks', 'export', 'switches', 'grid'),
-    ('cli',),
+    ('checks', 'export', 'switches', 'grid', 'reports'),
+    ('cli', '__main__'),
 )
 """From the bottom up. What is in no layer may be imported by nothing here."""
 

@@ -82,10 +82,19 @@ def test_an_unreadable_file_and_links(holder, tmp_path):
         pass
     (tmp_path / 'precious').write_text('mine')
     (tmp_path / 'other').mkdir()
-    (tmp_path / 'other' / FILE).symlink_to(tmp_path / 'precious')
-    with pytest.raises(OSError), locked(tmp_path / 'other', 'a grid'):
-        pass
-    assert (tmp_path / 'precious').read_text() == 'mine'
+    lock = tmp_path / 'other' / FILE
+    for make in (lock.symlink_to, lock.hardlink_to):
+        make(tmp_path / 'precious')
+        with pytest.raises(UsageError, match=f'{FILE} is .*: remove it, or name'), locked(tmp_path / 'other', 'a grid'):
+            pass
+        assert (tmp_path / 'precious').read_text() == 'mine' and lock.exists()
+        lock.unlink()
+    for make in (lock.mkdir, lambda: os.mkfifo(lock), lambda: lock.symlink_to(tmp_path / 'nowhere')):
+        make()
+        with pytest.raises(UsageError, match=f'{FILE} is no file'), locked(tmp_path / 'other', 'a grid'):
+            pass
+        lock.rmdir() if lock.is_dir() else lock.unlink()
+    assert not (tmp_path / 'nowhere').exists()
 
 
 def test_file_systems_without_locks(tmp_path, monkeypatch):

@@ -70,3 +70,24 @@ def test_nothing_to_cache(cfg):
     cfg.model.teachers = [dict(config='c.py', trainable=True)]
     with pytest.raises(UsageError, match='no frozen teacher with a checkpoint: leave it out'):
         switches.make_cached(cfg, 'kept')
+
+
+@pytest.mark.parametrize(('scope', 'model'), [('mmpretrain', 'AverageClsScoreTTA'), ('mmdet', 'DetTTAModel')])
+def test_tta_without_settings_of_its_own_mirrors_the_image(scope, model):
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackDetInputs', meta_keys=('img_id', 'instances'))]
+    inner = dict(type='CocoDataset', batch_shapes_cfg=dict(type='BatchShapePolicy'), pipeline=pipeline)
+    cfg = Config(
+        dict(
+            default_scope=scope,
+            model=dict(type='Net'),
+            test_dataloader=dict(dataset=dict(type='ConcatDataset', datasets=[inner, inner])),
+        )
+    )
+    switches.make_tta(cfg)
+    assert cfg.model.type == model and cfg.model.module == dict(type='Net')
+    for dataset in cfg.test_dataloader.dataset.datasets:
+        load, views = dataset.pipeline
+        assert dataset.batch_shapes_cfg is None and load.type == 'LoadImageFromFile'
+        flips, [pack] = views.transforms
+        assert [flip.prob for flip in flips] == [1.0, 0.0]
+        assert ('flip' in pack.meta_keys) == (scope == 'mmdet') and 'instances' in pack.meta_keys

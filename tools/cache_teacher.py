@@ -2,7 +2,7 @@
 
 import sys
 
-from shake_mm.cli.cache_teacher import main
+from shake_mm.__main__ import cache_teacher as main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -1,11 +1,20 @@
 """Distill a small detector and compare: ``python tools/demo_det.py`` (or ``make demo-det``)."""
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # analysis and benchmarks are not installed
 
-from analysis.demo_det import main  # noqa: E402
+from analysis import options  # noqa: E402
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line, then import the demonstration and run it."""
+    options.parse_demo_det(argv)
+    return import_module('analysis.demo_det').main(argv)
+
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from shake_mm.cli.export_student import main
+from shake_mm.__main__ import export_student as main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from shake_mm.cli.run_grid import main
+from shake_mm.__main__ import run_grid as main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from shake_mm.cli.test import main
+from shake_mm.__main__ import test as main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -7,6 +7,7 @@ from pathlib import Path
 from analysis.plots.colors import COLORS, MARKERS
 from analysis.summary import Stat
 from shake_mm.grid.scalars import Scalars
+from shake_mm.reports import write_figure
 
 
 def draw_comparison(
@@ -45,7 +46,7 @@ def draw_comparison(
     left.grid(alpha=0.3)
     _draw_gaps(right, runs)
     figure.suptitle(title)
-    figure.savefig(path)
+    write_figure(path, figure)
     plt.close(figure)
 
 

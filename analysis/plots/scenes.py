@@ -15,6 +15,7 @@ from analysis.plots.colors import COLORS
 from shake_mm.engine import MemberPredictor
 from shake_mm.members import load_strictly, read_checkpoint
 from shake_mm.registry import MODELS
+from shake_mm.reports import write_figure
 
 SCORE = 0.3
 """Detections of a lower score are not shown."""
@@ -140,7 +141,7 @@ def draw_scenes(
     handles = [plt.Line2D([], [], color=color, linewidth=2.5, label=name) for name, color in entries.items()]
     figure.legend(handles=handles, frameon=False, ncols=len(entries), loc='outside lower center')
     figure.suptitle(title)
-    figure.savefig(path)
+    write_figure(path, figure)
     plt.close(figure)
 
 

@@ -8,6 +8,7 @@ from analysis.detection import METRICS, points
 from analysis.markdown import arrow
 from analysis.plots.colors import COLORS
 from analysis.tables import TEACHER, PairTable
+from shake_mm.reports import write_figure
 
 SPREAD = 0.12
 """Distance between the dots of two seeds, so that equal ones do not hide each other."""
@@ -38,7 +39,7 @@ def draw_seeds(tables: Sequence[PairTable], path: str | Path, title: str = '') -
     entries = {label: handle for panel in axes.flat for handle, label in zip(*panel.get_legend_handles_labels())}
     figure.legend(entries.values(), entries, frameon=False, ncols=len(entries), loc='outside lower center')
     figure.suptitle('\n'.join(textwrap.fill(line, WIDTH) for line in title.splitlines()), fontsize='medium')
-    figure.savefig(path)
+    write_figure(path, figure)
     plt.close(figure)
 
 

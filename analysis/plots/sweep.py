@@ -6,6 +6,7 @@ from pathlib import Path
 from analysis.plots.colors import COLORS
 from analysis.sensitivity import SYMBOLS, Point
 from analysis.summary import Stat
+from shake_mm.reports import write_figure
 
 
 def draw_sweep(
@@ -36,7 +37,7 @@ def draw_sweep(
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, ncols=len(labels), loc='outside lower center')
     figure.suptitle(title, fontsize='medium')
-    figure.savefig(path)
+    write_figure(path, figure)
     plt.close(figure)
 
 

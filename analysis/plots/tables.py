@@ -9,6 +9,7 @@ import numpy as np
 from analysis.markdown import arrow
 from analysis.plots.colors import COLORS
 from analysis.tables import BASELINE, TEACHER, PairTable
+from shake_mm.reports import write_figure
 
 COLUMNS = 3
 WIDTH = 62
@@ -46,7 +47,7 @@ def draw_tables(tables: Sequence[PairTable], path: str | Path, title: str = '') 
     # With twenty methods no panel has a free corner.
     figure.legend(entries.values(), entries, frameon=False, ncols=2 * columns, loc='outside lower center')
     figure.suptitle('\n'.join(textwrap.fill(line, WIDTH * columns) for line in title.splitlines()), fontsize='medium')
-    figure.savefig(path)
+    write_figure(path, figure)
     plt.close(figure)
 
 

@@ -1,21 +1,24 @@
 """Checks of a run's data before it begins: that there are samples, and that the first ones pass through the model."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from logging import WARNING
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ..datasets.seeded import generators_kept
+from ..datasets.wrapped import innermost, starts
 from ..engine import Distiller
-from ..engine.dry_run import Pass, evaluating, on_meta
 from ..errors import UsageError
-from ..explain import explain, one_line
+from ..explain import explain, reason
 from ..tasks import Task, task_of
+from .networks import check_last_batch, check_networks, check_size
 
 PROBED = 2
 TOLD = ('data_root', 'ann_file', 'data_prefix', 'split')
@@ -46,7 +49,7 @@ def check_data(loader: DataLoader, name: str, config: Any, model: nn.Module) -> 
     """Refuse data on which the first steps of a run would fail, or whose labels the model has no class for.
 
     The first two samples are read, collated and preprocessed, and the networks run on their shapes (not on their
-    values). The states of random generators are restored.
+    values); where data sets are joined, the first samples of each. The states of random generators are restored.
 
     Args:
         loader (DataLoader): The run's loader.
@@ -65,12 +68,19 @@ def check_data(loader: DataLoader, name: str, config: Any, model: nn.Module) -> 
             f'{name} gives no batch, as its {len(dataset)} samples are less than batch_size={loader.batch_size} and '
             'drop_last leaves them out: lower batch_size.'
         )
-    student = model.student if isinstance(model, Distiller) else model
+    tested = model.module if isinstance(model, BaseTTAModel) else model
+    student = tested.student if isinstance(tested, Distiller) else tested
     try:
-        task = task_of(student)
+        task = model.task if isinstance(model, Distiller) else task_of(student)
     except UsageError:  # nothing is known of such networks
         return
+    if not task.takes_images:  # nor of their batches
+        return
     _check_labels(dataset, name, task.num_classes(student))
+    if tested is not model:  # its samples hold several views
+        with generators_kept():
+            _first_batch(loader, name, dataset)
+        return
     if isinstance(model, Distiller) and model.num_samples is not None and name.startswith('train'):
         if model.num_samples < len(dataset):
             raise UsageError(
@@ -82,15 +92,11 @@ def check_data(loader: DataLoader, name: str, config: Any, model: nn.Module) -> 
         inputs, samples = _preprocessed(model, batch, name)
         if name.startswith('train'):
             _check_fields(model, task, samples, name)
-    _check_networks(model, task, inputs, name)
-    if isinstance(model, Distiller) and name.startswith('train'):
-        _check_size(model, inputs, samples, name)
-
-
-def reason(error: BaseException) -> str:
-    """The message of an error, with its type if it is not a sentence."""
-    text = one_line(error).rstrip('.')
-    return text if ' ' in text else f'{type(error).__name__}({text})'
+    check_networks(model, task, inputs, name)
+    if name.startswith('train'):
+        if isinstance(model, Distiller):
+            check_size(model, inputs, samples, name)
+        check_last_batch(model, loader, inputs, samples, name)
 
 
 def _empty(name: str, config: Any) -> str:
@@ -120,21 +126,40 @@ def _is_in_dataset(error: BaseException) -> bool:
 
 def _check_labels(dataset: Any, name: str, classes: int | None) -> None:
     """Refuse labels that are not among the model's classes: PyTorch's own error names neither classes nor file."""
-    names = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
     if classes is None:
         return
-    if len(names) > classes:
-        raise UsageError(
-            f'{name}.dataset has {len(names)} classes and the model {classes}: set `num_classes` of its head to '
-            f'{len(names)}.'
+    for inner in {id(found): found for found, _ in innermost(dataset)}.values() or (dataset,):
+        names = (getattr(inner, 'metainfo', None) or {}).get('classes') or ()
+        if len(names) > classes:
+            raise UsageError(
+                f'{name}.dataset has {len(names)} classes and the model {classes}: set `num_classes` of its head to '
+                f'{len(names)}.'
+            )
+        _check_folders(inner, names, name)
+        if hasattr(inner, 'get_data_info') and 'gt_label' in inner.get_data_info(0):
+            _check_each_label(inner, name, classes)
+
+
+def _check_folders(dataset: Any, names: Sequence[str], name: str) -> None:
+    """Warn where names of classes are those of folders in another order: labels follow the alphabet in any case."""
+    labels = getattr(dataset, 'folder_to_idx', None) or {}  # of mmpretrain's CustomDataset
+    wrong = next((each for i, each in enumerate(names) if labels.get(each, i) != i), None)
+    if wrong is not None and set(labels) == set(names):
+        print_log(
+            f"{name}.dataset: metainfo's `classes` are its folders in another order, but the label of the folder "
+            f"'{wrong}' is {labels[wrong]}, by the alphabet: these names, by which teachers may be matched, are wrong: "
+            'leave them out, or list the files in an `ann_file`.',
+            'current',
+            WARNING,
         )
-    inner = dataset
-    while not isinstance(inner, BaseDataset) and hasattr(inner, 'dataset'):
-        inner = inner.dataset
-    if not isinstance(inner, BaseDataset) or 'gt_label' not in inner.get_data_info(0):
-        return
-    for i in range(len(inner)):
-        info = inner.get_data_info(i)
+
+
+def _check_each_label(dataset: Any, name: str, classes: int) -> None:
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        if 'gt_label' not in info:
+            where = info.get('img_path') or f'sample {i}'
+            raise UsageError(f'{name}.dataset: {where} has no label, and others have: add its gt_label.')
         labels = np.atleast_1d(info['gt_label'])
         if not labels.size:  # of a network that finds any number of classes
             continue
@@ -148,7 +173,7 @@ def _check_labels(dataset: Any, name: str, classes: int | None) -> None:
 
 def _first_batch(loader: DataLoader, name: str, dataset: Any) -> Any:
     """Read the first samples as the loader does."""
-    positions = list(range(min(PROBED, len(dataset))))
+    positions = sorted({*range(min(PROBED, len(dataset))), *starts(dataset)})
     items: Any = []
     if getattr(dataset, '__getitems__', None):
         return loader.collate_fn(dataset.__getitems__(positions))
@@ -192,8 +217,9 @@ def _origin(dataset: Any, position: int) -> str:
 
 
 def _preprocessed(model: nn.Module, batch: Any, name: str) -> tuple[Tensor, list]:
+    mixes = getattr(model.data_preprocessor, 'batch_augments', None) is not None and name.startswith('train')
     try:
-        data = model.data_preprocessor(batch, False)
+        data = model.data_preprocessor(batch, mixes)  # the loss of mixed images may want scores instead of labels
         return data['inputs'], data.get('data_samples')
     except Exception as error:
         shapes = sorted({tuple(image.shape) for image in batch['inputs']})
@@ -205,46 +231,12 @@ def _preprocessed(model: nn.Module, batch: Any, name: str) -> tuple[Tensor, list
 
 def _check_fields(model: nn.Module, task: Task, samples: list, name: str) -> None:
     """Refuse samples that lack a field which a loss asks for."""
+    learns = not isinstance(model, Distiller) or any(term.loss is None for term in model.terms.values())
     try:
-        task.check_samples(model.student if isinstance(model, Distiller) else model, samples)
+        if learns:  # and not by teachers alone
+            task.check_samples(model.student if isinstance(model, Distiller) else model, samples)
     except UsageError as error:
         raise UsageError(f'{name}.dataset: {error}') from None
     for term in model.terms.values() if isinstance(model, Distiller) else ():
         for field in (name for name in term.fields if name not in task.noted):
             task.batch_field(samples, field)
-
-
-def _check_networks(model: nn.Module, task: Task, inputs: Tensor, name: str) -> None:
-    """Refuse images of a shape that a network does not take."""
-    distills = isinstance(model, Distiller)
-    for member, network in (model.members.networks if distills else {'model': model}).items():
-        shape = list(inputs.shape)
-        if distills and model.members.specs[member].resize is not None:
-            shape[2:] = model.members.specs[member].resize
-        try:
-            on_meta(Pass(network, task.forward_trunk), torch.empty(shape, device='meta'))
-        except Exception as error:
-            if isinstance(error, NotImplementedError) or 'meta' in str(error):
-                continue  # a layer reads values: the first step will tell
-            raise UsageError(
-                f'{member} does not take the images of {name}, of shape {tuple(shape[1:])} (channels, height, '
-                f'width): {reason(error)}: resize them in the pipeline, or set color_type of LoadImageFromFile.'
-            ) from error
-
-
-def _check_size(model: Distiller, inputs: Tensor, samples: list, name: str) -> None:
-    """Refuse images of a size that connectors or proxies, built for another one, do not take."""
-    made_for, size = tuple(model.members.image_sizes(model.input_size)['student']), tuple(inputs.shape[-2:])
-    if size == made_for or model.members.cached:
-        return
-    try:
-        # With gradients, which adaptive weights need. A stage or a warm-up that has not begun says nothing about size.
-        with generators_kept(), evaluating(model), torch.enable_grad(), suppress(UsageError):
-            model(inputs, samples, mode='loss')
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
-        raise UsageError(
-            f'model.input_size: the parts of the objective were made for images of {made_for}, and those of {name} '
-            f'are {size}: set it to {size} ({reason(error)}).'
-        ) from error

@@ -49,7 +49,8 @@ def check_metrics(runner: Runner, model: nn.Module) -> None:
 def _check_guesses(metrics: list, model: nn.Module) -> None:
     try:
         student = model.student if isinstance(model, Distiller) else model
-        classes = task_of(student).num_classes(student)
+        task = model.task if isinstance(model, Distiller) else task_of(student)
+        classes = task.num_classes(student)
     except UsageError:  # nothing is known of such networks
         return
     for metric in metrics:

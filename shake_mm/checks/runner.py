@@ -1,12 +1,15 @@
 """Builds a runner whose data and weights were checked, and which overwrites nothing before it can begin."""
 
+import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
-from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
@@ -15,12 +18,17 @@ from ..engine import Distiller
 from ..engine.optimizers import build_student_optimizer
 from ..errors import UsageError
 from ..hooks import AuditHook, MemberEvalHook, ReadGuardHook, ResumeGuardHook, StageHook
+from ..hooks.stage import check_units
+from ..imports import when_imported
+from ..members import names_in
 from ..outputs import write_config
 from ..utils import unwrap_model
-from .annotations import CheckedCOCO
 from .config import check_config
 from .data import building, check_data
 from .metrics import check_metrics
+from .networks import check_ends
+from .overlap import warn_of_overlap
+from .ranks import check_ranks
 from .resume import check_last, check_resume
 from .views import fit_views
 from .weights import Start, StartWeightsHook, check_start, read_start
@@ -63,15 +71,17 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     if mode == 'train':
         check_last(cfg)
     start = read_start(cfg, mode)
-    CocoDataset.COCOAPI = CheckedCOCO
     dump, Runner.dump_config = Runner.dump_config, lambda self: None
+    _await_coco()
     try:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     finally:
         Runner.dump_config = dump
+    check_ranks(cfg)
     runner.register_hook(_DumpConfigHook())
-    if not any(isinstance(hook, ReadGuardHook) for hook in runner.hooks):
-        runner.register_hook(ReadGuardHook())
+    guard = next((hook for hook in runner.hooks if isinstance(hook, ReadGuardHook)), None)
+    if guard is None:
+        runner.register_hook(guard := ReadGuardHook())
     model = unwrap_model(runner.model)
     _check_hooks(runner, model)
     if isinstance(model, Distiller):
@@ -88,11 +98,33 @@ def build_runner(cfg: Config, mode: str) -> Runner:
             config = cfg[key].get('dataset')
             with building(key, config):
                 loop: Any = getattr(runner, f'{name}_loop')
-            check_data(loop.dataloader, key, config, model)
+            if name == 'train':
+                check_ends(loop)
+            if isinstance(model, Distiller) and name != 'val':
+                names = names_in(getattr(loop.dataloader.dataset, 'metainfo', None))
+                model.members.fit_classes(names, f'{key}.dataset', model.objective.compared)
+            with guard.skipping(loop.dataloader.dataset) if name == 'train' else nullcontext():
+                check_data(loop.dataloader, key, config, model)
     if mode == 'train':
+        if isinstance(model, Distiller):
+            check_units(model, runner.train_loop)
         check_metrics(runner, model)
+        if runner.val_loop is not None:
+            warn_of_overlap(runner.train_dataloader.dataset, runner.val_dataloader.dataset)
         _guard_resume(runner, start)
     return runner
+
+
+@cache
+def _await_coco() -> None:
+    """Let mmdet read annotations by our reader, as soon as the config has it imported."""
+
+    def replace() -> None:
+        from .annotations import CheckedCOCO  # mmdet's reader is its base
+
+        sys.modules['mmdet.datasets.coco'].CocoDataset.COCOAPI = CheckedCOCO
+
+    when_imported('mmdet.datasets.coco', replace)
 
 
 def _guard_resume(runner: Runner, start: Start | None) -> None:
@@ -111,6 +143,7 @@ def _prepare(runner: Runner, model: Distiller, cfg: Config, mode: str) -> None:
     fit_views(cfg, model, [f'{name}_dataloader' for name in (('train', 'val') if mode == 'train' else ('test',))])
     if mode != 'train':
         return
+    _check_epochs(runner, model)
     if not any(isinstance(hook, AuditHook) for hook in runner.hooks):
         runner.register_hook(AuditHook())
     config = runner.optim_wrapper
@@ -119,7 +152,16 @@ def _prepare(runner: Runner, model: Distiller, cfg: Config, mode: str) -> None:
         runner.optim_wrapper = build_student_optimizer(model, config)  # which the Runner takes as it is
 
 
+def _check_epochs(runner: Runner, model: Distiller) -> None:
+    """Refuse a training in which nobody tells the model its epochs, where something changes with them."""
+    paced = [name for name, term in model.terms.items() if term.counts_epochs]
+    if (paced or len(model.stages) > 1) and not any(isinstance(hook, StageHook) for hook in runner.hooks):
+        what = 'several stages need' if len(model.stages) > 1 else f'terms.{paced[0]} changes with the epochs and needs'
+        raise UsageError(f"custom_hooks: {what} dict(type='shake_mm.StageHook'): add it.")
+
+
 def _check_hooks(runner: Runner, model: Any) -> None:
+    model = model.module if isinstance(model, BaseTTAModel) else model
     for hook in runner.hooks:
         if isinstance(hook, AuditHook | StageHook | MemberEvalHook) and not isinstance(model, Distiller):
             raise UsageError(

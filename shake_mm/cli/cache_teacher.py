@@ -23,29 +23,20 @@ from ..datasets.images import Images
 from ..members.filling import fill
 from ..registry import DATASETS, MODELS
 from . import common
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Define and parse the command line."""
-    parser = common.ArgumentParser(description="Compute the logits of a config's frozen teachers ahead of the training")
-    parser.add_argument('config', help='a distillation config')
-    parser.add_argument('--folder', default=switches.CACHES, help=f'where to keep them ({switches.CACHES})')
-    parser.add_argument('--device', default=get_device(), help='device of torch')
-    parser.add_argument('--batch-size', type=int, default=1024, help='views a pass (1024)')
-    common.add_common_arguments(parser)
-    return parser.parse_args(argv)
+from .parsers import parse_cache_teacher as parse_args
 
 
 def cache_teachers(args: argparse.Namespace) -> None:
     """Run the command with the parsed options."""
+    device = args.device or get_device()
     cfg = common.load_config(args.config, args.cfg_options)
     switches.make_batched(cfg)
     switches.make_cached(cfg, args.folder)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
     cfg.model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-    model = MODELS.build(cfg.model).to(args.device)
+    model = MODELS.build(cfg.model).to(device)
     fit_views(cfg, model, ['train_dataloader'])
-    dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, device=args.device))
+    dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, device=device))
     images = Images(dataset)
     columns = (TextColumn('{task.description}'), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as progress:

@@ -7,60 +7,18 @@ import os.path as osp
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
 from torch import distributed as torch_dist
 
-from ..checks import check_launch
+from ..checks import check_launch, check_packages
 from ..compat.preferences import apply_preferences
 from ..errors import UsageError
 from ..explain import explain, explain_build, one_line
-from ..options import parse_option
 from ..safe_io import guard_loaders, trust_pickles
 from ..utils import kill_data_workers
-
-
-class ArgumentParser(argparse.ArgumentParser):
-    """A parser that reports a wrong command line in one sentence, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the message and exit with status 2."""
-        self.exit(2, f'error: {message}: see {self.prog} --help\n')
-
-
-class Settings(argparse.Action):
-    """An action for ``key=value`` pairs, as mmengine's ``DictAction``, which reports what is not such a pair."""
-
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *args: Any) -> None:
-        """Add the pairs to the namespace."""
-        options = dict(getattr(namespace, self.dest, None) or {})
-        for pair in values or ():
-            try:
-                key, value = parse_option(pair)
-            except ValueError:
-                parser.error(f"argument --cfg-options: '{pair}' is no key=value pair with balanced brackets")
-            options[key] = value
-        setattr(namespace, self.dest, options)
-
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that all tools take."""
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=Settings,
-        help='override settings of the config, as key=value pairs; a list is written key="[a,b]" or key=a,b, '
-        'a nested one key="[(a,b),(c,d)]", in quotation marks',
-    )
-    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
-
-
-def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the tools that can run as several processes."""
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
 
 
 def load_config(path: str, options: dict | None = None) -> Config:
@@ -69,11 +27,16 @@ def load_config(path: str, options: dict | None = None) -> Config:
     Raises:
         UsageError: If the file or an option cannot work.
     """
-    if not osp.isfile(path):
-        raise UsageError(f'config {path} does not exist: correct the path')
     try:
-        cfg = Config.fromfile(path)
+        file = config_file(path)
+        if not osp.isfile(file):
+            raise UsageError(f'config {path} does not exist: correct the path')
+        cfg = Config.fromfile(file)
+    except UsageError:
+        raise
     except Exception as error:
+        if isinstance(error, ImportError) and (lacking := explain(error)):
+            raise UsageError(lacking) from error
         # mmengine appends all of `sys.path` to its message.
         reason = one_line(error).partition(', the current sys.path')[0].rstrip('.!')
         raise UsageError(f'config {path} cannot be read: {reason}: correct it') from error
@@ -81,8 +44,14 @@ def load_config(path: str, options: dict | None = None) -> Config:
         cfg.merge_from_dict(options or {})
     except Exception as error:
         raise UsageError(f'--cfg-options do not fit config {path}: {one_line(error)}: correct them') from error
+    check_packages(cfg)
     trust_pickles(cfg.get('trust_pickles', False))
     return cfg
+
+
+def config_file(path: str) -> str:
+    """The file of a config; ``'package::file'`` is resolved as in ``_base_``."""
+    return Config._get_cfg_path(path, '')[0] if '::' in path else path
 
 
 def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:

@@ -5,7 +5,6 @@ again, so an interrupted grid goes on when it is started again. ``python -m anal
 """
 
 import argparse
-import os.path as osp
 import shlex
 import sys
 import time
@@ -14,33 +13,14 @@ from fnmatch import fnmatch
 from glob import glob
 from pathlib import Path
 
-from mmengine.config import Config
 from rich.console import Console
 
 from ..errors import UsageError
 from ..grid.progress import Display
-from ..grid.provenance import FILE, record_session
+from ..grid.provenance import forget_sessions, record_session, remove_draft
 from ..grid.runs import TRAIN, Run, check_jobs, clear, own_entries, sigterm_interrupts, train_all
 from . import common
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Define and parse the command line."""
-    parser = common.ArgumentParser(description='Train several configs over seeds')
-    parser.add_argument('configs', nargs='+', metavar='CONFIG', help="config files, or patterns ('configs/*/*_x.py')")
-    parser.add_argument('--exclude', nargs='+', default=[], help="patterns of config names to leave out ('shake-*')")
-    parser.add_argument('--work-dir', default=osp.join('work_dirs', 'grid'), help='folder of the runs (work_dirs/grid)')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='seeds of each config (0 1 2)')
-    parser.add_argument('--jobs', type=int, default=2, help='trainings at a time (2)')
-    parser.add_argument('--fresh', action='store_true', help='train again what is finished')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        help="key=value pairs for all configs, those that start with 'model.' not for the teachers",
-    )
-    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
-    return parser.parse_args(argv)
+from .parsers import parse_run_grid as parse_args
 
 
 class Plan:
@@ -101,7 +81,7 @@ def expand(patterns: Sequence[str], exclude: Sequence[str]) -> list[str]:
 
 def find_config(config: str) -> Path:
     """Return a config's path; ``'package::file'`` is resolved as in ``_base_``."""
-    return Path(Config._get_cfg_path(config, '')[0] if '::' in config else config).resolve()
+    return Path(common.config_file(config)).resolve()
 
 
 def trained_teachers(model: dict) -> Iterator[tuple[str, str, int]]:
@@ -161,6 +141,7 @@ def run_grid(args: argparse.Namespace, command: str, console: Console) -> None:
     """
     check_jobs(args.jobs)
     planned = plan(args)
+    remove_draft(planned.work_dir)
     if args.fresh:
         start_over(planned)
     unfinished = [run for run in planned.runs.values() if not run.finished()]
@@ -191,7 +172,7 @@ def start_over(planned: Plan) -> None:
     """Delete the results of earlier calls for these runs."""
     for run in planned.runs.values():
         clear(run)
-    (planned.work_dir / FILE).unlink(missing_ok=True)
+    forget_sessions(planned.work_dir)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

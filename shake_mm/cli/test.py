@@ -5,11 +5,12 @@ import sys
 from collections.abc import Sequence
 
 import mmengine
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
+from .. import switches
 from ..checks import build_runner
 from ..engine import Distiller, MemberPredictor
 from ..errors import UsageError
@@ -17,29 +18,7 @@ from ..hooks import MemberEvalHook
 from ..outputs import claim, claim_folder
 from ..utils import unwrap_model
 from . import common
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Define and parse the command line."""
-    parser = common.ArgumentParser(description='Test (and evaluate) a model')
-    parser.add_argument('config', help='test config file path')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--key', help='where in the checkpoint the weights are, if it holds several networks')
-    parser.add_argument('--work-dir', help='folder for the evaluation metrics')
-    parser.add_argument('--out', help='file for the results: a pickle of the predictions (.pkl), or of the metrics')
-    parser.add_argument('--out-item', choices=['metrics', 'pred'], default='pred', help='what --out holds')
-    parser.add_argument('--overwrite', action='store_true', help='let --out and --show-dir replace what is there')
-    parser.add_argument('--amp', action='store_true', help='test with automatic mixed precision')
-    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
-    parser.add_argument('--show-dir', help='folder for images of the predictions')
-    parser.add_argument('--interval', type=int, default=1, help='draw every so many samples')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
-    parser.add_argument('--no-pin-memory', action='store_true', help='disable pin_memory in the dataloader')
-    parser.add_argument('--tta', action='store_true', help="test-time augmentation by the config's tta_model")
-    parser.add_argument('--member', help='evaluate another member of a distiller: teacher0, proxy0, …')
-    common.add_common_arguments(parser)
-    common.add_launcher_arguments(parser)
-    return parser.parse_args(argv)
+from .parsers import parse_test as parse_args
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
@@ -55,10 +34,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.show or args.show_dir is not None:
         enable_visualization(cfg, args)
     if args.tta:
-        if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
-            raise UsageError(f'--tta needs tta_model and tta_pipeline in config {args.config}')
-        cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        if args.member is not None:
+            raise UsageError(f'--tta tests the student, and --member {args.member} another: leave out one of them')
+        switches.make_tta(cfg)
     if cfg.get('default_scope') == 'mmpretrain':
         cfg.test_dataloader.setdefault('collate_fn', dict(type='default_collate'))
     if args.no_pin_memory:
@@ -71,7 +49,7 @@ def enable_visualization(cfg: Config, args: argparse.Namespace) -> None:
     if hook is None:
         raise UsageError(f'--show and --show-dir need default_hooks.visualization in config {args.config}')
     hook.update(show=args.show, wait_time=args.wait_time, interval=args.interval)
-    if str(hook.type).endswith('DetVisualizationHook'):
+    if switches.type_name(hook.type) == 'DetVisualizationHook':
         hook.update(draw=True, test_out_dir=args.show_dir)
     else:
         hook.update(enable=True, out_dir=args.show_dir)

@@ -14,48 +14,9 @@ from ..checks import build_runner, launched_rank
 from ..errors import UsageError
 from ..locks import locked
 from . import common
+from .parsers import parse_train as parse_args
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Define and parse the command line."""
-    parser = common.ArgumentParser(description='Train a model')
-    parser.add_argument('config', help='train config file path')
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        help='resume from this checkpoint, or without a path from the latest one in the work directory',
-    )
-    parser.add_argument(
-        '--exact',
-        action='store_true',
-        help='train so that a resumed run equals one that never stopped, and save at SIGTERM; see docs/resume.md',
-    )
-    parser.add_argument(
-        '--batched',
-        action='store_true',
-        help='keep a set like CIFAR on the device and draw whole batches from it; see docs/speed.md',
-    )
-    parser.add_argument(
-        '--cache-teachers',
-        nargs='?',
-        const=switches.CACHES,
-        metavar='FOLDER',
-        help=f'keep the logits of frozen teachers for every view of every image (in {switches.CACHES})',
-    )
-    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
-    parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
-    parser.add_argument(
-        '--auto-scale-lr', action='store_true', help='scale the learning rate with the actual batch size'
-    )
-    parser.add_argument('--no-pin-memory', action='store_true', help='disable pin_memory in dataloaders')
-    parser.add_argument('--no-persistent-workers', action='store_true', help='end the workers after each epoch')
-    common.add_common_arguments(parser)
-    common.add_launcher_arguments(parser)
-    return parser.parse_args(argv)
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
@@ -90,6 +51,11 @@ def enable_amp(cfg: Config) -> None:
         raise UsageError('--amp needs an accelerator, and there is none: leave it out')
     if 'optimizer' not in cfg.get('optim_wrapper', {}):
         raise UsageError('--amp needs a config with one optimizer in optim_wrapper')
+    if (kind := switches.type_name(cfg.optim_wrapper.get('type', 'OptimWrapper'))) not in (
+        'OptimWrapper',
+        'AmpOptimWrapper',
+    ):
+        raise UsageError(f'--amp makes optim_wrapper an AmpOptimWrapper, but the config has a {kind}: leave it out')
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 

@@ -5,10 +5,13 @@ Each patches one thing, may be called again, and returns whether it acted.
 
 import json
 from functools import lru_cache, wraps
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import mmengine.config.config
 import numpy as np
+from mmengine.config import Config
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import HistoryBuffer
@@ -16,7 +19,7 @@ from mmengine.registry import HOOKS
 
 from .. import atomic
 from .deferred_info import DeferredInfoHook
-from .upstream import needs
+from .upstream import LOGGER, needs
 
 
 def apply_preferences() -> dict[str, bool]:
@@ -29,7 +32,7 @@ def apply_preferences() -> dict[str, bool]:
     return {patch.__name__: patch() for patch in patches}
 
 
-@needs('mmengine.logging:HistoryBuffer.update')
+@needs('mmengine.logging:HistoryBuffer.update(self, log_val, count)')
 def patch_history_buffer() -> bool:
     """Append to a log history in place.
 
@@ -67,6 +70,7 @@ def _appended(values: np.ndarray, value: int | float) -> np.ndarray:
     return room[: number + 1]
 
 
+@needs('mmengine.hooks:RuntimeInfoHook.after_train_iter(self, runner, batch_idx, data_batch, outputs)')
 def patch_runtime_info() -> bool:
     """Read the losses from the device when a run logs, not in every step (open-mmlab/mmengine#1519)."""
     if HOOKS.get('RuntimeInfoHook') is DeferredInfoHook:
@@ -75,10 +79,23 @@ def patch_runtime_info() -> bool:
     return True
 
 
-@needs('mmengine.config.config:FormatCode')
+def home_of_formatter() -> ModuleType | None:
+    """Where mmengine looks yapf's ``FormatCode`` up: in its own module, or, as OneDL's at every call, in yapf's."""
+    if hasattr(mmengine.config.config, 'FormatCode'):
+        return mmengine.config.config
+    getter = getattr(Config.pretty_text, 'fget', None)
+    imports = getter is not None and 'yapf.yapflib.yapf_api' in getter.__code__.co_names
+    return import_module('yapf.yapflib.yapf_api') if imports else None
+
+
+@needs('mmengine.config:Config.pretty_text')
 def patch_config_layout() -> bool:
     """Format the same config once: mmengine runs yapf several times at a run's start and for every checkpoint."""
-    upstream = mmengine.config.config.FormatCode
+    home = home_of_formatter()
+    upstream = getattr(home, 'FormatCode', None)
+    if upstream is None:
+        LOGGER.debug('patch_config_layout does nothing, since mmengine does not lay configs out by yapf')
+        return False
     if hasattr(upstream, '__wrapped__'):
         return False
 
@@ -90,14 +107,15 @@ def patch_config_layout() -> bool:
     def format_code(text: str, **options: Any) -> Any:
         return laid_out(text, json.dumps(options, sort_keys=True))
 
-    mmengine.config.config.FormatCode = format_code
+    vars(home)['FormatCode'] = format_code
     return True
 
 
 @needs(
-    'mmengine.hooks:CheckpointHook._save_checkpoint_with_step',
-    'mmengine.hooks:CheckpointHook._save_best_checkpoint',
-    'mmengine.fileio:LocalBackend.put',
+    'mmengine.hooks:CheckpointHook.before_train(self, runner)',
+    'mmengine.hooks:CheckpointHook._save_checkpoint_with_step(self, runner, step, meta)',
+    'mmengine.hooks:CheckpointHook._save_best_checkpoint(self, runner, metrics)',
+    'mmengine.fileio:LocalBackend.put(self, obj, filepath)',
 )
 def patch_checkpoint_writer() -> bool:
     """Write local checkpoints, and the file that names the last one, atomically, and remove outdated ones after that.

@@ -21,6 +21,8 @@ class ConvRegressor(nn.Module):
         relu (bool): Whether a ReLU ends it: not where it regresses pre-activations. Defaults to True.
         keep_equal (bool): Whether a map that has the wanted shape already passes unchanged, without any layer. The
             benchmark does so for activation boundaries. Defaults to False.
+        pointwise (bool): Whether the convolution is 1x1 without bias at any size, which the result keeps, as in the
+            overhaul of feature distillation; losses that pool maps take it. Defaults to False.
 
     Shape:
         - Input: :math:`(N, C_{in}, H_{in}, W_{in})`
@@ -35,7 +37,12 @@ class ConvRegressor(nn.Module):
     """
 
     def __init__(
-        self, in_shape: Sequence[int], out_shape: Sequence[int], relu: bool = True, keep_equal: bool = False
+        self,
+        in_shape: Sequence[int],
+        out_shape: Sequence[int],
+        relu: bool = True,
+        keep_equal: bool = False,
+        pointwise: bool = False,
     ) -> None:
         super().__init__()
         in_shape, out_shape = tuple(in_shape), tuple(out_shape)
@@ -46,13 +53,21 @@ class ConvRegressor(nn.Module):
             )
         layers = []
         if not (keep_equal and in_shape == out_shape):
-            layers = [_convolution(in_shape, out_shape), nn.BatchNorm2d(out_shape[0])]
+            convolution = _pointwise(in_shape[0], out_shape[0]) if pointwise else _convolution(in_shape, out_shape)
+            layers = [convolution, nn.BatchNorm2d(out_shape[0])]
             layers += [nn.ReLU()] if relu else []
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Regress a feature map of shape (N, C, H, W)."""
         return self.layers(x)
+
+
+def _pointwise(in_channels: int, out_channels: int) -> nn.Module:
+    """A 1x1 convolution without bias, normal with variance 2 over the channels out."""
+    convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode='fan_out', nonlinearity='relu')
+    return convolution
 
 
 def _convolution(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> nn.Module:

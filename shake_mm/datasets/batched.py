@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.device import get_device
-from mmpretrain.structures import DataSample
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
@@ -18,36 +17,7 @@ from ..errors import UsageError
 from ..registry import DATASETS, FUNCTIONS
 from .seeded import Draw
 from .views import ViewSet
-
-
-class ViewSample(DataSample):
-    """The label of a view of an image, built without the checks of ``DataSample``."""
-
-    @classmethod
-    def of(cls, label: Tensor, position: int, view: int) -> 'ViewSample':
-        """Make the sample of a view.
-
-        Args:
-            label (Tensor): Shape (1,).
-            position (int): Of the image in its data set: the ``sample_idx``.
-            view (int): Its ``view_idx``, see :class:`ViewSet`.
-        """
-        sample = cls.__new__(cls)
-        sample.__dict__.update(
-            _metainfo_fields={'sample_idx', 'view_idx'},
-            _data_fields={'gt_label'},
-            sample_idx=position,
-            view_idx=view,
-            gt_label=label,
-        )
-        return sample
-
-    def set_gt_label(self, value: Any) -> 'ViewSample':
-        """Set the label as ``DataSample`` does; a tensor of labels is taken as it is."""
-        if not isinstance(value, Tensor) or 'gt_label' not in self._data_fields:
-            return super().set_gt_label(value)
-        self.__dict__['gt_label'] = value
-        return self
+from .wrapped import parts_of, place_of
 
 
 @DATASETS.register_module()
@@ -61,21 +31,29 @@ class BatchedViews:
     Draws come from PyTorch's global generator or, if a :class:`SeededBatchSampler` asks, from (seed, epoch, position)
     alone.
 
-    The images are kept padded, and mirrored too if views are: CIFAR-100's training set takes 480 MB.
+    The images are kept padded, and mirrored too if views are: CIFAR-100's training set takes 480 MB. What mmengine's
+    wrappers repeat is kept once.
 
     Args:
-        dataset (dict | Dataset): A classification data set, or its config, whose items hold ``img`` (H, W, C), all of
-            one size, and ``gt_label``.
+        dataset (dict | Dataset): A classification data set, or its config, whose items hold ``img``, (H, W, C) or of
+            gray images (H, W), all of one size, and ``gt_label``; or several in mmengine's wrappers.
         device (str, optional): Where to keep them. Defaults to the device that mmengine trains on.
         **views: What :class:`ViewSet` takes: ``crop_size``, ``padding``, ``pad_val``, ``flip_prob``.
 
     Raises:
-        UsageError: If images differ in size, or a worker process is to use another device's memory.
+        UsageError: If images differ in size or are not of 8 bits, samples have not one label, or a worker process is
+            to use another device's memory.
     """
 
     def __init__(self, dataset: Any, device: str | None = None, **views: Any) -> None:
+        from .view_sample import ViewSample  # which needs mmpretrain
+
+        self._sample = ViewSample.of
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
-        images, labels = _load(self.dataset)
+        self.parts = parts_of(self.dataset)
+        """The data sets that hold the images, one after the other."""
+        images, labels = _load(self.parts)
+        self._images = _images_at(self.dataset, self.parts)
         self.views = ViewSet(images.shape[1:3], **views)
         device = torch.device(device or get_device())
         padded = torch.from_numpy(self.views.pad(images)).permute(0, 3, 1, 2).contiguous().to(device)
@@ -89,8 +67,8 @@ class BatchedViews:
         self._offsets = (planes * self.views.padded[1]).to(device)
 
     def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self._labels)
+        """Return the number of samples."""
+        return len(self._images)
 
     def __getattr__(self, name: str) -> Any:
         """Look up attributes of the data set (``metainfo``, ``get_gt_labels``, ...)."""
@@ -117,13 +95,13 @@ class BatchedViews:
             draws = uniform(np.array(positions, np.uint64))
         else:
             draws = torch.rand(len(positions), 3, dtype=torch.float64).numpy()
-        return self.batch(plain, self.views.pick(draws).tolist())
+        return self.batch(self._images[plain].tolist(), self.views.pick(draws).tolist())
 
     def batch(self, positions: Sequence[int], views: Sequence[int]) -> dict[str, Any]:
-        """Return given views of given images, as :meth:`__getitems__` does."""
+        """Return given views of given images, which :attr:`parts` hold, as :meth:`__getitems__` does."""
         if self._rows.is_cuda and get_worker_info() is not None:
             raise UsageError('train_dataloader: BatchedViews keeps its images on the device: set num_workers=0.')
-        samples = [ViewSample.of(self._labels[i], i, view) for i, view in zip(positions, views)]
+        samples = [self._sample(self._labels[i], i, view) for i, view in zip(positions, views)]
         return {'inputs': self._cut(np.array(positions), np.array(views)), 'data_samples': samples}
 
     def _cut(self, which: np.ndarray, view: np.ndarray) -> Tensor:
@@ -172,13 +150,35 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     return values ^ (values >> np.uint64(31))
 
 
-def _load(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
-    """All images (N, H, W, C) and labels (N,) of a data set."""
-    items = [dataset[position] for position in range(len(dataset))]
-    sizes = {item['img'].shape for item in items}
+def _load(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """All images (N, H, W, C) and labels (N,) of data sets."""
+    items = [part[position] for part in parts for position in range(len(part))]
+    images = [item['img'][..., None] if item['img'].ndim == 2 else item['img'] for item in items]
+    sizes = {image.shape for image in images}
     if len(sizes) != 1:
         raise UsageError(
             f'train_dataloader: BatchedViews needs images of one size, and these have {len(sizes)}, such as '
             f'{" and ".join(map(str, sorted(sizes)[:2]))}: resize them in the pipeline of its `dataset`.'
         )
-    return np.stack([item['img'] for item in items]), np.array([int(item['gt_label']) for item in items])
+    odd = next((image.dtype for image in images if image.dtype not in (np.uint8, np.float32)), None)
+    if odd is not None:
+        raise UsageError(
+            f"train_dataloader: BatchedViews keeps images of 8 bits, and these are {odd}: set color_type='color' of "
+            'LoadImageFromFile, or leave out --batched.'
+        )
+    labels = [np.asarray(item['gt_label']).reshape(-1) for item in items]
+    if any(label.size != 1 for label in labels):
+        raise UsageError(
+            'train_dataloader: BatchedViews keeps one label of each image, and some have several, or none: leave out '
+            '--batched.'
+        )
+    return np.stack(images), np.concatenate(labels)
+
+
+def _images_at(dataset: Any, parts: Sequence[Any]) -> np.ndarray:
+    """The image of every sample, shape (N,): its position among those of all parts."""
+    if len(parts) == 1 and parts[0] is dataset:
+        return np.arange(len(dataset))
+    first = dict(zip(map(id, parts), np.cumsum([0, *map(len, parts)]).tolist()))
+    places = (place_of(dataset, position) for position in range(len(dataset)))
+    return np.array([first[id(part)] + position for part, position in places])

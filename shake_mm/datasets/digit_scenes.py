@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,8 @@ from mmdet.datasets import CocoDataset
 from shake_mm.errors import UsageError
 from shake_mm.registry import DATASETS
 
-from .digits import SPLITS
+from .drafts import drafted
+from .glyphs import SPLITS, one_of
 from .scene_drawing import Scene, draw_scene
 
 FORMAT = 1
@@ -82,6 +81,8 @@ class DigitScenes(CocoDataset):
     """
 
     METAINFO = {'classes': CLASSES, 'palette': PALETTE}
+    splits: tuple[str, ...] = SPLITS
+    """Names of the splits."""
 
     def __init__(
         self,
@@ -93,12 +94,13 @@ class DigitScenes(CocoDataset):
         **kwargs: Any,
     ) -> None:
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-        if split not in SPLITS:
-            raise UsageError(f"split={split!r} of DigitScenes does not exist: use 'train' or 'val'.")
+        name = type(self).__name__
+        if split not in self.splits:
+            raise UsageError(f'split={split!r} of {name} does not exist: use {one_of(self.splits)}.')
         if num_images <= 0:
-            raise UsageError(f'num_images={num_images} leaves the {split} set of DigitScenes empty: use 1 or more.')
+            raise UsageError(f'num_images={num_images} leaves the {split} set of {name} empty: use 1 or more.')
         if len(size) != 2 or min(size) < MIN_SIZE:
-            raise UsageError(f'image_size={image_size} of DigitScenes must be one side or two, {MIN_SIZE} or more.')
+            raise UsageError(f'image_size={image_size} of {name} must be one side or two, {MIN_SIZE} or more.')
         self.split, self.num_images, self.image_size, self.seed = split, num_images, size, seed
         folder = Path(data_root) / folder_name(split, num_images, size, seed)
         super().__init__(ann_file=ANN_FILE, data_root=str(folder), data_prefix=dict(img=''), **kwargs)
@@ -107,9 +109,12 @@ class DigitScenes(CocoDataset):
         """Draw the set unless it is there, then read it."""
         folder = Path(self.data_root)
         if not _is_whole(folder, self.num_images):
-            scenes = (draw_scene(self.split, i, self.image_size, self.seed) for i in range(self.num_images))
-            _write(folder, scenes)
+            _write(folder, map(self.draw, range(self.num_images)), self.metainfo['classes'])
         return super().load_data_list()
+
+    def draw(self, index: int) -> Scene:
+        """Draw the image at a position of the set."""
+        return draw_scene(self.split, index, self.image_size, self.seed)
 
 
 def _file_name(index: int) -> str:
@@ -122,11 +127,9 @@ def _is_whole(folder: Path, num_images: int) -> bool:
     return folder.is_dir() and wanted <= set(os.listdir(folder))
 
 
-def _write(folder: Path, scenes: Iterable[Scene]) -> None:
+def _write(folder: Path, scenes: Iterable[Scene], classes: Iterable[str]) -> None:
     """Write a set beside its folder, then move it into place in one step, so that nobody ever sees a part of it."""
-    draft = folder.with_name(f'.{folder.name}.{uuid.uuid4().hex}')
-    draft.mkdir(parents=True)
-    try:
+    with drafted(folder, lambda place: _is_whole(place, len(images))) as draft:
         images: list[dict] = []
         annotations: list[dict] = []
         for index, scene in enumerate(scenes):
@@ -134,12 +137,9 @@ def _write(folder: Path, scenes: Iterable[Scene]) -> None:
             height, width = scene.img.shape[:2]
             images.append(dict(id=index, file_name=_file_name(index), height=height, width=width))
             annotations += _annotate(scene, index, len(annotations) + 1)
-        categories = [dict(id=digit, name=name) for digit, name in enumerate(CLASSES)]
+        categories = [dict(id=label, name=name) for label, name in enumerate(classes)]
         content = dict(images=images, annotations=annotations, categories=categories)
         (draft / ANN_FILE).write_text(json.dumps(content), encoding='utf-8')
-        _install(draft, folder, len(images))
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _annotate(scene: Scene, image_id: int, first_id: int) -> list[dict]:
@@ -156,17 +156,3 @@ def _annotate(scene: Scene, image_id: int, first_id: int) -> list[dict]:
         )
         for i, (box, label, glyph) in enumerate(zip(scene.boxes, scene.labels, scene.glyphs))
     ]
-
-
-def _install(draft: Path, folder: Path, num_images: int) -> None:
-    """Rename the draft to the folder, unless another process was faster."""
-    try:
-        draft.rename(folder)
-    except OSError:
-        if _is_whole(folder, num_images):
-            return
-        # Images were taken from a complete set, or a copy of it was interrupted: what remains is moved aside.
-        remains = draft.with_name(f'{draft.name}.old')
-        folder.rename(remains)
-        draft.rename(folder)
-        shutil.rmtree(remains)

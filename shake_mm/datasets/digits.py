@@ -4,92 +4,30 @@ Both draw on the 1,797 glyphs of 8x8 pixels that come inside scikit-learn. One f
 serves both, so an image of the validation set never shows a glyph that training has seen.
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 
 from shake_mm.errors import UsageError
 from shake_mm.registry import DATASETS
 
-SPLITS = ('train', 'val')
-TRAIN_SHARE = 0.75
-GLYPH_SIZE = 8
+from .glyphs import GLYPH_SIZE, SPLITS, Glyphs, load_glyphs, resize, split_glyphs
+from .pairs import PairDataset
 
 
-@lru_cache(maxsize=1)
-def load_glyphs() -> tuple[np.ndarray, np.ndarray]:
-    """Return all glyphs, :math:`(1797, 8, 8)` float32 in [0, 1], and their digits, :math:`(1797,)`."""
-    from sklearn.datasets import load_digits  # scikit-learn takes a second to import, and nothing else needs it
-
-    bunch = load_digits()
-    return (bunch.images / 16).astype(np.float32), bunch.target.astype(np.int64)
-
-
-@lru_cache(maxsize=len(SPLITS))
-def split_glyphs(split: str) -> np.ndarray:
-    """Return the glyphs of one split: three quarters of every digit's glyphs train, the others validate.
-
-    The split depends on no seed: two data sets with different seeds cannot leak glyphs into each other.
-
-    Args:
-        split: ``'train'`` or ``'val'``.
-
-    Returns:
-        Sorted positions in :func:`sklearn.datasets.load_digits`, shape :math:`(N,)`.
-    """
-    digits = load_glyphs()[1]
-    rng = np.random.default_rng(0)
-    chosen = []
-    for digit in range(10):
-        own = rng.permutation(np.flatnonzero(digits == digit))
-        cut = round(TRAIN_SHARE * len(own))
-        chosen.append(own[:cut] if split == 'train' else own[cut:])
-    return np.sort(np.concatenate(chosen))
-
-
-def _resize(glyphs: np.ndarray, size: int, interpolation: str) -> np.ndarray:
-    """Resize glyphs of shape :math:`(N, 8, 8)` to :math:`(N, size, size)`."""
-    if size == GLYPH_SIZE:
-        return glyphs
-    return np.stack([mmcv.imresize(glyph, (size, size), interpolation=interpolation) for glyph in glyphs])
-
-
-class _GlyphDataset(BaseDataset):
-    """What both data sets share: the split, the image size and their checks.
-
-    Args:
-        split: ``'train'`` or ``'val'``.
-        image_size: Height and width of the images.
-        interpolation: How glyphs are enlarged: a name that :func:`mmcv.imresize` knows.
-        num_samples: Number of images; None means all.
-        **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`, such as ``pipeline``.
-    """
-
-    def __init__(self, split: str, image_size: int, interpolation: str, num_samples: int | None, **kwargs: Any) -> None:
-        name = type(self).__name__
-        if split not in SPLITS:
-            raise UsageError(f"split={split!r} of {name} does not exist: use 'train' or 'val'.")
-        if num_samples is not None and num_samples <= 0:
-            raise UsageError(f'num_samples={num_samples} leaves the {split} set of {name} empty: use 1 or more.')
-        if image_size < 2 * GLYPH_SIZE:
-            raise UsageError(f'image_size={image_size} of {name} is too small: use {2 * GLYPH_SIZE} or more.')
-        self.split = split
-        self.image_size = image_size
-        self.interpolation = interpolation
-        self.num_samples = num_samples
-        super().__init__(ann_file='', **kwargs)
-
-    def extra_repr(self) -> list[str]:
-        """Describe the images: there is neither an annotation file nor a folder to name."""
-        return [f'Split: \t{self.split}', f'Image size: \t{self.image_size}']
+def _check(name: str, split: str, num_samples: int | None, image_size: int) -> None:
+    """Refuse arguments that no set of digits can have."""
+    if split not in SPLITS:
+        raise UsageError(f"split={split!r} of {name} does not exist: use 'train' or 'val'.")
+    if num_samples is not None and num_samples <= 0:
+        raise UsageError(f'num_samples={num_samples} leaves the {split} set of {name} empty: use 1 or more.')
+    if image_size < 2 * GLYPH_SIZE:
+        raise UsageError(f'image_size={image_size} of {name} is too small: use {2 * GLYPH_SIZE} or more.')
 
 
 @DATASETS.register_module()
-class Digits(_GlyphDataset):
+class Digits(BaseDataset):
     """The handwritten digits of scikit-learn, 10 classes, 1,347 of them for training and 450 for validation.
 
     A sample holds ``img``, shape :math:`(H, W, 3)`, uint8, BGR (gray), and ``gt_label``.
@@ -117,7 +55,16 @@ class Digits(_GlyphDataset):
         num_samples: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(split, image_size, interpolation, num_samples, **kwargs)
+        _check(type(self).__name__, split, num_samples, image_size)
+        self.split = split
+        self.image_size = image_size
+        self.interpolation = interpolation
+        self.num_samples = num_samples
+        super().__init__(ann_file='', **kwargs)
+
+    def extra_repr(self) -> list[str]:
+        """Describe the images: there is neither an annotation file nor a folder to name."""
+        return [f'Split: \t{self.split}', f'Image size: \t{self.image_size}']
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Return one dict with ``img``, ``gt_label`` and ``glyph`` (its position in scikit-learn's set) a sample."""
@@ -129,20 +76,14 @@ class Digits(_GlyphDataset):
                 'use fewer, or the data set DigitPairs.'
             )
         own = own[: self.num_samples]
-        pixels = np.rint(255 * _resize(glyphs[own], self.image_size, self.interpolation)).astype(np.uint8)
+        pixels = np.rint(255 * resize(glyphs[own], self.image_size, self.interpolation)).astype(np.uint8)
         pixels = pixels[..., None].repeat(3, axis=-1)
         return [dict(img=img, gt_label=int(digits[i]), glyph=int(i)) for img, i in zip(pixels, own)]
 
 
 @DATASETS.register_module()
-class DigitPairs(_GlyphDataset):
-    """Two handwritten digits side by side: 100 classes, and as many images as asked for.
-
-    The label is ``10 * left + right``. Each half shows a glyph drawn from its split at a height of its own, on a
-    noisy background. A sample holds ``img``, shape :math:`(H, W, 3)`, uint8, BGR, and ``gt_label``.
-
-    Image ``i`` depends on ``seed``, ``split`` and ``i`` alone, so a longer set begins with the shorter one. Each run
-    of 100 images shows every class once.
+class DigitPairs(PairDataset):
+    """Two handwritten digits side by side: 100 classes, and as many images as asked for, see :class:`PairDataset`.
 
     Args:
         split: ``'train'`` or ``'val'``.
@@ -160,6 +101,7 @@ class DigitPairs(_GlyphDataset):
     """
 
     METAINFO = {'classes': tuple(f'{label:02d}' for label in range(100))}
+    splits = SPLITS
 
     def __init__(
         self,
@@ -171,48 +113,12 @@ class DigitPairs(_GlyphDataset):
         interpolation: str = 'bilinear',
         **kwargs: Any,
     ) -> None:
-        self.noise = noise
-        self.seed = seed
-        super().__init__(split, image_size, interpolation, num_samples, **kwargs)
+        _check(type(self).__name__, split, num_samples, image_size)
+        self.interpolation = interpolation
+        super().__init__(split, num_samples, image_size, noise, seed, **kwargs)
 
-    def load_data_list(self) -> list[dict[str, Any]]:
-        """Return one dict with ``img``, ``gt_label`` and ``glyphs`` (left and right, as positions) a sample."""
+    def glyphs(self) -> Glyphs:
+        """All glyphs of scikit-learn's set, and the positions of this split's."""
         glyphs, digits = load_glyphs()
-        own = split_glyphs(self.split)
-        members = [own[digits[own] == digit] for digit in range(10)]
-        resized = _resize(glyphs, self.image_size // 2, self.interpolation)
-
-        data_list: list[dict[str, Any]] = []
-        if self.num_samples is None:
-            raise UsageError('num_samples of DigitPairs is None, but its images are drawn: give a number.')
-        for block in range(-(-self.num_samples // 100)):
-            # A generator for each hundred, drawn to its end, keeps image i the same in a set of any length.
-            rng = np.random.default_rng((self.seed, SPLITS.index(self.split), block))
-            labels = rng.permutation(100)
-            chosen = self._choose(rng, labels, members)
-            imgs = self._draw(rng, resized[chosen])
-            data_list += [
-                dict(img=img, gt_label=int(label), glyphs=(int(left), int(right)))
-                for img, label, (left, right) in zip(imgs, labels, chosen)
-            ]
-        return data_list[: self.num_samples]
-
-    @staticmethod
-    def _choose(rng: np.random.Generator, labels: np.ndarray, members: Sequence[np.ndarray]) -> np.ndarray:
-        """Draw the glyphs that spell ``labels``, shape :math:`(N,)`, as positions of shape :math:`(N, 2)`."""
-        ranks = rng.random((len(labels), 2))
-        sides = zip(divmod(labels, 10), ranks.T)
-        return np.array([[members[d][int(r * len(members[d]))] for d, r in zip(*side)] for side in sides]).T
-
-    def _draw(self, rng: np.random.Generator, pairs: np.ndarray) -> np.ndarray:
-        """Put pairs of glyphs, shape :math:`(N, 2, g, g)`, on noisy images of shape :math:`(N, H, W, 3)`, uint8."""
-        num, _, glyph_size, _ = pairs.shape
-        size = self.image_size
-        canvas = np.zeros((num, size, size), np.float32)
-        tops = rng.integers(0, size - glyph_size + 1, (num, 2))
-        span = np.arange(glyph_size)
-        for half, left in enumerate((0, size - glyph_size)):
-            rows = (tops[:, half, None] + span)[:, :, None]
-            canvas[np.arange(num)[:, None, None], rows, left + span] = pairs[:, half]
-        noise = self.noise * rng.standard_normal((num, size, size, 3), dtype=np.float32)
-        return np.rint(255 * (canvas[..., None] + noise).clip(0, 1)).astype(np.uint8)
+        resized = resize(glyphs, self.image_size // 2, self.interpolation)
+        return Glyphs(resized, digits, split_glyphs(self.split))

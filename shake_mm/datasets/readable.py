@@ -1,6 +1,6 @@
 """Samples that cannot be read: refused with the file's name, or replaced and counted across worker processes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -131,17 +131,6 @@ def _image(item: Any) -> tuple[str | None, str | None]:
     image, sample = (item.get(key) for key in ('inputs', 'data_samples')) if isinstance(item, dict) else (None, None)
     kind = f'{tuple(image.shape)} of {image.dtype}' if isinstance(image, torch.Tensor) else None
     return kind, getattr(sample, 'img_path', None)
-
-
-def innermost(dataset: Any) -> Iterator[tuple[BaseDataset, tuple[Any, ...]]]:
-    """The data sets with a pipeline of their own below any wrappers, each with the wrappers around it."""
-    if isinstance(dataset, BaseDataset):
-        yield dataset, ()
-        return
-    own = vars(dataset)  # wrappers pass on the attributes of what they wrap
-    for inner in (own.get('dataset'), own.get('_dataset'), *own.get('datasets', ())):
-        if inner is not None:
-            yield from ((found, (dataset, *wrappers)) for found, wrappers in innermost(inner))
 
 
 def _told(error: Exception) -> str:

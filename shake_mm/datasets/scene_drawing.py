@@ -1,11 +1,11 @@
-"""Images of handwritten digits scattered over a textured canvas, with a tight box around each."""
+"""Images of digits or other small pictures scattered over a textured canvas, with a tight box around each."""
 
 from typing import NamedTuple
 
 import mmcv
 import numpy as np
 
-from .digits import SPLITS, load_glyphs, split_glyphs
+from .glyphs import SPLITS, Glyphs, load_glyphs, split_glyphs
 
 NOMINAL = 96
 """Canvas side, in pixels, for which the sizes below are stated."""
@@ -17,6 +17,10 @@ MAX_OVERLAP = 0.1
 TRIES = 20
 INK = 0.25
 """What is fainter in an enlarged glyph is paper, not ink."""
+IGNORED = 255
+"""Label of the pixels at the edge of a stroke, which are neither ink nor canvas."""
+SURE = 0.5
+"""Opacity from which a pixel is ink."""
 
 
 class Scene(NamedTuple):
@@ -25,42 +29,58 @@ class Scene(NamedTuple):
     Attributes:
         img: Shape :math:`(H, W, 3)`, uint8, BGR.
         boxes: Left, top, width and height of the ink, in whole pixels, shape :math:`(n, 4)`.
-        labels: The digits, shape :math:`(n, )`.
-        glyphs: Their positions in :func:`sklearn.datasets.load_digits`, shape :math:`(n, )`.
+        labels: The classes, shape :math:`(n, )`.
+        glyphs: Positions of the pictures that are shown, shape :math:`(n, )`; of digits, in
+            :func:`sklearn.datasets.load_digits`.
+        mask: What each pixel shows: 0 for the canvas, the class plus 1, :data:`IGNORED` where ink is half transparent.
+            Shape :math:`(H, W)`, uint8.
     """
 
     img: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     glyphs: np.ndarray
+    mask: np.ndarray
 
 
-def draw_scene(split: str, index: int, size: tuple[int, int], seed: int = 0) -> Scene:
+def draw_scene(
+    split: str,
+    index: int,
+    size: tuple[int, int],
+    seed: int = 0,
+    glyphs: Glyphs | None = None,
+    ink: float = INK,
+    splits: tuple[str, ...] = SPLITS,
+) -> Scene:
     """Draw the image that these arguments determine, bit for bit.
 
     Args:
-        split: ``'train'`` or ``'val'``: where the glyphs come from.
+        split: Where the glyphs come from, e.g. ``'train'`` or ``'val'``.
         index: Position of the image in its set, of any length.
         size: Height and width.
         seed: Seed of the drawing. It does not touch the split of the glyphs.
+        glyphs: What is pasted; its pictures may be 8-bit numbers. Defaults to None: scikit-learn's digits.
+        ink: Intensity, in [0, 1], below which an enlarged glyph is paper. Defaults to :data:`INK`.
+        splits: Names of all splits; the position of ``split`` is part of the seed.
     """
-    rng = np.random.default_rng((seed, SPLITS.index(split), *size, index))
-    glyphs, digits = load_glyphs()
-    img = draw_background(rng, size)
+    rng = np.random.default_rng((seed, splits.index(split), *size, index))
+    pictures, classes, own = glyphs or Glyphs(*load_glyphs(), split_glyphs(split))
+    img, mask = draw_background(rng, size), np.zeros(size, np.uint8)
     boxes: list[tuple[int, int, int, int]] = []
     chosen = []
     for _ in range(rng.integers(1, MAX_DIGITS + 1)):
-        glyph = rng.choice(split_glyphs(split))
+        glyph = rng.choice(own)
         side = round(rng.uniform(*GLYPH_SIZES) * min(size) / NOMINAL)
-        ink = _crop(_enlarge(glyphs[glyph], side))
-        box = _place(rng, ink.shape, size, boxes)
+        opacity = _crop(_enlarge(pictures[glyph], side, ink))
+        box = _place(rng, opacity.shape, size, boxes)
         if box is not None:
-            _blend(rng, img, ink, box)
+            _blend(rng, img, opacity, box)
+            _mark(mask, opacity, box, classes[glyph] + 1)
             boxes.append(box)
             chosen.append(glyph)
     img += 0.02 * rng.standard_normal(img.shape, dtype=np.float32)
     pixels = np.rint(255 * img.clip(0, 1)).astype(np.uint8)
-    return Scene(pixels, np.array(boxes), digits[chosen], np.array(chosen))
+    return Scene(pixels, np.array(boxes), classes[chosen], np.array(chosen), mask)
 
 
 def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
@@ -82,10 +102,12 @@ def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarr
     return (start + (end - start) * slope + noise + stripes).astype(np.float32)
 
 
-def _enlarge(glyph: np.ndarray, side: int) -> np.ndarray:
-    """Enlarge a glyph to ``side`` pixels and take the paper away: opacity in [0, 1], zero where there is no ink."""
+def _enlarge(glyph: np.ndarray, side: int, ink: float) -> np.ndarray:
+    """Resize a glyph to ``side`` pixels and take the paper away: opacity in [0, 1], zero where there is no ink."""
+    if glyph.dtype == np.uint8:
+        glyph = glyph.astype(np.float32) / 255
     enlarged = mmcv.imresize(glyph, (side, side), interpolation='bilinear')
-    return ((enlarged - INK) / (1 - INK)).clip(0, 1)
+    return ((enlarged - ink) / (1 - ink)).clip(0, 1)
 
 
 def _crop(ink: np.ndarray) -> np.ndarray:
@@ -126,3 +148,11 @@ def _blend(rng: np.random.Generator, img: np.ndarray, ink: np.ndarray, box: tupl
     away = 1.0 if mean.mean() < 0.5 else -1.0
     color = (mean + away * rng.uniform(0.2, 0.6) + rng.uniform(-0.15, 0.15, 3)).clip(0, 1).astype(np.float32)
     below += ink[..., None] * (color - below)
+
+
+def _mark(mask: np.ndarray, ink: np.ndarray, box: tuple[int, int, int, int], label: int) -> None:
+    """Write a label where there is ink, in place."""
+    left, top, width, height = box
+    below = mask[top : top + height, left : left + width]
+    below[ink > 0] = IGNORED
+    below[ink >= SURE] = label

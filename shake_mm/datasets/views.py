@@ -8,7 +8,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from ..errors import UsageError
-from ..registry import TRANSFORMS
+from ..registry import TRANSFORMS, type_name
 
 
 class ViewSet:
@@ -87,7 +87,9 @@ class ViewSet:
         return padded
 
     def show(self, image: np.ndarray, view: int) -> np.ndarray:
-        """One view of one image (H, W, C)."""
+        """One view of one image (H, W, C), or (H, W) of a gray one."""
+        if image.ndim == 2:  # gray
+            return self.show(image[..., None], view)[..., 0]
         top, left, mirrored = self.place(view)
         shown = self.pad(image[None])[0, top : top + self.crop[0], left : left + self.crop[1]]
         return np.ascontiguousarray(shown[:, ::-1] if mirrored else shown)
@@ -104,6 +106,8 @@ class RandomView(BaseTransform):
             dict(type='PackInputs', meta_keys=('sample_idx', 'view_idx')),
         ]
 
+    Where several data sets are joined, :attr:`first` tells their images apart.
+
     No random transform may come beside it where a teacher's logits are kept by view.
 
     Args:
@@ -111,9 +115,13 @@ class RandomView(BaseTransform):
         padding (int | Sequence[int]): See :class:`ViewSet`.
         pad_val (float): See :class:`ViewSet`.
         flip_prob (float): See :class:`ViewSet`.
+
+    Attributes:
+        first (int): Is added to the ``sample_idx``.
     """
 
     def __init__(self, **views: Any) -> None:
+        self.first = 0
         self.settings = views
         self._sets: dict[tuple[int, int], ViewSet] = {}
 
@@ -128,6 +136,8 @@ class RandomView(BaseTransform):
         views = self.views(results['img'].shape[:2])
         view = int(views.pick(np.random.random_sample((1, 3)))[0])
         img = views.show(results['img'], view)
+        if self.first:
+            results = {**results, 'sample_idx': results['sample_idx'] + self.first}
         return {**results, 'img': img, 'img_shape': img.shape[:2], 'view_idx': view}
 
 
@@ -147,7 +157,7 @@ def views_in(pipeline: Sequence[Mapping]) -> tuple[list[dict], dict[str, Any]]:
     before: list[dict] = []
     views: dict[str, Any] = {}
     for transform in pipeline:
-        kind, settings = transform['type'].rpartition('.')[2], {k: v for k, v in transform.items() if k != 'type'}
+        kind, settings = type_name(transform['type']), {k: v for k, v in transform.items() if k != 'type'}
         if kind == 'PackInputs':
             continue
         if kind == 'RandomView' and not views:
@@ -157,7 +167,7 @@ def views_in(pipeline: Sequence[Mapping]) -> tuple[list[dict], dict[str, Any]]:
             views = {**settings, 'padding': settings.get('padding') or 0}
         elif kind == 'RandomFlip' and 'flip_prob' not in views and settings.pop('direction', None) in _ACROSS:
             views['flip_prob'] = settings['prob']
-        elif kind.startswith('Load') and not views:
+        elif str(kind).startswith('Load') and not views:
             before.append(dict(transform))
         else:
             raise UsageError(

@@ -1,12 +1,11 @@
 """The rest of a network behind the taps that a connector reads, for connectors that let it go on from there."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import UsageError
 from ..members import Members
-from ..registry import MODELS
+from ..registry import asks_for
 from ..taps import TapName, listed
 
 
@@ -21,9 +20,7 @@ def behind_of(members: Members, config: dict, source: str | Sequence[str]) -> di
     Raises:
         UsageError: If that member is no frozen teacher, or does not go on behind these taps.
     """
-    kind = config.get('type')
-    cls = MODELS.get(kind) if isinstance(kind, str) else kind
-    if cls is None or 'behind' in config or 'behind' not in inspect.signature(cls).parameters:
+    if not asks_for(config, 'behind'):
         return {}
     names = [TapName.parse(tap) for tap in listed(source)]
     member = names[-1].member

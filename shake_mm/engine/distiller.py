@@ -14,9 +14,10 @@ from ..taps import Taps
 from ..tasks import Task
 from ..validation import check_sizes
 from .gradient_check import check_gradients
+from .gradient_scales import scale_gradients
 from .objective import build_objective
 from .plan import Plan, plan_of
-from .stages import build_stages, resolve_bodies, set_trained
+from .stages import build_stages, modules_of, resolve_bodies, set_trained
 from .weighting import weigh
 
 
@@ -39,12 +40,16 @@ class Distiller(BaseModel):
         connectors (dict[str, dict], optional): Modules that several terms read, each with its ``source``, a tap. What
             one makes is the tap ``connectors.NAME``. (A connector of a single term stands in the term.)
         stages (dict[str, dict], optional): By name, see :class:`Stage`; several need ``shake_mm.StageHook``.
+        gradient_scales (dict[str, float], optional): Factors of the gradients at layers, by tap, see
+            :func:`scale_gradients`.
         num_samples (int, optional): Size of the training set, for losses that remember every sample.
         input_size (int | tuple[int, int], optional): Height and width of the images, from which the shapes of taps
             are inferred. Defaults to the student's ``img_size``, or 32 where it has none; networks of strides that are
             powers of two fit each other in the same way at any size.
         compile (bool | dict): Whether ``torch.compile`` compiles the student and trained teachers, or with which
             options. (A frozen teacher's ``inference`` says it for the teacher.) Defaults to False.
+        task (dict, optional): How the networks run and what their logits are, see
+            :class:`~shake_mm.tasks.GenericTask`. Defaults to what the student's class says.
         data_preprocessor (dict, optional): The student's, where its own config does not hold it (the Runner passes
             the run's top-level one).
         init_cfg (dict, optional): See :class:`mmengine.model.BaseModule`.
@@ -61,14 +66,16 @@ class Distiller(BaseModel):
         terms: Mapping[str, dict | None] | None = None,
         connectors: Mapping[str, dict] | None = None,
         stages: Mapping[str, dict | None] | Sequence[dict] | None = None,
+        gradient_scales: Mapping[str, float] | None = None,
         num_samples: int | None = None,
         input_size: int | Sequence[int] | None = None,
         compile: bool | dict = False,
+        task: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         check_sizes(num_samples, input_size)
-        members = build_members(student, teachers, data_preprocessor)
+        members = build_members(student, teachers, data_preprocessor, task)
         super().__init__(data_preprocessor=members.student.data_preprocessor, init_cfg=init_cfg)
         self.num_samples, self.input_size = num_samples, input_size
         self.members = members
@@ -76,15 +83,16 @@ class Distiller(BaseModel):
         self.objective = build_objective(members, proxies, terms, connectors, num_samples, input_size)
         self.proxies, self.connectors = self.objective.proxies, self.objective.connectors
         self.terms = self.objective.terms
+        scale_gradients(members, self.objective.taps, gradient_scales)
 
         members.accelerate(members.image_sizes(input_size), compile)
         for member in members.cached:
             check_cacheable(member, self.objective.read, self.data_preprocessor)
 
         learners = {members.part_of(name): network for name, network in members.learners.items()}
+        self._frozen_by_stages: set[str] = set()
         self.stages = resolve_bodies(build_stages(stages), learners)
         trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
-        self._frozen_by_stages: set[str] = set()
         for stage in self.stages:  # unknown names are an error now, not in epoch 60
             self.objective.select(stage.terms)
             stage.check_trained(trainable)
@@ -149,6 +157,12 @@ class Distiller(BaseModel):
             weigh(losses, self.objective.adaptive, taps)
         return losses
 
+    def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of all losses, which carries its ``summands`` by name for optimizers that tell them apart."""
+        total, values = super().parse_losses(losses)
+        total.summands = {name: value for name, value in values.items() if 'loss' in name and name != 'loss'}
+        return total, values
+
     # ------------------------------------------------------------------------------------------------ stages
 
     def enter_stage(self, index: int) -> bool:
@@ -168,17 +182,24 @@ class Distiller(BaseModel):
         return True
 
     def enter_epoch(self, epoch: int) -> None:
-        """Set the weights of the terms that warm up, at the beginning of ``epoch`` (counted from 0)."""
+        """Set what changes with the epochs (weights that warm up), at the beginning of ``epoch`` (counted from 0)."""
         for term in self.terms.values():
-            term.factor = min((epoch + 1) / term.warmup, 1.0) if term.warmup else 1.0
+            term.enter(epoch, by_epoch=True)
+
+    def enter_iteration(self, iteration: int) -> None:
+        """Set what changes with the iterations, before ``iteration`` (counted from 0)."""
+        for term in self.terms.values():
+            term.enter(iteration, by_epoch=False)
 
     def train(self, mode: bool = True) -> 'Distiller':
-        """Set the mode; peers and connectors that are not trained stay in evaluation mode, as frozen teachers do."""
+        """Set the mode; what is not trained of peers, of connectors, and by the stage, stays in evaluation mode."""
         super().train(mode)
         for module in (*self.peers.modules(), *self.connectors.modules()) if mode else ():
             parameters = list(module.parameters())
             if parameters and not any(parameter.requires_grad for parameter in parameters):
                 module.eval()
+        for module in modules_of(self, self._frozen_by_stages) if mode else ():
+            module.eval()
         return self
 
     # ------------------------------------------------------------------------------------------------ module plumbing

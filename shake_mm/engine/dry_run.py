@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from ..errors import UsageError
 from ..taps import NoElementError
+from ..utils import image_channels
 
 BATCH = 2
 Shape = tuple[int, ...]
@@ -59,6 +60,7 @@ def run_members(
     networks: Mapping[str, nn.Module],
     run: Callable[[nn.Module, Tensor], Any],
     sizes: Mapping[str, Sequence[int]],
+    channels: int | None = None,
     trained: Mapping[str, Collection[str]] | None = None,
 ) -> set[str]:
     """Run networks, so that their taps record tensors without data.
@@ -67,6 +69,7 @@ def run_members(
         networks (dict): By member.
         run (callable): How the task runs one without labels.
         sizes (dict): Height and width of the images of each member.
+        channels (int, optional): Their channels. Defaults to those that each network takes.
         trained (dict, optional): Parameters that ask for gradients, by member. Defaults to none.
 
     Returns:
@@ -76,7 +79,8 @@ def run_members(
     for name, network in networks.items():
         try:
             asking = [f'network.{parameter}' for parameter in (trained or {}).get(name, ())]
-            on_meta(Pass(network, run), torch.empty(BATCH, 3, *sizes[name], device='meta'), trained=asking)
+            inputs = torch.empty(BATCH, channels or image_channels(network), *sizes[name], device='meta')
+            on_meta(Pass(network, run), inputs, trained=asking)
         except NoElementError:
             raise
         except Exception:  # whatever a layer does with tensors that have no data
@@ -113,7 +117,8 @@ def unknown_field(name: str) -> Any:
         return [torch.empty(1, 4, device='meta') for _ in range(BATCH)]
     if name == 'batch_input_shape':
         return 64, 64
-    return torch.empty(BATCH, dtype=torch.long, device='meta') if name in ('gt_labels', 'label') else None
+    shapes = {'gt_labels': (BATCH,), 'label': (BATCH,), 'gt_sem_seg': (BATCH, 1, 8, 8)}
+    return torch.empty(shapes[name], dtype=torch.long, device='meta') if name in shapes else None
 
 
 def try_out(where: str, module: nn.Module, *args: Any) -> Any:
@@ -164,4 +169,6 @@ def unknown(value: Any) -> bool:
 def _channels(shape: Any) -> Any:
     if isinstance(shape, list):
         return [_channels(item) for item in shape]
-    return shape[0] if shape else None
+    if not shape:
+        return None
+    return shape[1] if len(shape) == 2 else shape[0]  # tokens of a transformer are (L, C)

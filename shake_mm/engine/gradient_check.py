@@ -1,7 +1,6 @@
 """Whether a stage can learn: the gradients of one of its terms must reach something that it trains."""
 
 from collections.abc import Collection, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -65,8 +64,8 @@ def _arrives(
         return False
 
     with objective.taps.recording() as taps:
-        run = partial(members.task.forward, taps=taps)
-        taps.unknown = run_members(networks, run, members.image_sizes(input_size), learning)
+        run, channels = members.dry_pass(taps), members.task.channels
+        taps.unknown = run_members(networks, run, members.image_sizes(input_size), channels, learning)
         try:
             # What the dry run does not know is given the benefit of the doubt.
             return any(value is None or _learns(value) for value in map(taps.value, texts))

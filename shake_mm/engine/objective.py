@@ -1,6 +1,6 @@
 """What a distiller minimizes, as one value, and how it is built: parts are fitted to each other by a dry run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,11 +11,12 @@ from torch import nn
 from ..errors import UsageError
 from ..members import Members
 from ..registry import build_part
-from ..taps import Derived, Taps, Trace, levels_of, listed, trace
+from ..taps import Derived, TapName, Taps, Trace, levels_of, listed, trace
 from ..validation import check_mapping
 from .behind import behind_of
 from .dry_run import facts_of, run_members, try_out
 from .expand import Expanded, expand_terms, select
+from .norms import part_behind
 from .proxies import PlannedProxy, build_proxy, plan_proxy
 from .term_config import check_terms, compares, popped_source, taps_of
 from .terms import build_term
@@ -57,6 +58,12 @@ class Objective:
         return self.trace(f'{name}.logits' for name in (self.proxies if names is None else names))
 
     @property
+    def compared(self) -> set[str]:
+        """The members whose logits a term reads."""
+        read = (TapName.parse(tap) for term in self.terms.values() for tap in term.taps)
+        return {name.member for name in read if name.path == 'logits'}
+
+    @property
     def read(self) -> set[str]:
         """All taps that something reads."""
         sources = {tap for entry in self.derived.values() for tap in listed(entry.source)}
@@ -91,14 +98,15 @@ def build_objective(
     sizes = members.image_sizes(input_size)
     with taps.recording():
         # Where every loss is a member's own there is nothing to fit.
-        run = partial(members.task.forward, taps=taps)
-        taps.unknown = run_members(members.networks, run, sizes) if read else set(members.networks)
+        run, channels = members.dry_pass(taps), members.task.channels
+        taps.unknown = run_members(members.networks, run, sizes, channels) if read else set(members.networks)
         built = _build_proxies(members, planned, taps, num_samples, sizes['student'])
-        for tap in read:
+        behind = [tap for _, source in shared.values() for tap in listed(source)]
+        for tap in (*read, *behind):
             taps.request(tap)  # also of the proxies' layers, which are known now
         _try_proxies(built, taps)
         modules = _build_connectors(members, shared, taps, num_samples)
-        fitted = _build_terms(members, expanded, taps, num_samples)
+        fitted = _build_terms(members, expanded, taps, num_samples, partial(part_behind, members, taps, sizes))
     taps.unknown = set()
     derived = [Derived(f'{name}.logits', m, planned[name].source, f'proxies.{name}', True) for name, m in built.items()]
     derived += [Derived(tap, modules[_name_of(tap)], source, tap, False) for tap, (_, source) in shared.items()]
@@ -154,9 +162,19 @@ def _check_expanded(terms: Mapping[str, Expanded], members: Members) -> None:
     if any(tap.partition('.')[2].startswith('logits') for tap in read):
         compared = {name: network for name, network in members.networks.items() if f'{name}.logits' in read}
         for name, network in compared.items():
+            _check_number_of_classes(members, name)
             if 'logits' not in members.specs[name].taps:
-                members.task.check_scores(network, name, name in members.learners)
+                members.task_for(name).check_scores(network, name, name in members.learners)
         members.task.check_logits(members.student, {name: net for name, net in compared.items() if name != 'student'})
+
+
+def _check_number_of_classes(members: Members, name: str) -> None:
+    mine, theirs = members.number_of_classes('student'), members.number_of_classes(name)
+    if mine is not None and theirs is not None and mine != theirs:
+        raise UsageError(
+            f'{name} has {theirs} classes and the student has {mine}: set both `num_classes` alike, or classes='
+            f"'by_name' in the entry of {name}, or distill features."
+        )
 
 
 def proxy_entries(proxies: Any, number: int) -> list[dict | nn.Module]:
@@ -218,13 +236,19 @@ def _build_connectors(
     return modules
 
 
-def _build_terms(members: Members, expanded: Mapping[str, Expanded], taps: Taps, num_samples: int | None) -> ModuleDict:
+def _build_terms(
+    members: Members,
+    expanded: Mapping[str, Expanded],
+    taps: Taps,
+    num_samples: int | None,
+    behind: Callable[[str, str], nn.Module | None],
+) -> ModuleDict:
     """Build the terms to what the taps hold; a loss without a type is the task's."""
     terms = ModuleDict()
     for name, term in expanded.items():
         config = term.config
         if isinstance(config.get('loss'), Mapping) and 'type' not in config['loss']:
             config = {**config, 'loss': members.task.logits_loss(members.student, config['loss'])}
-        terms[name] = build_term(name, config, taps, num_samples)
+        terms[name] = build_term(name, config, taps, num_samples, behind)
         members.task.check_facts(members.student, terms[name].fields)
     return terms

@@ -37,12 +37,13 @@ def plan_of(members: Members, objective: Objective, stage: Stage) -> Plan:
         objective (Objective): With its terms and taps.
         stage (Stage): The stage that begins.
     """
-    task, names = members.task, objective.select(stage.terms)
+    names = objective.select(stage.terms)
     terms = [objective.terms[name] for name in names]
     found = objective.trace(tap for term in terms for tap in term.taps)
     headed: dict[str, bool] = {}
     for layer in (layer for tap in found.taps for layer in objective.taps.layers(tap)):
         member, _, path = layer.partition('.')
+        task = members.task_for(member)
         if not path.startswith(task.trunk):
             headed[member] = path.startswith(task.logit_outputs) and headed.get(member, True)
     headed |= {name: False for name, teacher in members.frozen.items() if teacher.fills_taps and name in found.members}

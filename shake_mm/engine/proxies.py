@@ -1,14 +1,14 @@
 """Proxies: what a distiller fills in of their configs."""
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import nn
 
+from ..errors import UsageError
 from ..members import Members
-from ..registry import MODELS, build_part
+from ..registry import MODELS, asks_for, build_part
 from ..taps import listed
 from .dry_run import facts_of
 from .expand import levels_behind
@@ -51,7 +51,10 @@ def plan_proxy(
     if not isinstance(config, dict):
         return PlannedProxy(name, config, config.source, teacher)
     config = {key: value for key, value in config.items() if value is not None}
-    source = config.get('source') or getattr(_class_of(config), 'reads', None) or members.task.shadow_source
+    source = config.get('source') or getattr(_class_of(config), 'reads', None)
+    if not source:
+        members.task.check_shadow(members.student, name)
+        source = members.task.shadow_source
     own = [re.sub(r'^teacher\*', f'teacher{number}', tap) for tap in listed(source)]
     taps = [tap for entry in own for tap in levels_behind(name, entry, levels)]
     source = taps[0] if isinstance(source, str) and taps == own else taps
@@ -86,20 +89,19 @@ def build_proxy(
         'network': config,
         'input_size': tuple(input_size),
     }
-    asked = _parameters_of(plan.config)
-    if 'head' in asked and 'head' not in plan.config:
+    if asks_for(plan.config, 'head'):
         facts['head'] = members.task.build_branch(student, config)
-    if 'classifier' in asked and 'classifier' not in plan.config:
+    if asks_for(plan.config, 'classifier'):
         facts['classifier'] = None if plan.teacher is None else members.task.classifier(plan.teacher, plan.name)
+        mapped = members.frozen.get(plan.name.replace('proxy', 'teacher'))
+        if mapped is not None and mapped.classes is not None:
+            raise UsageError(
+                f"{plan.name}: it asks its teacher's classifier, whose classes are matched by name: use another proxy."
+            )
     own = dict(plan.config)
     if isinstance(own.get('neck'), dict):
         own['neck'] = build_part(own['neck'], facts, f'{plan.name}.neck')
     return build_part(own, facts, plan.name)
-
-
-def _parameters_of(config: dict) -> Mapping[str, inspect.Parameter]:
-    cls = _class_of(config)
-    return {} if cls is None else inspect.signature(cls).parameters
 
 
 def _class_of(config: dict) -> type | None:

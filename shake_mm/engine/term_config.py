@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UsageError
+from ..registry import takes
 from ..taps import listed
 from ..validation import check_mapping, check_tap
 from .expand import SIDES, WRITTEN_OUT
@@ -72,6 +73,7 @@ def merge_terms(defaults: Mapping[str, dict], changes: Mapping[str, dict | None]
 
 
 def divergence_of(tau: float, divergence: Mapping | None) -> dict:
-    """Config of what compares logits, at a temperature unless it gives its own."""
+    """Config of what compares logits, at a temperature unless it gives its own, or has none."""
     check_mapping('divergence', divergence or {}, "divergence=dict(type='AlphaDivLoss')")
-    return {'tau': tau, **(divergence or {})}
+    own = dict(divergence or {})
+    return {'tau': tau, **own} if 'type' not in own or takes(own['type'], 'tau') else own

@@ -5,8 +5,6 @@ from typing import Any
 
 import torch
 from mmengine.evaluator import BaseMetric
-from mmpretrain.evaluation.metrics import AveragePrecision
-from mmpretrain.structures import label_to_onehot
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -68,14 +66,16 @@ class MemberMetric(BaseMetric):
         mean = {key: sum(row[key] for row in numbers) / len(numbers) for key in numbers[0]}
         tables = [table for _, table in results if table is not None]
         if tables:
+            from mmpretrain.evaluation.metrics import AveragePrecision  # only its networks have several labels
+
             truth = torch.stack([table['truth'] for table in tables])
             for name in tables[0].keys() - {'truth'}:
                 scores = torch.stack([table[name] for table in tables])
                 mean[f'{name}/mAP'] = AveragePrecision.calculate(scores, truth).item()
-        return _by_kind(mean)
+        return by_kind(mean)
 
 
-def _by_kind(mean: dict[str, float]) -> dict[str, float]:
+def by_kind(mean: dict[str, float]) -> dict[str, float]:
     """Drop the number of a single member of its kind, and add the mean gap of several."""
     metrics: dict[str, float] = {}
     for kind in ('teacher', 'proxy'):
@@ -119,6 +119,8 @@ def _unstacked(columns: dict[str, Any]) -> list[Any]:
 
 def _onehot(samples: Sequence[dict], classes: int) -> Tensor:
     """Which classes are right, shape (N, K)."""
+    from mmpretrain.structures import label_to_onehot
+
     rows = [s['gt_score'] if 'gt_score' in s else label_to_onehot(s['gt_label'].long(), classes) for s in samples]
     return torch.stack(rows).cpu()
 

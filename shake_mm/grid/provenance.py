@@ -5,31 +5,29 @@ import os
 import platform
 import subprocess
 import time
-from importlib import metadata
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from .. import stack
+from ..atomic import DRAFT
 from ..errors import UsageError
 from ..locks import locked
 from ..outputs import write_text
 
 FILE = 'grid.json'
 _SESSION = dict(command=str, seconds=int | float, trained=int, versions=dict, machine=dict)
-PACKAGES = ('mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'numpy')
+PACKAGES = ('mmengine', 'mmcv', 'mmpretrain', 'mmdet')
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the installed packages that results depend on."""
-    found = {'python': platform.python_version(), 'torch': torch.__version__}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {'python': platform.python_version(), 'torch': torch.__version__, 'numpy': np.__version__}
+    return {**found, **{name: package.version for name in PACKAGES if (package := stack.find(name))}}
 
 
 def hardware(device: str) -> dict[str, Any]:
@@ -98,13 +96,36 @@ def read_sessions(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / FILE
     try:
-        sessions = json.loads(path.read_text(encoding='utf-8'))['sessions'] if path.is_file() else []
-        whole = all(isinstance(session[key], kind) for session in sessions for key, kind in _SESSION.items())
+        content = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {'sessions': []}
+        sessions = content['sessions']
+        # What holds more was written by others, and would lose it as soon as a call is added.
+        whole = len(content) == 1 and all(map(_is_session, sessions))
     except (ValueError, LookupError, TypeError, RecursionError):
         whole = False
     if not whole or not isinstance(sessions, list):
         raise UsageError(f'{path} is damaged, so it is unknown how the runs beside it were trained: move it away.')
     return sessions
+
+
+def _is_session(session: dict[str, Any]) -> bool:
+    typed = all(isinstance(session[key], kind) for key, kind in _SESSION.items())
+    return typed and max(abs(session['seconds']), abs(session['trained'])) < 2**40 and session['command'].isprintable()
+
+
+def remove_draft(folder: Path) -> None:
+    """Remove what a killed call has left half written."""
+    draft = folder / f'{FILE}{DRAFT}'
+    if draft.is_file():
+        with locked(folder, 'a grid', wait=60):
+            draft.unlink(missing_ok=True)
+
+
+def forget_sessions(folder: Path) -> None:
+    """Delete the record of earlier calls; a file of its name that no grid wrote stays."""
+    path = folder / FILE
+    with suppress(UsageError):
+        if read_sessions(folder) and not path.is_symlink():
+            path.unlink()
 
 
 def describe(root: Path) -> list[str]:

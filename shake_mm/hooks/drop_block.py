@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..engine import Distiller
 from ..errors import UsageError
+from ..imports import require
 from ..registry import HOOKS, MODELS
 from ..taps import TapName, levels_of
 from ..utils import unwrap_model
@@ -87,6 +88,7 @@ class DropBlockHook(Hook):
             warmup_iters=runner.max_iters if self.warmup_iters is None else self.warmup_iters,
         )
         for name, layer in _student_layers(model, self.layers).items():
+            require('mmdet', 'shake_mm.DropBlockHook')
             self._drops.append(_Drop(name, MODELS.build(dict(type='mmdet.DropBlock', **settings))))
             self._handles.append(layer.register_forward_hook(self._drops[-1], prepend=True))
 

@@ -10,9 +10,9 @@ from mmengine.hooks import EMAHook, Hook, LoggerHook
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from ..compat.torch_names import get_total_norm
 from ..errors import NonFiniteError, UsageError
 from ..registry import HOOKS
 from ..utils import unwrap_model

@@ -1,11 +1,14 @@
 """Never skip a sample silently."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.hooks import Hook
 
 from ..datasets.contrast import ContrastDataset
-from ..datasets.readable import CheckedCollate, Reader, innermost
+from ..datasets.readable import CheckedCollate, Reader
+from ..datasets.wrapped import innermost
 from ..errors import UsageError
 from ..registry import HOOKS
 from .recent_batches import shortened
@@ -81,9 +84,19 @@ class ReadGuardHook(Hook):
         """Stop watching the data sets of the test."""
         self._release('test')
 
-    def _watch(self, runner: Any, mode: str, policy: str) -> None:
-        name, readers = f'{mode}_dataloader', []
-        for dataset, wrappers in innermost(getattr(runner, name).dataset):
+    @contextmanager
+    def skipping(self, dataset: Any) -> Iterator[None]:
+        """Let a training set that is read before the run skip what the run will skip; nothing of it is counted."""
+        readers = self._read(dataset, 'train_dataloader', 'skip') if self.policy == 'skip' else []
+        try:
+            yield
+        finally:
+            for reader in readers:
+                reader.release()
+
+    def _read(self, whole: Any, name: str, policy: str) -> list[Reader]:
+        readers = []
+        for dataset, wrappers in innermost(whole):
             own = any(isinstance(wrapper, ContrastDataset) for wrapper in wrappers)
             if own and policy == 'skip':
                 raise UsageError(
@@ -91,8 +104,12 @@ class ReadGuardHook(Hook):
                     "every sample at its place: use 'fail', and remove what cannot be read."
                 )
             readers.append(Reader(dataset, name, policy, self.max_skips, own))
-        self._readers[mode] = readers
+        return readers
+
+    def _watch(self, runner: Any, mode: str, policy: str) -> None:
+        name = f'{mode}_dataloader'
         loader = getattr(runner, name)
+        self._readers[mode] = self._read(loader.dataset, name, policy)
         if getattr(loader, 'collate_fn', None) is not None:
             self._collates[mode] = (loader, loader.collate_fn)
             loader.collate_fn = CheckedCollate(loader.collate_fn, name)

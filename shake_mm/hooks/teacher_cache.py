@@ -24,6 +24,7 @@ class TeacherCacheHook(Hook):
         members = _cached(runner.model)
         if members:
             images = Images(runner.train_dataloader.dataset)
+            images.number()  # before workers get the data set
             for member in members:
                 cache = member.open(images)
                 runner.logger.info(

@@ -1,6 +1,7 @@
 """Losses: each a pure function and a thin registered module of the same meaning."""
 
 from .ab import ABLoss, activation_boundary
+from .adversarial import AdversarialLoss, adversarial
 from .alpha_div import AlphaDivLoss, alpha_div
 from .at import ATLoss, attention_map, attention_transfer
 from .bernoulli_kl import BernoulliKLLoss, bernoulli_kl
@@ -10,7 +11,9 @@ from .box_distribution import (
     localization_distillation,
 )
 from .cc import CCLoss, correlation_congruence
+from .cosine import CosineLoss, cosine
 from .crd import CRDLoss, crd_nce
+from .ctkd import CTKDLoss, curriculum_kd
 from .dense_box import DenseBoxLoss, box_distance
 from .dense_kl import DenseKLLoss, dense_kl
 from .dkd import DKDLoss, decoupled_kd
@@ -21,23 +24,46 @@ from .hard_label import HardLabelLoss, hard_label
 from .hcl import HCLLoss, hcl
 from .kl_div import KLDivLoss, kl_div
 from .mask_kl import MaskKLLoss, mask_kl
+from .mlkd import MLKDLoss, batch_alignment, class_alignment, instance_alignment
 from .nst import NSTLoss, neuron_selectivity
+from .ofd import OFDLoss, partial_l2
+from .peer_attention import PeerAttentionLoss, peer_attention
+from .pixel_kl import PixelKLLoss, pixel_kl
 from .pkt import PKTLoss, probabilistic_transfer
 from .places import Places
 from .rkd import RKDLoss, relational_kd
+from .sdd import SDDLoss, scale_decoupled
 from .soft_ce import SoftCELoss, soft_ce
 from .soft_quality_focal import SoftQualityFocalLoss, soft_quality_focal
 from .sp import SPLoss, similarity_preserving
 from .stagewise import StagewiseLoss
 from .vid import VIDLoss, variational_information
+from .wttm import WTTMLoss, transformed_matching
 
 __all__ = [
+    'SDDLoss',
+    'scale_decoupled',
+    'AdversarialLoss',
+    'PeerAttentionLoss',
+    'adversarial',
+    'peer_attention',
+    'CTKDLoss',
+    'MLKDLoss',
+    'OFDLoss',
+    'WTTMLoss',
+    'batch_alignment',
+    'class_alignment',
+    'curriculum_kd',
+    'instance_alignment',
+    'partial_l2',
+    'transformed_matching',
     'ABLoss',
     'ATLoss',
     'AlphaDivLoss',
     'BernoulliKLLoss',
     'CCLoss',
     'CRDLoss',
+    'CosineLoss',
     'DKDLoss',
     'DenseBoxLoss',
     'DenseKLLoss',
@@ -51,6 +77,7 @@ __all__ = [
     'MaskKLLoss',
     'NSTLoss',
     'PKTLoss',
+    'PixelKLLoss',
     'Places',
     'RKDLoss',
     'SPLoss',
@@ -66,6 +93,7 @@ __all__ = [
     'bernoulli_kl',
     'box_distance',
     'correlation_congruence',
+    'cosine',
     'crd_nce',
     'decoupled_kd',
     'dense_kl',
@@ -78,6 +106,7 @@ __all__ = [
     'localization_distillation',
     'mask_kl',
     'neuron_selectivity',
+    'pixel_kl',
     'probabilistic_transfer',
     'relational_kd',
     'similarity_preserving',

@@ -7,6 +7,7 @@ from mmengine.dist import all_gather, all_reduce
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..compat.torch_names import autocast_off
 from ..errors import UsageError
 from ..registry import MODELS
 from .pair import full_precision
@@ -122,7 +123,7 @@ class CRDLoss(nn.Module):
             UsageError: If the shapes do not fit.
         """
         self._check_shapes(student, teacher, contrast_idx, own_idx)
-        with torch.autocast(student.device.type, enabled=False):
+        with autocast_off(student.device.type):
             dtype = torch.promote_types(student.dtype, torch.float32)
             student, teacher = student.to(dtype), teacher.to(dtype)
             scores = (

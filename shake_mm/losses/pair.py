@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..compat.torch_names import autocast_off
 from ..errors import UsageError
 
 
@@ -39,7 +39,7 @@ def in_full_precision(loss: Callable[..., Tensor], feature: Any, *args: Any, **k
     first = _first(feature)
     dtype, device = torch.promote_types(first.dtype, torch.float32), first.device.type
     feature, args, kwargs = _cast((feature, args, kwargs), dtype)
-    with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+    with autocast_off(device):
         return loss(feature, *args, **kwargs)
 
 

@@ -81,11 +81,13 @@ def relative_distances(squared: Tensor) -> Tensor:
 def _angle_difference(s: Tensor, t: Tensor) -> Tensor:
     """Mean smooth L1 difference of all cosines, from squared distances (N, N).
 
-    The cosines of a block are computed again in the backward pass instead of being kept.
+    The cosines of a block are computed again in the backward pass instead of being kept. On the meta device nothing
+    is kept anyway, and torch 2.1 fails to compute it again there.
     """
     n = len(s)
     blocks = torch.arange(n, device=s.device).split(max(1, BLOCK // n**2))
-    difference = functools.partial(checkpoint, _block_difference, use_reentrant=False, preserve_rng_state=False)
+    again = functools.partial(checkpoint, _block_difference, use_reentrant=False, preserve_rng_state=False)
+    difference = _block_difference if s.is_meta else again
     return sum(difference(s, t, block) for block in blocks) / n**3
 
 

@@ -8,6 +8,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ..compat.torch_names import autocast_off
 from ..datasets.images import Images
 from ..errors import UsageError
 from ..taps import TapName, Taps
@@ -105,7 +106,7 @@ class CachedMember(FrozenMember):
         same whichever others come along.
         """
         passed = []
-        with torch.autocast(inputs.device.type, enabled=False):
+        with autocast_off(inputs.device.type):
             for block in inputs.split(BLOCK):
                 filled = torch.cat([block, block.new_zeros(BLOCK - len(block), *block.shape[1:])])
                 logits = self.task.logits_of(self.network, super().forward(filled))
@@ -124,7 +125,8 @@ class CachedMember(FrozenMember):
     def forward_head(self, passed: Any, taps: Taps) -> None:
         """Put the logits that were looked up where the network's head would have put them."""
         if isinstance(passed, Looked):
-            taps.put(f'{self.name}.logits', passed.logits)
+            logits = passed.logits  # the cache holds all, whichever classes a student has
+            taps.put(f'{self.name}.logits', logits if self.classes is None else self.classes.take(logits))
         else:
             super().forward_head(passed, taps)
 

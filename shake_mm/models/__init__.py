@@ -10,6 +10,7 @@ from .backbones import (
     StagedBackbone,
 )
 from .crd_layout import crd_archs, crd_config, crd_to_mmpretrain
+from .plain_model import PlainModel
 from .shadow_neck import ShadowNeck
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     'CRDVGG',
     'CRDWideResNet',
     'MobileNetV1',
+    'PlainModel',
     'ShadowNeck',
     'StagedBackbone',
     'crd_archs',

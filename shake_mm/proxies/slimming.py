@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import UsageError
-from ..utils import copy_module
+from ..utils import copy_module, image_channels
 
 SLICED = (nn.Conv2d, nn.Linear)
 
@@ -80,7 +80,7 @@ def narrowed(network: nn.Module, width: float, input_size: Sequence[int]) -> tup
             layer.register_forward_pre_hook(_Narrow(width, multiple))
     try:
         with torch.no_grad():
-            feats = plan.extract_feat(torch.empty(2, 3, *input_size, device='meta'))
+            feats = plan.extract_feat(torch.empty(2, image_channels(plan), *input_size, device='meta'))
     except RuntimeError as error:
         reason = ' '.join(str(error).split())
         raise UsageError(

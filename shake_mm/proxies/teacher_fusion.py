@@ -6,6 +6,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..models.backbones.staged import BENCHMARK_INIT
 from ..registry import MODELS
 
 
@@ -26,7 +27,8 @@ class TeacherFusion(BaseModule):
             may state its ``in_channels``. The distiller fills it in.
         in_shape (list[tuple[int, int, int]]): Shapes (C, H, W) of the levels; the distiller fills them in.
         source (str | list[str]): The taps of the levels.
-        init_cfg (dict, optional): Initialization, see :class:`mmengine.model.BaseModule`.
+        init_cfg (dict, optional): Initialization, see :class:`mmengine.model.BaseModule`. Defaults to the release's:
+            convolutions by Kaiming's fan-out.
 
     Raises:
         UsageError: If there are less than two levels.
@@ -39,7 +41,7 @@ class TeacherFusion(BaseModule):
         classifier: nn.Module,
         in_shape: Sequence[Sequence[int]],
         source: str | Sequence[str] = reads,
-        init_cfg: dict | None = None,
+        init_cfg: dict | list[dict] | None = BENCHMARK_INIT,
     ) -> None:
         super().__init__(init_cfg)
         if not isinstance(in_shape, list) or len(in_shape) < 2 or None in in_shape:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -18,11 +19,13 @@ from mmengine.fileio.handlers import PickleHandler, YamlHandler
 from mmengine.runner import CheckpointLoader
 
 from ..errors import UsageError
+from ..imports import when_imported
 from . import annotations
 from .checkpoint import read
 from .download import fetch
 from .errors import Refused
 
+CIFAR = 'mmpretrain.datasets.cifar'
 _depth = 0
 
 
@@ -45,6 +48,7 @@ def guard_loaders() -> Iterator[None]:
         for owner, name, value in _replacements():
             stack.callback(setattr, owner, name, getattr(owner, name))
             setattr(owner, name, value)
+        stack.callback(when_imported(CIFAR, lambda: _guard_cifar(stack)))
         stack.enter_context(_guarded_prefixes())
         stack.callback(annotations.trust_pickles, False)
         _depth += 1
@@ -56,8 +60,6 @@ def guard_loaders() -> Iterator[None]:
 
 def _replacements() -> list[tuple[Any, str, Any]]:
     """What is replaced: where it is, under which name, and by what."""
-    import mmpretrain.datasets.cifar  # which needs a stack that is mended
-
     loaders_of_addresses = (torch.utils.model_zoo, mmengine.runner.checkpoint, mmengine.utils.dl_utils)
     return [
         (torch, 'load', load),
@@ -67,8 +69,14 @@ def _replacements() -> list[tuple[Any, str, Any]]:
         (PickleHandler, 'load_from_fileobj', annotations.loader_of_pickles(PickleHandler.load_from_fileobj)),
         (YamlHandler, 'load_from_fileobj', annotations.load_yaml),
         (np, 'load', annotations.loader_of_arrays(np.load)),
-        (mmpretrain.datasets.cifar, 'pickle', annotations.PlainPickles),
     ]
+
+
+def _guard_cifar(stack: ExitStack) -> None:
+    """Let mmpretrain read CIFAR's pickles as plain values; a run that does not need it does not import it."""
+    module = sys.modules[CIFAR]
+    stack.callback(setattr, module, 'pickle', module.pickle)
+    setattr(module, 'pickle', annotations.PlainPickles)  # noqa: B010 (a name that no type checker knows)
 
 
 def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:

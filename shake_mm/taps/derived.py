@@ -65,7 +65,8 @@ def trace(wanted: Iterable[str], derived: Mapping[str, Derived]) -> Trace:
     waiting, found, taps = list(wanted), set(), []
     while waiting:
         text = waiting.pop()
-        root = TapName.parse(text).root
+        name = TapName.parse(text)
+        root = name.root if name.root in derived else f'{name.member}.logits'  # of a proxy's layer, the proxy
         if root in derived:
             found.add(root)
             waiting.extend(listed(derived[root].source))

@@ -83,11 +83,11 @@ def levels_of(aliases: Mapping[str, Alias]) -> list[str]:
 
 
 def with_last_level(aliases: Mapping[str, Alias]) -> dict[str, Alias]:
-    """The aliases with ``fm``, the last level, whatever its number."""
-    for last in levels_of(aliases)[-1:]:
-        ends = {f'fm{end}': aliases[f'{last}{end}'] for end in ('', '.preact') if f'{last}{end}' in aliases}
-        return {**aliases, **ends}
-    return dict(aliases)
+    """The aliases with ``fm``, the last level, whatever its number, and ``fl``, the last but one."""
+    named = dict(aliases)
+    for name, level in zip(('fm', 'fl'), reversed(levels_of(aliases))):
+        named |= {f'{name}{end}': aliases[f'{level}{end}'] for end in ('', '.preact') if f'{level}{end}' in aliases}
+    return named
 
 
 def element_of(value: Any, indices: Sequence[int], text: str) -> Any:

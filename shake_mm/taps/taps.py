@@ -1,10 +1,10 @@
 """Taps: named tensors of the members, recorded while a step runs and released after it.
 
 A tap is written ``member.path``, where ``path`` is an alias of the network (``logits``, ``feats``, ``pool``; ``f1`` to
-``fm`` for the outputs of its levels, ``f1.preact`` before their activation) or the dotted name of a layer, optionally
-followed by ``:input`` (what the layer receives instead of what it returns; ``:inputs`` for all its arguments; ``:each``
-for a list of what it returns each time that it runs, level by level) and by ``[i]`` (one element of a tuple or list,
-again and again)::
+``fm`` for the outputs of its levels, ``fl`` for that before the last, ``f1.preact`` before their activation) or the
+dotted name of a layer, optionally followed by ``:input`` (what the layer receives instead of what it returns;
+``:inputs`` for all its arguments; ``:each`` for a list of what it returns each time that it runs, level by level) and
+by ``[i]`` (one element of a tuple or list, again and again)::
 
     student.logits    student.f2    teacher0.backbone.layer3    student.head:input    student.backbone[1]
 
@@ -130,6 +130,18 @@ class Taps:
                 recorder.active = False
                 recorder.values = []
             self._computed = {}
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Record nothing of what runs in the block, and keep what is recorded."""
+        active = [recorder for recorder in self._recorders.values() if recorder.active]
+        for recorder in active:
+            recorder.active = False
+        try:
+            yield
+        finally:
+            for recorder in active:
+                recorder.active = True
 
     def _is_virtual(self, name: TapName) -> bool:
         return name.root in self._virtual

@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..registry import TASKS
 from ..taps import Alias, Taps
 
 
 class Task:
-    """How the engine talks to a family of networks. Stateless: every method gets the network that it is about.
+    """How the engine talks to a family of networks. Every method gets the network that it is about, and keeps nothing.
 
     A pass without labels has two parts: :meth:`forward_trunk`, and :meth:`forward_head` for what must wait for the
     student's pass, such as a teacher's classification of the student's boxes.
@@ -20,6 +19,15 @@ class Task:
 
     model_types: ClassVar[tuple[type, ...]] = ()
     """Base classes by which a student is recognized."""
+
+    model_names: ClassVar[tuple[str, ...]] = ()
+    """Their names with those of their packages, such as ``'mmseg.EncoderDecoder'``, where a package is not imported."""
+
+    measured_by: ClassVar[str] = 'logits'
+    """By what the evaluation compares members: ``'logits'``, see :meth:`attach_logits`, or ``'predictions'``."""
+
+    member_metric: ClassVar[str] = 'shake_mm.MemberMetric'
+    """The metric that does."""
 
     shadow_source: ClassVar[str] = 'student.feats'
     """The tap that a shadow branch of the student reads by default."""
@@ -33,8 +41,14 @@ class Task:
     guides: ClassVar[tuple[str, ...]] = ()
     """Taps of the student that :meth:`forward_head` reads."""
 
-    input_size: ClassVar[int] = 32
+    input_size: int | tuple[int, ...] = 32
     """Height and width of the images of a dry run where nothing else tells."""
+
+    channels: int | None = None
+    """Channels of the images of a dry run, where the network itself does not tell by its first convolution."""
+
+    takes_images: ClassVar[bool] = True
+    """Whether a batch is known to be images and their samples, so that it can be checked before a run."""
 
     noted: ClassVar[tuple[str, ...]] = ()
     """Facts of a batch that :meth:`noting` takes from the student's own loss."""
@@ -55,6 +69,21 @@ class Task:
     def num_classes(self, network: nn.Module) -> int | None:
         """Number of classes, or None if the network does not tell."""
         raise NotImplementedError
+
+    def image_size(self, network: nn.Module) -> int | Sequence[int] | None:
+        """Height and width, or one of both, of the images that a network was made for; None if it takes any."""
+        return getattr(getattr(network, 'backbone', None), 'img_size', None)
+
+    def check_shadow(self, network: nn.Module, name: str) -> None:
+        """Refuse a student in which the place that a shadow, of this name, reads by default is not known."""
+
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """How many logits of a teacher belong together, to choose classes of by name: perhaps more than its classes.
+
+        Raises:
+            UsageError: If other outputs are bound to its classes.
+        """
+        return self.num_classes(network)
 
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
@@ -262,16 +291,6 @@ class Task:
         """Put every member's logits, by member and of shape (N, K), into the student's evaluated samples."""
         raise NotImplementedError
 
-
-def task_of(network: nn.Module) -> Task:
-    """The registered task that ``network`` belongs to: the most specific one.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    tasks = TASKS.module_dict.values()
-    for kind in type(network).__mro__:
-        for task in tasks:
-            if kind in task.model_types:
-                return task()
-    raise UsageError(f'student: a {type(network).__name__} belongs to no known task ({", ".join(TASKS.module_dict)}).')
+    def attach_predictions(self, samples: Sequence[Any], others: Mapping[str, Sequence[Any]]) -> None:
+        """Put what every other member predicts, by member, into the student's evaluated samples."""
+        raise NotImplementedError

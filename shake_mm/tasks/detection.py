@@ -1,7 +1,7 @@
 """Object detection with mmdet."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from mmdet.models.dense_heads import GuidedAnchorHead
@@ -14,7 +14,7 @@ from ..errors import UsageError
 from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .base import Task
-from .branch import ClassificationBranch, LogitsOnly, check_logits, pyramid
+from .branch import ClassificationBranch, LogitsOnly, as_in_training, check_logits, pyramid
 from .detection_boxes import box_aliases
 from .detection_facts import facts_of_samples
 from .detection_levels import count_levels
@@ -167,6 +167,10 @@ class DenseDetectionTask(DetectionTask):
         """What a loss asks for of the assignment must be what the head assigns by."""
         check_targets(getattr(network, 'bbox_head', None), names)
 
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """With the background where a softmax has one."""
+        return getattr(network.bbox_head, 'cls_out_channels', self.num_classes(network))
+
     def heavy_layers(self, network: nn.Module) -> list[nn.Module]:
         """Backbone, neck and the head, also convolutions; a teacher of another kind may have none of that name."""
         return [*super().heavy_layers(network), *([head] if (head := getattr(network, 'bbox_head', None)) else [])]
@@ -197,8 +201,9 @@ class DenseDetectionTask(DetectionTask):
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
         """All outputs of the head, level by level; the pyramid where there is none; what tells of masks."""
         feats = network.extract_feat(inputs)
-        boxes = feats if getattr(network, 'bbox_head', None) is None else network.bbox_head(feats)
-        return tensors_in([boxes, *mask_outputs(network, feats)])
+        head = getattr(network, 'bbox_head', None)
+        boxes = tensors_in(feats) if head is None else dense_outputs(head, feats)
+        return [*boxes, *tensors_in(mask_outputs(network, feats))]
 
     def _features(self, network: nn.Module) -> tuple[Tensor, ...]:
         channels, levels = network.bbox_head.in_channels, self.levels(network)
@@ -211,6 +216,12 @@ def tensors_in(value: Any) -> list[Tensor]:
     if isinstance(value, (list, tuple)):
         return [tensor for item in value for tensor in tensors_in(item)]
     return [value] if isinstance(value, Tensor) else []
+
+
+def dense_outputs(head: nn.Module, features: tuple[Tensor, ...]) -> list[Tensor]:
+    """All tensors that a dense head makes of a pyramid."""
+    with as_in_training(head) if isinstance(head, GuidedAnchorHead) else nullcontext():
+        return tensors_in(head(features))
 
 
 def _generator(head: nn.Module | None) -> Any:
@@ -236,15 +247,16 @@ def _anchors(head: nn.Module) -> list | None:
     return None if anchors is None else [[[round(v, 2) for v in box] for box in level.tolist()] for level in anchors]
 
 
-def _channels(head: nn.Module) -> int | None:
-    """Number of channels per prior."""
-    return getattr(head, 'cls_out_channels', None)
+def _background(head: nn.Module) -> int | None:
+    """Number of channels per prior beside those of the classes."""
+    channels = getattr(head, 'cls_out_channels', None)
+    return None if channels is None else channels - head.num_classes
 
 
 PLACES: dict[str, Callable] = {
     'strides': strides_of,
     'priors per place': _priors,
     'anchors': _anchors,
-    'class channels': _channels,
+    'channels of the background': _background,
 }
 """What two dense heads must have in common, or their logits belong to different places."""

@@ -12,10 +12,12 @@ from mmdet.models.roi_heads import (
     CascadeRoIHead,
     DoubleHeadRoIHead,
     HybridTaskCascadeRoIHead,
+    MultiInstanceRoIHead,
     PISARoIHead,
     SCNetRoIHead,
     StandardRoIHead,
 )
+from mmdet.structures import DetDataSample
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
@@ -23,7 +25,7 @@ from ..errors import UsageError
 from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .branch import ClassificationBranch
-from .detection import DetectionTask, strides_of, tensors_in
+from .detection import DetectionTask, dense_outputs, strides_of, tensors_in
 from .detection_logits import logits_of
 from .detection_masks import NOTED, check_mask_facts, forward_masks, mask_aliases, masks_of, noting_masks
 
@@ -35,7 +37,11 @@ _PLAIN = (
     PISARoIHead,
     SCNetRoIHead,
 )
-"""RoI heads that classify given boxes by the features and nothing else, if they have no semantic branch."""
+"""RoI heads that classify given boxes by the features, and by what their own branches make of these."""
+
+_GIVEN = 'does not classify given boxes alone'
+_BRANCHES = {'with_semantic': ('semantic_head', 'semantic_feat'), 'with_glbctx': ('glbctx_head', 'glbctx_feat')}
+"""Branches of HTC and SCNet whose features join those of the boxes: the layer and the argument, by what tells of it."""
 
 
 @TASKS.register_module()
@@ -74,6 +80,13 @@ class RoIDetectionTask(DetectionTask):
         chosen = names & {'OHEMSampler', 'ScoreHLRSampler'} or isinstance(head, DoubleHeadRoIHead)
         return ('roi_head.bbox_roi_extractor', 'roi_head.bbox_head') if chosen else ()
 
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """Refuse: boxes are refined by the class."""
+        raise UsageError(
+            f'{name}: a {type(network).__name__} has a box regressor for each class, so that its classes cannot be '
+            'matched by name: give both detectors the same classes, or distill features (f1, f2, …).'
+        )
+
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
     ) -> None:
@@ -90,9 +103,11 @@ class RoIDetectionTask(DetectionTask):
         plain = [kind._bbox_forward for kind in _PLAIN]
         for name, network in {'student': student, **others}.items():
             head = getattr(network, 'roi_head', None)
-            if getattr(type(head), '_bbox_forward', None) not in plain or getattr(head, 'with_semantic', False):
+            if getattr(type(head), '_bbox_forward', None) not in plain:
                 kind = type(network if head is None else head).__name__
-                raise UsageError(f'{name}: a {kind} does not classify given boxes alone: {self.advice(network)}.')
+                several = isinstance(head, MultiInstanceRoIHead)
+                reason = 'finds several objects in a box, in any order' if several else _GIVEN
+                raise UsageError(f'{name}: a {kind} {reason}: {self.advice(network)}.')
             loss = getattr(self.heads(network)[0], 'loss_cls', None)
             if getattr(loss, 'custom_activation', False) and not isinstance(loss, SeesawLoss):
                 raise UsageError(
@@ -105,12 +120,8 @@ class RoIDetectionTask(DetectionTask):
     def forward_head(self, network: nn.Module, passed: Any, taps: Taps) -> None:
         """The RoI head on the student's boxes."""
         boxes, head = taps.value('student.rois'), network.roi_head
-        images = len(passed[0])
-        if isinstance(boxes, list):
-            for stage, own in enumerate(boxes):
-                head._bbox_forward(stage, passed, _of_images(own, images))
-        else:
-            head._bbox_forward(passed, _of_images(boxes, images))
+        own = [_of_images(stage, len(passed[0])) for stage in ([boxes] if isinstance(boxes, Tensor) else boxes)]
+        _classified(head, passed, own)
         if taps.is_read('student.mask_rois'):
             forward_masks(head, passed, taps)
 
@@ -161,12 +172,9 @@ class RoIDetectionTask(DetectionTask):
         height, width = inputs.shape[2:]
         box = inputs.new_tensor([0, 0, width / 2, height / 2]).expand(len(inputs), -1)
         boxes = torch.cat([torch.arange(len(inputs), device=box.device)[:, None].to(box), box], dim=1)
-        head = network.roi_head
-        cascade = isinstance(head, CascadeRoIHead)
-        stages = [(stage,) for stage in range(head.num_stages)] if cascade else [()]
-        results = [head._bbox_forward(*stage, features, boxes) for stage in stages]
-        proposals = tensors_in(network.rpn_head(features)) if network.with_rpn else []
-        masks = masks_of(head, features, boxes)
+        results = _classified(network.roi_head, features, [boxes] * len(self.heads(network)))
+        proposals = _proposed(network.rpn_head, features, inputs) if network.with_rpn else []
+        masks = masks_of(network.roi_head, features, boxes)
         scores = [[result['cls_score'], result.get('bbox_pred')] for result in results]
         return [*proposals, *tensors_in([scores, masks])]
 
@@ -194,6 +202,27 @@ class StagedBranch(BaseModule):
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """The scores of every stage for its RoI features."""
         return [branch(x) for branch, x in zip(self.branches, features, strict=True)]
+
+
+def _classified(head: nn.Module, features: tuple[Tensor, ...], boxes: Sequence[Tensor]) -> list[dict]:
+    """What a RoI head makes of boxes (R, 5), given for each of its stages."""
+    branches = {
+        argument: getattr(head, layer)(features)[1]
+        for fact, (layer, argument) in _BRANCHES.items()
+        if getattr(head, fact, False)
+    }
+    if isinstance(head, CascadeRoIHead):
+        return [head._bbox_forward(stage, features, own, **branches) for stage, own in enumerate(boxes)]
+    return [head._bbox_forward(features, boxes[0])]
+
+
+def _proposed(head: nn.Module, features: tuple[Tensor, ...], inputs: Tensor) -> list[Tensor]:
+    """The outputs of an RPN; of one in stages, which has no `forward` (Cascade RPN), what it proposes."""
+    if type(head).forward is not nn.Module.forward:
+        return dense_outputs(head, features)
+    shapes = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape'), tuple(inputs.shape[2:]))
+    images = [DetDataSample(metainfo=dict(shapes, scale_factor=(1.0, 1.0))) for _ in inputs]
+    return [each.bboxes for each in head.predict(features, images)]
 
 
 def _staged(reads: Sequence[Callable[[Tensor], Tensor]], *outputs: Tensor) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..taps import Alias, Combined, Taps
-from ..utils import copy_module
+from ..utils import copy_module, image_channels
 
 KNOWN = (
     heads.ArcFaceClsHead,
@@ -165,12 +165,12 @@ def _tapped(holder: nn.Module, run: Any) -> Tensor:
 def _features(network: nn.Module) -> Any:
     """What the head reads of a random image; None if the backbone takes none of the usual sizes."""
     device = next(network.parameters()).device
-    backbone = network.backbone
+    backbone, channels = network.backbone, image_channels(network)
     modes = {module: module.training for module in network.modules()}
     try:
         for size in (getattr(backbone, 'img_size', 32), 32, 64, 224):
             shape = (size, size) if isinstance(size, int) else tuple(size)
-            inputs = torch.randn(_SAMPLES, 3, *shape, generator=torch.Generator().manual_seed(0)).to(device)
+            inputs = torch.randn(_SAMPLES, channels, *shape, generator=torch.Generator().manual_seed(0)).to(device)
             try:
                 return network.eval().extract_feat(inputs)
             except (RuntimeError, AssertionError, ValueError):

@@ -44,6 +44,12 @@ def copy_module(module: M) -> M:
     return copy.deepcopy(module, memo)
 
 
+def image_channels(network: nn.Module) -> int:
+    """Channels of the images that a network takes, as far as its first convolution tells: 1 for gray ones, 4, or 3."""
+    first = next((layer.in_channels for layer in network.modules() if isinstance(layer, nn.Conv2d)), 3)
+    return first if first in (1, 2, 4) else 3
+
+
 def _torch_s_own(hooks: Mapping[int, Any]) -> list[tuple[int, Any]]:
     """Those by which a layer computes its weights."""
     return [(key, hook) for key, hook in hooks.items() if type(hook).__module__.startswith('torch.nn.utils')]

@@ -34,14 +34,22 @@ def test_a_config_for_every_point(tmp_path):
     base.write_text("model = dict(type='shake_mm.SHAKE', tau=3)\ntrain_cfg = dict(max_epochs=1)\n")
     folder = tmp_path / 'configs'
     write_configs(base, [Point(9, 1)], folder)
-    methods = write_configs(base, list(VALUES), folder)
+    (folder / 'mine.py').write_text('a = 1')
+    (folder / 'kd-tau1-lam1_a_b.py').write_text('a = 1')
+    configs = write_configs(base, list(VALUES), folder)
     assert sorted(path.name for path in folder.iterdir()) == [
+        'kd-tau1-lam1_a_b.py',
+        'mine.py',
         'shake-tau1-lam1_a_b_digits100.py',
         'shake-tau4-lam0.5_a_b_digits100.py',
         'shake-tau4-lam1_a_b_digits100.py',
     ]
-    cfg = Config.fromfile(folder / f'{methods[Point(4, 0.5)]}_a_b_digits100.py')
+    assert configs[Point(4, 1)].name == 'shake-tau4-lam1_a_b_digits100.py'
+    cfg = Config.fromfile(configs[Point(4, 0.5)])
     assert cfg.model == dict(type='shake_mm.SHAKE', tau=4, lam=0.5) and cfg.train_cfg.max_epochs == 1
+    configs[Point(4, 1)].write_text('a = 1')
+    with pytest.raises(UsageError, match='shake-tau4-lam1_a_b_digits100.py exists and was not written by shake_mm'):
+        write_configs(base, list(VALUES), folder)
 
 
 def test_runs_are_found_by_point(log_run, tmp_path):
@@ -68,11 +76,9 @@ def test_table_and_sentence():
     assert summary(line, 'tau', {point: values[:1] for point, values in VALUES.items()}).endswith('5.00 points.')
 
 
-def test_the_image_holds_every_seed(tmp_path, monkeypatch):
-    from matplotlib.figure import Figure
-
+def test_the_image_holds_every_seed(monkeypatch):
     seen = []
-    monkeypatch.setattr(Figure, 'savefig', lambda figure, path: seen.append((figure.axes, path)))
+    monkeypatch.setattr('analysis.plots.sweep.write_figure', lambda path, figure: seen.append((figure.axes, path)))
     draw_sweep(lines(Point(4, 1), [1, 4], [0.5, 1]), VALUES, Point(4, 1), Path('a.png'), 'Title')
     ((tau, lam), path) = seen[0]
     assert path == Path('a.png') and (tau.get_xlabel(), lam.get_xlabel()) == ('τ', 'λ')

@@ -43,6 +43,32 @@ def test_the_papers_figures(study, column, method, figure):
     assert method in studies()[study].rows
 
 
+@pytest.mark.parametrize(
+    ('study', 'pair', 'student', 'proxy', 'source'),
+    [
+        ('table1', 'wrn-40-2_wrn-16-2', 76.82, 76.78, 'wrn-40-2_wrn-16-2'),
+        ('table1', 'vgg13_vgg8', 74.99, 74.92, 'vgg13_vgg8'),
+        ('table1', 'resnet14_resnet8', 72.02, 71.96, 'resnet110_resnet20'),
+        ('exchange', 'vgg13_vgg8', 74.99, 74.92, 'vgg13_vgg8'),
+        ('exchange', 'resnet110_resnet20', 76.82, 76.78, 'wrn-40-2_wrn-16-2'),
+    ],
+)
+def test_the_figures_are_of_the_pair_that_is_named(study, pair, student, proxy, source):
+    found = studies(pair)[study]
+    proxies = found.paper["T, T' %" if study == 'table1' else "T' %"]
+    assert (found.paper['S %']['shake'], proxies['shake'], found.source) == (student, proxy, source)
+
+
+def test_times_are_over_the_pairs_own_kd():
+    assert studies('vgg13_vgg8')['table1'].paper['time / KD']['dml'] == pytest.approx(3964 / 2047)
+
+
+def test_columns_without_a_network_have_a_source():
+    for study in studies().values():
+        named = all(any(letter.isdigit() for letter in title) for title in study.paper)
+        assert named or study.source, study.title
+
+
 @pytest.mark.parametrize('study', studies())
 def test_every_row_is_a_config(study):
     pair = '3xresnet14_resnet8' if study == 'table5' else 'resnet14_resnet8'
@@ -54,7 +80,8 @@ def test_rendered(log_run, tmp_path):
     seen = {'proxy/top1': 91.0, 'gap/teacher': 0.1234, 'gap/proxy': 0.5}
     table = pair_table(log_run, tmp_path, {'shake': [92.0, 94.0], 'shake-sbn': [95.0], 'shake-sbn-w50': [90.0]}, **seen)
     study = studies()['table3']
-    page, order = render(study, table, {'shake': 1.004})
+    page, source, order = render(study, table, {'shake': 1.004})
+    assert source == "The paper's figures are those of resnet110 → resnet20 on CIFAR-100."
     lines = {line.split('|')[1].strip(): [cell.strip() for cell in line.split('|')[2:-1]] for line in page.splitlines()}
     header = lines['']
     shared = dict(zip(header, lines['backbone shared']))
@@ -73,6 +100,6 @@ def test_the_first_metric_that_is_there(log_run, tmp_path):
     log_run('a', 'kd_resnet14_resnet8_digits100', [92.0], **{'teacher/top1': 96.0})
     log_run('b', 'shake_resnet14_resnet8_digits100', [93.0], **{'teacher/top1': 96.0, 'proxy/top1': 94.0})
     (table,) = arrange(collect(tmp_path).records)
-    page, order = render(studies()['table1'], table, {})
+    page, _, order = render(studies()['table1'], table, {})
     cells = {line.split('|')[1].strip(): line.split('|')[3].strip() for line in page.splitlines()}
     assert cells['KD'] == '96.00' and cells['SHAKE, share'] == '94.00' and 'not computed, 2 rows' in order

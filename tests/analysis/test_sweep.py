@@ -65,7 +65,7 @@ def test_a_sweep_trains_once_and_writes_table_and_image(project, tmp_path, capfd
     students = [f'shake-{point}_big_small_digits100/seed{seed}' for seed in (0, 1) for point in points]
     assert trained()[0] == 'big_digits100/seed0' and sorted(trained()[1:]) == sorted(students)
     text = page.read_text()
-    assert text.startswith(
+    assert text.partition('-->\n\n')[2].startswith(
         '# Sensitivity to τ and λ\n\nbig → small. Top-1 accuracy in % on digits100, last epoch, 2 ep'
     )
     assert '![Sensitivity to τ and λ](img/sweep.png)' in text and image.read_bytes().startswith(b'\x89PNG')

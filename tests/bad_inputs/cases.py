@@ -10,6 +10,7 @@ from . import (
     images,
     mismatches,
     outputs,
+    real_runs,
     resumes,
     values,
 )
@@ -26,5 +27,6 @@ CATEGORIES = (
     values,
     resumes,
     outputs,
+    real_runs,
 )
 CASES = [case for module in CATEGORIES for case in module.CASES]

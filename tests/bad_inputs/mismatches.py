@@ -26,6 +26,15 @@ def _other(model: dict, **weights: object):
     return prepare
 
 
+def _unknown(**task: object):
+    """A student of no known task, and what the config says of it."""
+    student = dict(type='shake_mm.PlainModel', network=classifier_of(), loss=dict(type='torch.nn.CrossEntropyLoss'))
+    student['data_preprocessor'] = classifier_of()['data_preprocessor']
+    changes = {'model.task': dict(type='shake_mm.GenericTask', **task)} if task else {}
+    changes[f'{TEACHER}.taps'] = dict(logits='head')
+    return lambda site: site.kd({'model.student': student, **changes})
+
+
 def _detector_for_classifier(site: Site) -> list[str]:
     return site.kd({TEACHER: dict(config=retinanet(), trainable=True)})
 
@@ -68,6 +77,24 @@ CASES = [
         'mismatch', 'weights of a wider network', _other(classifier_of(8), channels=6), 'other.pth', 'give the config'
     ),
     Case('mismatch', 'no weights', lambda s: s.kd({TEACHER: classifier_of(8)}), 'teacher0', 'give `checkpoint`'),
+    Case(
+        'mismatch',
+        'a map read as tokens',
+        _term(of='student.f2', to='teacher0.f2', to_connector=dict(type='TokenMap'), loss=dict(type='CosineLoss')),
+        'TokenMap',
+        'tap a block of a vision transformer',
+    ),
+    Case(
+        'mismatch',
+        'directions of other channels',
+        _term(of='student.f2', to='teacher0.f2', loss=dict(type='CosineLoss')),
+        'CosineLoss',
+        'ProjectMap',
+    ),
+    Case('mismatch', 'logits of a model that no task knows', _unknown(), 'PlainModel', 'name it'),
+    Case('mismatch', 'logits that are no layer', _unknown(logits='network.hed'), 'network.hed', 'name another'),
+    Case('mismatch', 'logits that nobody can compare', _unknown(logits='network.head'), 'student', 'divergence=dict('),
+    Case('mismatch', 'a task that is none', lambda s: s.kd({'model.task': 'pose'}), 'task', 'it must be a config'),
     Case(
         'mismatch', 'a detector for a classifier', _detector_for_classifier, 'teacher0', 'give an mmpretrain classifier'
     ),

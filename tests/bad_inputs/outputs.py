@@ -4,6 +4,8 @@ import errno
 import os
 from collections.abc import Callable
 
+from shake_mm.locks import FILE
+
 from .case import Case
 from .site import Site, weights_of
 
@@ -28,6 +30,41 @@ def _grid(*options: str) -> Callable[[Site], list[str]]:
     return prepare
 
 
+def _results(*options: str) -> Callable[[Site], list[str]]:
+    def prepare(site: Site) -> list[str]:
+        site.write('mine', 'precious')
+        site.write('mine.md', 'precious')
+        site.write('mine.png', 'precious')
+        (site.path / 'link.md').symlink_to(site.path / 'gone.md')
+        return [str(site.work), *options]
+
+    return prepare
+
+
+def _measured(tool: str) -> Case:
+    def prepare(site: Site) -> list[str]:
+        config = site.plain()[0]
+        return [*(['--pair'] if tool == 'compare_steps' else []), config, '--out', site.write('mine.json', '{"a": 1}')]
+
+    words = 'mine.json exists and was not written', 'or allow it by --overwrite'
+    return Case('command line', f'figures over another file ({tool})', prepare, *words, f'benchmarks.{tool}')
+
+
+def _lock(make: Callable[[Site], None]) -> Callable[[Site], list[str]]:
+    def prepare(site: Site) -> list[str]:
+        site.write('precious', 'mine')
+        make(site)
+        return site.plain()
+
+    return prepare
+
+
+def _swept(site: Site) -> list[str]:
+    site.write('sweep/configs/shake-tau1-lam1_a_b.py', 'mine = 1')
+    config = site.write('shake_a_b.py', "model = dict(type='shake_mm.SHAKE')\n")
+    return [config, '--tau', '1', '--lam', '1', '--work-dir', str(site.path / 'sweep')]
+
+
 def _set(*pairs: str) -> Callable[[Site], list[str]]:
     return lambda site: site.plain({}, '--cfg-options', *pairs)
 
@@ -47,6 +84,78 @@ CASES = [
     Case('command line', 'a grid into a value', _grid('--cfg-options', 'model.type.x=1'), 'run', 'correct', 'run_grid'),
     Case('command line', 'brackets that nest too deep', _set('a=' + '[' * 99 + ']' * 99), 'a=[', 'key=value'),
     Case('command line', 'a bracket inside of a word', _set('a=x(1,2'), 'a=x(1,2', 'key=value'),
+    Case(
+        'command line',
+        'a table over another file',
+        _results('--out', 'mine'),
+        'mine exists and was not written',
+        'or allow it by --overwrite',
+        'analysis.build_table',
+    ),
+    Case(
+        'command line',
+        'a plot over another file',
+        _results('--plot', 'mine.png'),
+        'mine.png exists and was not written',
+        'or allow it by --overwrite',
+        'analysis.build_table',
+    ),
+    Case(
+        'command line',
+        'a study over another file',
+        _results('--study', 'table1', '--pair', 'a_b', '--out', 'mine.md'),
+        'mine.md exists and was not written',
+        'or allow it by --overwrite',
+        'analysis.build_study',
+    ),
+    Case(
+        'command line',
+        'a table through a link',
+        _results('--out', 'link.md', '--overwrite'),
+        'link.md is a link',
+        'name another file',
+        'analysis.build_table',
+    ),
+    Case(
+        'command line',
+        'a plot of a kind that is not drawn',
+        _results('--plot', 'new.bmp'),
+        'new.bmp must end in .png',
+        'name such an image',
+        'analysis.build_table',
+    ),
+    Case(
+        'command line',
+        'table and plot in one file',
+        _results('--plot', 'new.png', '--out', './new.png'),
+        'new.png is the file of --out too',
+        'name another',
+        'analysis.build_table',
+    ),
+    Case(
+        'command line',
+        'a sweep over a config of others',
+        _swept,
+        'shake-tau1-lam1_a_b.py exists and was not written',
+        'name another place',
+        'analysis.sweep',
+    ),
+    *map(_measured, ('compare_steps', 'compare_pipelines', 'compare_teachers')),
+    Case(
+        'environment',
+        'a lock that is a link',
+        _lock(lambda site: (site.work / FILE).symlink_to(site.path / 'precious')),
+        f'{FILE} is no file',
+        'remove it, or name another folder',
+    ),
+    Case(
+        'environment',
+        'a lock that is a hard link',
+        _lock(lambda site: (site.work / FILE).hardlink_to(site.path / 'precious')),
+        f'{FILE} is another file too',
+        'remove it, or name another folder',
+    ),
+    Case('environment', 'a lock that is a folder', _lock(lambda site: (site.work / FILE).mkdir()), FILE, 'remove it'),
     Case('command line', 'a setting without a key', _set('=1'), '=1', 'key=value'),
     Case('command line', 'a setting with half a key', _set('model.=1'), 'model.=1', 'key=value'),
     Case(

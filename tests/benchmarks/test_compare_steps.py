@@ -10,6 +10,8 @@ from benchmarks.cells import cell_steps
 from shake_mm import compat
 from shake_mm.members import MemberSpec
 
+from ..support.stacks import needs_mmrazor
+
 PAIRS = {
     name: f'{compat.configs_dir()}/_base_/pairs/{name}-r18-w32_{name}-r18-w8_digit-scenes.py'
     for name in ('retinanet', 'faster-rcnn')
@@ -34,6 +36,7 @@ def test_two_rounds(tmp_path, capsys, clock):
     assert 'SHAKE step' in shown and 'MiB' in shown
 
 
+@needs_mmrazor
 def test_external_baselines_caches_and_an_image(tmp_path, monkeypatch):
     monkeypatch.setattr(external_baselines, 'IMAGES', 2000)
     monkeypatch.setattr(external_baselines, 'VIEWS', 3)
@@ -68,6 +71,7 @@ def test_cached_steps_read_and_never_run_the_teacher(tmp_path, monkeypatch):
     assert len(seen) == 3 and not calls
 
 
+@needs_mmrazor
 def test_mmrazor_computes_what_the_plain_loop_does():
     student, teacher = (
         training.initialized(MemberSpec.parse('x', f'{compat.configs_dir()}/baseline/{name}_digits100.py').build())

@@ -54,3 +54,68 @@ def test_a_label_beyond_the_head_is_found(cfg):
     runner.model.head.num_classes = 50
     with pytest.raises(UsageError, match='100 classes and the model 50: set `num_classes`'):
         check_data(runner.train_dataloader, 'train_dataloader', None, runner.model)
+
+
+def folder_of(cfg, path, label):
+    """A data set of two files, of which the second has a label."""
+    import mmcv
+
+    path.mkdir()
+    for i in range(2):
+        mmcv.imwrite(np.full((16, 16, 3), 40 * i, np.uint8), str(path / f'{i}.png'))
+    (path / 'labels.txt').write_text(f'0.png 1\n1.png {label}\n')
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    return dict(
+        type='CustomDataset',
+        data_root=str(path),
+        ann_file='labels.txt',
+        pipeline=pipeline,
+        metainfo=dict(classes='abc'),
+    )
+
+
+def wrapped(kind, first, second):
+    wrappers = {
+        'concat': dict(type='ConcatDataset', datasets=[first, second]),
+        'repeat': dict(type='RepeatDataset', times=2, dataset=second),
+        'balanced': dict(type='ClassBalancedDataset', oversample_thr=0.1, dataset=second),
+        'fold': dict(type='KFoldDataset', num_splits=2, fold=0, dataset=second),
+        'both': dict(type='RepeatDataset', times=2, dataset=dict(type='ConcatDataset', datasets=[first, second])),
+    }
+    return wrappers[kind]
+
+
+@pytest.mark.parametrize('kind', ['concat', 'repeat', 'balanced', 'fold', 'both'])
+def test_wrapped_data_sets_get_the_checks_of_a_single_one(kind, cfg, tmp_path):
+    good, bad = (folder_of(cfg, tmp_path / name, label) for name, label in (('good', 0), ('bad', 120)))
+    cfg.train_dataloader.dataset = wrapped(kind, good, bad)
+    cfg.train_dataloader.batch_size = 1
+    with pytest.raises(UsageError, match=r'bad/1.png has the label 120, but the model knows 0 to 99'):
+        build_runner(cfg, 'train')
+
+
+@pytest.mark.parametrize('kind', ['concat', 'both'])
+def test_the_first_samples_of_each_joined_data_set_are_read(kind, cfg, tmp_path):
+    first, second = (folder_of(cfg, tmp_path / name, 0) for name in ('first', 'second'))
+    second['pipeline'] = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=20), dict(type='PackInputs')]
+    cfg.train_dataloader.dataset = wrapped(kind, first, second)
+    with pytest.raises(UsageError, match='cannot form a batch: add a Resize'):
+        build_runner(cfg, 'train')
+
+
+@pytest.mark.parametrize(('names', 'told'), [(('a', 'b'), False), (('b', 'a'), True), (('cat', 'dog'), False)])
+def test_names_that_contradict_the_folders_are_warned_of(names, told, cfg, tmp_path, monkeypatch):
+    """mmpretrain labels folders by the alphabet, and writes into every checkpoint the names that it is told."""
+    said = []
+    monkeypatch.setattr('shake_mm.checks.data.print_log', lambda text, *args: said.append(text))
+    data = tmp_path / 'data'
+    data.mkdir()
+    for folder in 'ab':
+        folder_of(cfg, data / folder, 0)
+        (data / folder / 'labels.txt').unlink()
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    folders = dict(type='CustomDataset', data_root=str(data), pipeline=pipeline, metainfo=dict(classes=names))
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=8, dataset=folders)
+    build_runner(cfg, 'train')
+    assert bool(said) == told
+    assert not told or "the label of the folder 'b' is 1, by the alphabet" in said[0]

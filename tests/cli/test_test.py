@@ -40,11 +40,13 @@ def test_visualization_of_both_tasks(merge):
 
 
 def test_tta(merge):
-    with pytest.raises(UsageError, match='tta_model'):
-        merge('--tta')
     cfg = merge('--tta', '--cfg-options', 'tta_model.type=Average', 'tta_pipeline=[]')
     assert cfg.model.type == 'Average' and cfg.model.module.type == 'mmpretrain.ImageClassifier'
     assert cfg.test_dataloader.dataset.pipeline == []
+    with pytest.raises(UsageError, match='add tta_pipeline'):
+        merge('--tta')
+    with pytest.raises(UsageError, match='leave out one'):
+        merge('--tta', '--member', 'teacher0')
 
 
 @pytest.mark.parametrize(

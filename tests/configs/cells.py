@@ -11,7 +11,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
 from analysis.describe import calibrated
+from shake_mm.export import export_student
 from shake_mm.members import MemberSpec
+from tools.train import main as train_main
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'
@@ -89,6 +91,30 @@ def shortened(cfg, folder, epochs, samples=32):
 
 def config_on_digits(method, pair, folder, epochs):
     return shortened(Config.fromfile(swap_base(cell_path(method, pair), folder)), folder, epochs)
+
+
+def train_resume_export(configure, folder, epochs):
+    """Train by ``configure(epochs)``, resume to the end, export.
+
+    Args:
+        configure: Makes the run's config of a number of epochs.
+        folder: Where the run is.
+        epochs: Of the training, and of the resumed one.
+
+    Returns:
+        tuple: The checkpoints of the first and of the last epoch, and the config of what was exported.
+    """
+    config = folder / 'config.py'
+    for number in epochs:
+        configure(number).dump(config)
+        assert train_main([str(config), '--debug', *(['--resume'] if (folder / 'run').exists() else [])]) == 0
+    first, last = (torch.load(folder / f'run/epoch_{e}.pth', weights_only=True) for e in (1, epochs[-1]))
+    assert last['meta']['epoch'] == epochs[-1]
+    assert all(torch.isfinite(value).all() for value in last['state_dict'].values())
+    checkpoint = str(folder / f'run/epoch_{epochs[-1]}.pth')
+    weights, plain = export_student(Config.fromfile(config), checkpoint, str(folder))
+    assert weights.is_file()
+    return first['state_dict'], last['state_dict'], Config.fromfile(plain)
 
 
 def rates(cfg, epochs):

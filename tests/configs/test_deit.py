@@ -41,6 +41,32 @@ def test_imagenet_steps_by_deits_recipe(method, monkeypatch):
     assert {f'student.head.layers.{layer}.{kind}' for layer in layers for kind in ('weight', 'bias')} <= moved
 
 
+@pytest.mark.parametrize('method', ['kd-soft', 'kd-hard'])
+def test_without_a_token(method, monkeypatch):
+    libraries.stand_in_for_timm(monkeypatch)
+    cfg = Config.fromfile(CONFIGS / f'kd/{method}_regnety-16gf_deit-tiny-wo-token_8xb128_in1k.py')
+    with_token = Config.fromfile(CONFIGS / f'kd/kd-deit_{IN1K}.py')
+    for key in ('train_cfg', 'param_scheduler', 'auto_scale_lr', 'train_dataloader', 'val_dataloader'):
+        assert cfg[key] == with_token[key], key
+    cfg.model.student.backbone.arch = dict(embed_dims=192, num_layers=1, num_heads=3, feedforward_channels=768)
+    model = build(cfg, 32).train()
+    with torch.no_grad():
+        model.student.head.layers.head.weight.normal_(std=0.1)
+    images = torch.randn(4, 3, 224, 224)
+    scores = torch.rand(4, 1000)
+    samples = [DataSample().set_gt_label(i).set_gt_score(score) for i, score in enumerate(scores)]
+    model.student.eval()  # drop path draws anew in each pass
+    losses = model(images, samples, mode='loss')
+    s, t = model.student(images), model.members.frozen['teacher0'].network(images)
+    if method == 'kd-soft':
+        p = (t / 3).softmax(1)
+        wanted = 0.1 * 9 * (p * (p.log() - (s / 3).log_softmax(1))).sum(1).mean()
+    else:
+        wanted = 0.5 * -s.log_softmax(1)[range(4), t.argmax(1)].mean()
+    assert model.terms['task'].weight == (0.9 if method == 'kd-soft' else 0.5)
+    torch.testing.assert_close(losses['loss_student_from_teacher'], wanted, rtol=1e-4, atol=1e-6)
+
+
 def test_imagenet_schedule():
     cfg = Config.fromfile(CONFIGS / f'shake/shake_{IN1K}.py')
     assert (cfg.train_cfg.max_epochs, cfg.auto_scale_lr.base_batch_size) == (300, 8 * cfg.train_dataloader.batch_size)

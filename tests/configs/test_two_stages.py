@@ -72,8 +72,10 @@ def test_the_last_checkpoint_counts_the_added_epochs(tmp_path):
 BODIES = {
     'mobilenetv2': ('conv1.', 'blocks.'),
     'shufflev2': ('conv1.', 'bn1.', 'layer1.', 'layer2.', 'layer3.'),
+    **{name: ('conv1.', 'block1.', 'block2.', 'block3.') for name in ('wrn-16-2', 'wrn-40-1')},
 }
-"""What AB initializes, where it is less than the whole backbone: the layers before the last convolution."""
+"""What AB initializes, where it is less than the whole backbone: the layers before the last convolution, and of wide
+ResNets those before the last batch norm, as the benchmark's ``get_feat_modules`` lists them."""
 
 STUDENTS = sorted({(data, pair[1]) for data in ('cifar100', 'digits100') for pair in TABLES.DATA[data].pairs})
 
@@ -89,7 +91,35 @@ def test_the_body_is_what_the_levels_depend_on(data, name):
     prefixes = tuple(f'student.backbone.{part}' for part in BODIES.get(name, ('',)))
     trained = {key for key in names if init.trains(key)}
     assert trained == {key for key in names if key.startswith(prefixes)} and init.trains('terms.ab1.connector.0.weight')
-    assert reached(network) == trained
+    last = {'student.backbone.bn1.weight', 'student.backbone.bn1.bias'} if 'wrn' in name else set()
+    assert reached(network) == trained | last
+
+
+def test_the_last_batch_norm_of_a_wide_resnet_stays_as_it_is():
+    """AB's loss of its last level, where the benchmark has the network in evaluation mode but for what it trains."""
+    cfg = Config.fromfile(cell_path('ab', 'wrn-40-2_wrn-16-2')).model
+    cfg.teachers = [MODELS.build(Config.fromfile(CONFIGS / 'baseline/wrn-40-2_cifar100.py').model)]
+    model = MODELS.build(cfg)
+    model.init_weights()
+    model.double().enter_stage(0)
+    model.train()
+    student, teacher = model.student.backbone, model.members.frozen['teacher0'].network.backbone
+    levels = {}
+    for side, network in (('s', student), ('t', teacher)):
+        network.block3.register_forward_hook(lambda module, args, out, side=side: levels.update({side: out}))
+    assert student.block3.layer[0].bn1.training and not student.bn1.training
+
+    losses = model(torch.randn(4, 3, 32, 32, dtype=torch.float64), mode='loss')
+    s, t = (levels[side] / (1 + 1e-5) ** 0.5 for side in 'st')
+    s = s if s.shape == t.shape else model.terms['ab_f3'].connector(s)
+    side = 2.0 * (t > 0) - 1
+    wanted = ((1 - side * s).clamp(min=0) ** 2).sum() / 4 * 3 / 1000
+    torch.testing.assert_close(losses['loss_ab_f3'], wanted, rtol=1e-12, atol=0)
+    assert (student.bn1.running_mean == 0).all() and (student.bn1.running_var == 1).all()
+
+    model.enter_stage(1)
+    model.train()
+    assert student.bn1.training and student.bn1.weight.requires_grad
 
 
 def reached(network):

@@ -8,6 +8,7 @@ import torch
 
 from shake_mm.registry import MODELS, build_part
 
+from ..support.stacks import HALVES
 from .test_cross_head import Behind
 
 MAP, SMALL = (6, 8, 8), (9, 4, 4)
@@ -30,7 +31,11 @@ class Case(NamedTuple):
 
 
 CASES = {
+    'BranchGate': Case([MAP, (5,), (5,)], (5,), (5,)),
+    'Ensemble': Case([(5,), (5,)], (5,), (5,)),
+    'Ensemble, of predictions': Case([(5,), (5,)], (5,), (5,), dict(tau=3.0)),
     'ConvRegressor': Case(MAP, SMALL),
+    'ConvRegressor, pointwise': Case(MAP, SMALL, (9, 8, 8), dict(pointwise=True, relu=False)),
     # Of two levels of four taps; the head behind it makes three classes and boxes of each.
     'CrossHead': Case(
         [MAP, (6, 4, 4)] * 2 + [(9, 8, 8), (9, 4, 4)] * 2,
@@ -41,9 +46,18 @@ CASES = {
     'Embedding': Case(MAP, SMALL, (128,)),
     'Embedding, of unit length': Case((6,), (9,), (16,), dict(out_channels=16, normalize=True)),
     'LogitNorm': Case((5,), (5,)),
+    'LogitNorm, unbiased': Case((5,), (5,), settings=dict(unbiased=True)),
+    'MapTransfer': Case(MAP, (9, 8, 8)),
+    'MarginReLU': Case(MAP, MAP, settings=dict(in_norm=torch.nn.BatchNorm2d(6))),
+    'OrthogonalProjection': Case((6,), (9,)),
+    'OrthogonalProjection, of maps': Case(MAP, (4, 8, 8)),
     'ParaphraserDecoder': Case(MAP, (9, 8, 8)),
     'ParaphraserEncoder': Case(MAP, MAP, (3, 8, 8)),
+    'RegionalLogits': Case(MAP, MAP, (21, 5), dict(classifier=torch.nn.Linear(6, 5))),
+    'ProjectMap': Case(MAP, (9, 13, 5)),
+    'ResizeMap': Case(MAP, (9, 16, 4), (6, 16, 4)),
     'ReviewFusion': Case([MAP, (9, 4, 4)], [(7, 4, 4), (8, 2, 2)]),
+    'TokenMap': Case((17, 6), MAP, (6, 4, 4)),
     'Translator': Case(MAP, (9, 8, 8)),
     'VIDRegressor': Case(MAP, (9, 8, 8)),
 }
@@ -99,7 +113,7 @@ def test_the_gradient_reaches_all_of_it_and_what_it_reads(name):
 
 
 @every_connector
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('dtype', HALVES)
 def test_finite_under_autocast(name, dtype):
     connector, read = build(name), inputs(CASES[name], requires_grad=True)
     with torch.autocast('cpu', dtype):

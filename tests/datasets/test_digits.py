@@ -5,7 +5,7 @@ from mmpretrain.registry import DATASETS
 from sklearn.datasets import load_digits
 
 from shake_mm.datasets import DigitPairs, Digits
-from shake_mm.datasets.digits import split_glyphs
+from shake_mm.datasets.glyphs import split_glyphs
 from shake_mm.errors import UsageError
 
 BOTH = pytest.mark.parametrize('dataset_type', [Digits, DigitPairs])

@@ -3,7 +3,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from shake_mm.datasets import scene_drawing
-from shake_mm.datasets.digits import split_glyphs
+from shake_mm.datasets.glyphs import split_glyphs
 from shake_mm.datasets.scene_drawing import draw_background, draw_scene
 
 SIZES = pytest.mark.parametrize('size', [(96, 96), (48, 80), (130, 64)])

@@ -6,6 +6,8 @@ import torch
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 
+from ..support.stacks import needs_mmrazor
+
 LAM, TAU = 0.3, 2.0
 
 
@@ -120,6 +122,7 @@ def test_one_teacher_weights_do_not_matter(make_classifier, trained, batch):
     assert la.keys() == lb.keys() and all(torch.equal(la[k], lb[k]) for k in la)
 
 
+@needs_mmrazor
 def test_config_drops_and_adds_terms(make_classifier, trained, batch):
     model = _build(
         make_classifier,

@@ -51,7 +51,7 @@ def test_mixed_precision(shake, batch):
 LAZY = """
 
 from mmengine.dataset import DefaultSampler
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.optim import OptimWrapper
 from mmpretrain.datasets import PackInputs
 from mmpretrain.evaluation import Accuracy
@@ -88,7 +88,7 @@ val_evaluator = dict(type=Accuracy)
 val_cfg = dict()
 train_cfg = dict(by_epoch=True, max_epochs=1)
 optim_wrapper = dict(type=OptimWrapper, optimizer=dict(type=SGD, lr=0.01))
-custom_hooks = [dict(type=MemberEvalHook), dict(type=FiniteGuardHook)]
+custom_hooks = [dict(type=MemberEvalHook), dict(type=FiniteGuardHook), dict(type=EMAHook)]
 default_scope = 'mmpretrain'
 """
 
@@ -100,6 +100,34 @@ def test_a_lazy_config_trains(make_classifier, trained, tmp_path):
     assert train_main([str(path), '--work-dir', str(tmp_path / 'run')]) == 0
     state = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=True)['state_dict']
     assert {key.split('.')[0] for key in state} == {'student', 'proxies'}
+
+
+def test_a_config_of_read_base_trains_tests_and_exports(make_classifier, trained, tmp_path):
+    """The written config is a plain one: types by their names, none of what the file imported."""
+    from tools.export_student import main as export_main
+    from tools.test import main as test_main
+
+    checkpoint = trained(make_classifier(8, classes=100))
+    (tmp_path / 'lazy.py').write_text(LAZY.replace('CHECKPOINT', checkpoint))
+    child = tmp_path / 'child.py'
+    child.write_text(
+        'from mmengine.config import read_base\nwith read_base():\n    from .lazy import *\n'
+        'from mmengine.dataset import RepeatDataset\n'
+        "twice = dict(type=RepeatDataset, times=2, dataset=train_dataloader['dataset'])\n"
+        'train_dataloader = dict(train_dataloader, dataset=twice)\n'
+        'test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict()\n'
+    )
+    run = tmp_path / 'run'
+    for name, options in (('plain', []), ('cached', ['--exact', '--cache-teachers', str(tmp_path / 'cache')])):
+        assert train_main([str(child), '--work-dir', str(run / name), *options]) == 0
+    weights = str(run / 'plain' / 'epoch_1.pth')
+    assert test_main([str(child), weights, '--work-dir', str(run / 'test')]) == 0
+    assert export_main([str(child), weights, str(tmp_path / 'out.pth')]) == 0
+    exported = Config.fromfile(tmp_path / 'out.py')
+    assert exported.model.type == 'mmpretrain.models.classifiers.image.ImageClassifier'
+    assert 'read_base' not in exported and 'custom_hooks' in exported and 'SHAKE' not in exported.pretty_text
+    [published] = tmp_path.glob('out_*.pth')
+    assert test_main([str(tmp_path / 'out.py'), str(published), '--work-dir', str(run / 'plain-test')]) == 0
 
 
 FIVE_LINES = """

@@ -10,6 +10,7 @@ from shake_mm.engine.stages import (
     added_epochs,
     begins_at,
     build_stages,
+    modules_of,
     resolve_bodies,
     stage_at,
     total_epochs,
@@ -114,3 +115,12 @@ def test_the_network_says_what_its_body_is():
         'terms',
     ]
     assert main == Stage('main')
+
+
+def test_modules_all_of_whose_parameters_are_named():
+    block = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), nn.ReLU())
+    model = nn.ModuleDict(dict(body=nn.Sequential(block, nn.Dropout()), head=nn.Linear(2, 2)))
+    whole = {name for name, _ in model.named_parameters() if name.startswith('body.')}
+    assert modules_of(model, whole) == [model['body'], block, block[0], block[1]]
+    assert modules_of(model, whole - {'body.0.0.bias'}) == [block[1]]
+    assert modules_of(model, {'head.bias'}) == modules_of(model, set()) == []

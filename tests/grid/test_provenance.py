@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from shake_mm.grid import provenance
-from shake_mm.grid.provenance import FILE, describe, read_sessions, record_session
+from shake_mm.grid.provenance import FILE, describe, forget_sessions, read_sessions, record_session
 
 
 def test_sessions_add_up(tmp_path, monkeypatch):
@@ -55,7 +55,17 @@ def test_commit(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    'content', ['', '{', '[]', '{"sessions": 3}', '{"sessions": [{}]}', '{"sessions": ["a"]}', '\xff']
+    'content',
+    [
+        '',
+        '{',
+        '[]',
+        '{"sessions": 3}',
+        '{"sessions": [{}]}',
+        '{"sessions": ["a"]}',
+        '{"sessions": [], "mine": 1}',
+        '\xff',
+    ],
 )
 def test_a_damaged_record_is_told_and_kept_beside_a_new_one(tmp_path, content):
     (tmp_path / 'bad').mkdir()
@@ -67,3 +77,21 @@ def test_a_damaged_record_is_told_and_kept_beside_a_new_one(tmp_path, content):
     assert [session['command'] for session in read_sessions(tmp_path / 'bad')] == ['python y']
     (kept,) = (tmp_path / 'bad').glob(f'{FILE}.damaged-*')
     assert kept.read_bytes() == content.encode('latin-1')
+
+
+def test_only_a_record_is_forgotten(tmp_path):
+    """A file of its name that others wrote stays, and so does one that a link leads to."""
+    forget_sessions(tmp_path)
+    record_session(tmp_path, 'python x', 60.0, 2)
+    record = (tmp_path / FILE).read_text()
+    forget_sessions(tmp_path)
+    assert not (tmp_path / FILE).exists()
+    for content in ('{"cells": 4}', '[]', '{"sessions": []}', json.dumps({**json.loads(record), 'mine': 1})):
+        (tmp_path / FILE).write_text(content)
+        forget_sessions(tmp_path)
+        assert (tmp_path / FILE).read_text() == content
+    (tmp_path / 'elsewhere').write_text(record)
+    (tmp_path / FILE).unlink()
+    (tmp_path / FILE).symlink_to(tmp_path / 'elsewhere')
+    forget_sessions(tmp_path)
+    assert (tmp_path / FILE).is_symlink() and (tmp_path / 'elsewhere').read_text() == record

@@ -6,7 +6,8 @@ import pytest
 import torch
 from mmengine.dataset import ConcatDataset
 
-from shake_mm.datasets.readable import Reader, innermost
+from shake_mm.datasets.readable import Reader
+from shake_mm.datasets.wrapped import innermost
 from shake_mm.errors import UsageError
 from shake_mm.hooks import ReadGuardHook
 from shake_mm.hooks.recent_batches import RecentBatches, shortened

@@ -7,6 +7,7 @@ from shake_mm.errors import UsageError
 from shake_mm.losses import HCLLoss, hcl
 from shake_mm.registry import MODELS
 
+from ..support.stacks import HALVES
 from .compare import agree, pair, pooled
 
 USED = {1: (), 2: (1,), 3: (2, 1), 4: (2, 1), 5: (4, 2, 1), 8: (4, 2, 1)}
@@ -76,7 +77,7 @@ def test_equal_features():
     assert value == 0 and (s.grad == 0).all()
 
 
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('dtype', HALVES)
 def test_half_precision_does_not_overflow(dtype):
     s = torch.full((2, 3, 4, 4), 300.0, dtype=dtype, requires_grad=True)
     with torch.autocast('cpu', dtype=dtype):

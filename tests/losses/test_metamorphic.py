@@ -57,9 +57,22 @@ CASES = {
     'NSTLoss, few channels': Case(losses.NSTLoss, (4, 2, 5, 5), (4, 3, 5, 5)),
     'HCLLoss': Case(losses.HCLLoss, MAP, MAP),
     'DKDLoss': Case(losses.DKDLoss, ROW, ROW, takes=('gt_labels',)),
+    'CTKDLoss': Case(losses.CTKDLoss, ROW, ROW),
+    'MLKDLoss, instance': Case(partial(losses.MLKDLoss, 'instance'), ROW, ROW),
+    # Every pair of samples is there four times.
+    'MLKDLoss, batch': Case(partial(losses.MLKDLoss, 'batch'), ROW, ROW, doubled=2.0),
+    # Similarities are sums over the batch.
+    'MLKDLoss, class': Case(partial(losses.MLKDLoss, 'class'), ROW, ROW, doubled=4.0),
+    'OFDLoss': Case(losses.OFDLoss, MAP, (4, 6, 2, 2)),
+    'WTTMLoss, untransformed': Case(partial(losses.WTTMLoss, 1.0), ROW, ROW),
+    # Least at the transformed prediction.
+    'WTTMLoss': Case(losses.WTTMLoss, ROW, ROW, minimum=None),
+    'SDDLoss': Case(losses.SDDLoss, (4, 3, 6), (4, 3, 6)),
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
     'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
     'DenseKLLoss': Case(partial(losses.DenseKLLoss, 6, activation='softmax'), ROW, ROW, takes=('reference',)),
+    'CosineLoss': Case(losses.CosineLoss, MAP, MAP),
+    'PixelKLLoss': Case(losses.PixelKLLoss, MAP, (4, 6, 2, 2), takes=('gt_sem_seg',)),
     'KLDivLoss': Case(losses.KLDivLoss, ROW, ROW, target_learns=True),  # its caller detaches
     # Least at the target's prediction, where it is the target's entropy.
     'SoftCELoss': Case(losses.SoftCELoss, ROW, ROW, minimum=None),
@@ -73,6 +86,8 @@ ELSEWHERE = {
     'SoftQualityFocalLoss': 'it weighs priors of an assignment: tests/losses/test_soft_quality_focal.py',
     'ValuableLocalizationLoss': 'likewise: tests/losses/test_box_distribution.py',
     'CRDLoss': 'its value depends on a memory of earlier batches: tests/losses/test_crd.py',
+    'AdversarialLoss': 'its discriminator is drawn at random: tests/losses/test_adversarial.py',
+    'PeerAttentionLoss': 'it compares peers with each other: tests/losses/test_peer_attention.py',
     'StagewiseLoss': 'it is a sum of another loss of these: tests/losses/test_stagewise.py',
 }
 """Losses of another form, and where the same is tested of them."""

@@ -13,6 +13,10 @@ from shake_mm.engine.terms import Term
 from shake_mm.registry import MODELS
 from shake_mm.taps import Taps
 
+from ..support.stacks import needs_mmrazor
+
+pytestmark = needs_mmrazor
+
 LEVELS = [(2, 4, 10, 17), (2, 4, 5, 9), (2, 4, 3, 5), (2, 4, 2, 3), (2, 4, 1, 2)]
 """Oblong, odd, no exact halves of each other, as a detector's P3 to P7."""
 every_level = pytest.mark.parametrize('shape', LEVELS)

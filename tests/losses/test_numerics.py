@@ -17,11 +17,13 @@ from shake_mm.engine.terms import Term
 from shake_mm.registry import MODELS
 from shake_mm.taps import Taps
 
+from ..support.stacks import AUTOCASTS, HALVES, needs_mmrazor
+
 CLASSES, BATCH, SAMPLES = 6, 4, 10
 ROW, MAP, LEVELS = (BATCH, CLASSES), (BATCH, CLASSES, 3, 5), [(BATCH, 2 * CLASSES, 3, 5), (BATCH, 2 * CLASSES, 2, 1)]
 BOXES = [(BATCH, 30, 4), (BATCH, 4, 4)]
-HALVES = (torch.float16, torch.bfloat16)
-PRECISIONS = [(kind, cast) for kind in (torch.float32, *HALVES) for cast in (None, *HALVES)]
+KINDS = (torch.float32, torch.float16, torch.bfloat16)
+PRECISIONS = [(kind, cast) for kind in KINDS for cast in (None, *AUTOCASTS)]
 
 
 class Case(NamedTuple):
@@ -73,10 +75,12 @@ def foreign(kind, **arguments):
 OURS = {
     'ABLoss': Case(losses.ABLoss, MAP, MAP),
     'ATLoss': Case(losses.ATLoss, MAP, (BATCH, 3, 6, 10)),
+    'AdversarialLoss': Case(partial(losses.AdversarialLoss, (CLASSES, 3, 5)), MAP, (BATCH, CLASSES, 2, 2)),
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
     'CCLoss': Case(losses.CCLoss, ROW, ROW),
     'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
     'CRDLoss': Case(partial(losses.CRDLoss, SAMPLES, CLASSES), ROW, ROW, contrast, partial(F.normalize, dim=1)),
+    'CTKDLoss': Case(losses.CTKDLoss, ROW, ROW),
     'DKDLoss': Case(losses.DKDLoss, ROW, ROW, lambda labels: (labels,)),
     'DenseKLLoss': Case(partial(losses.DenseKLLoss, CLASSES), LEVELS, LEVELS),
     'DenseKLLoss, softmax': Case(partial(losses.DenseKLLoss, CLASSES, activation='softmax'), ROW, ROW),
@@ -92,6 +96,8 @@ OURS = {
     'HardLabelLoss': Case(losses.HardLabelLoss, ROW, ROW),
     'KLDivLoss': Case(losses.KLDivLoss, ROW, ROW),
     'KLDivLoss, cold': Case(partial(losses.KLDivLoss, 0.5), ROW, ROW),
+    'MLKDLoss, batch': Case(partial(losses.MLKDLoss, 'batch'), ROW, ROW),
+    'MLKDLoss, class': Case(partial(losses.MLKDLoss, 'class'), ROW, ROW),
     'LocalizationDistillationLoss': Case(
         losses.LocalizationDistillationLoss, LEVELS, LEVELS, lambda labels: (places(labels, LEVELS),)
     ),
@@ -105,8 +111,14 @@ OURS = {
     'MSELoss': Case(losses.FitNetsLoss, ROW, ROW),
     'NSTLoss': Case(losses.NSTLoss, MAP, (BATCH, 3, 2, 2)),
     'NSTLoss, few channels': Case(losses.NSTLoss, (BATCH, 2, 5, 5), (BATCH, 3, 5, 5)),
+    'OFDLoss': Case(losses.OFDLoss, MAP, (BATCH, CLASSES, 2, 2)),
     'PKTLoss': Case(losses.PKTLoss, ROW, (BATCH, 3)),
+    'PeerAttentionLoss': Case(partial(losses.PeerAttentionLoss, [CLASSES] * 6), [ROW] * 6, None),
+    'CosineLoss': Case(losses.CosineLoss, MAP, MAP),
+    'PixelKLLoss': Case(losses.PixelKLLoss, MAP, MAP),
+    'PixelKLLoss, sigmoid': Case(partial(losses.PixelKLLoss, activation='sigmoid'), MAP, MAP),
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),
+    'SDDLoss': Case(losses.SDDLoss, (BATCH, 3, CLASSES), (BATCH, 3, CLASSES)),
     'SPLoss': Case(losses.SPLoss, MAP, (BATCH, 3)),
     'SoftCELoss': Case(losses.SoftCELoss, ROW, ROW),
     'SoftQualityFocalLoss': Case(
@@ -117,6 +129,7 @@ OURS = {
         losses.ValuableLocalizationLoss, LEVELS, LEVELS, lambda labels: (places(labels, LEVELS).weight,)
     ),
     'VIDLoss': Case(partial(losses.VIDLoss, CLASSES), MAP, (BATCH, CLASSES, 2, 2)),
+    'WTTMLoss': Case(losses.WTTMLoss, ROW, ROW),
 }
 THEIRS = {
     name: Case(partial(foreign, name, **arguments), *shapes)
@@ -198,7 +211,9 @@ def test_no_loss_is_forgotten():
 
 
 @pytest.mark.parametrize('situation', SITUATIONS)
-@pytest.mark.parametrize('name', CASES)
+@pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=[needs_mmrazor] if 'mmrazor' in name else []) for name in CASES]
+)
 def test_finite_and_computed_in_float32(name, situation):
     case = CASES[name]
     feature, target, labels = prepared(case, situation)

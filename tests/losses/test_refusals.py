@@ -31,6 +31,10 @@ class Refusal(NamedTuple):
 REFUSALS = {
     'ABLoss': Refusal(losses.ABLoss, (MAP, (4, 6, 4, 4)), 'ABLoss.*connector'),
     'ATLoss': Refusal(losses.ATLoss, (ROW, MAP), 'ATLoss.*before the pooling'),
+    'AdversarialLoss': Refusal(
+        partial(losses.AdversarialLoss, (6, 8, 8)), (MAP, (4, 7, 8, 8)), 'channels must be equal'
+    ),
+    'AdversarialLoss, built': Refusal(partial(losses.AdversarialLoss, (6,)), None, 'must be .C, H, W.'),
     'AlphaDivLoss': Refusal(losses.AlphaDivLoss, (ROW, (4, 7)), 'same number of classes'),
     'AlphaDivLoss, built': Refusal(partial(losses.AlphaDivLoss, clip=0.5), None, 'clip is 0.5.*use 1 or more'),
     'BernoulliKLLoss': Refusal(losses.BernoulliKLLoss, (ROW, (4, 7)), 'BernoulliKLLoss'),
@@ -38,6 +42,8 @@ REFUSALS = {
     'CCLoss': Refusal(losses.CCLoss, (ROW, (4, 7)), 'Embedding'),
     'CRDLoss': Refusal(partial(losses.CRDLoss, 10, 6), (ROW, (4, 7), (4, 3), (4,)), 'dim=6 of CRDLoss does not fit'),
     'CRDLoss, built': Refusal(partial(losses.CRDLoss, 0), None, 'num_samples=0.*length of the training set'),
+    'CTKDLoss': Refusal(losses.CTKDLoss, (ROW, (4, 7)), 'same number of classes'),
+    'CTKDLoss, built': Refusal(partial(losses.CTKDLoss, epochs=0), None, 'CTKDLoss: .*epochs=0'),
     'DKDLoss': Refusal(losses.DKDLoss, (ROW, (4, 7), (4,)), 'same number of classes'),
     'DKDLoss, built': Refusal(partial(losses.DKDLoss, tau=0.0), None, 'temperature'),
     'DenseKLLoss': Refusal(partial(losses.DenseKLLoss, 6), (MAP, (4, 6, 4, 4)), 'DenseKLLoss: .* must agree'),
@@ -57,6 +63,9 @@ REFUSALS = {
     'HardLabelLoss': Refusal(losses.HardLabelLoss, (ROW, (4, 7)), 'HardLabelLoss'),
     'KLDivLoss': Refusal(losses.KLDivLoss, (ROW, (4, 7)), 'same number of classes'),
     'KLDivLoss, built': Refusal(partial(losses.KLDivLoss, 0.0), None, 'temperature'),
+    'MLKDLoss': Refusal(partial(losses.MLKDLoss, 'batch'), (ROW, (4, 7)), 'MLKDLoss'),
+    'MLKDLoss, built': Refusal(partial(losses.MLKDLoss, 'pixel'), None, "level is 'pixel'.*instance, batch, class"),
+    'MLKDLoss, cold': Refusal(partial(losses.MLKDLoss, 'batch', taus=(0.0,)), None, 'temperatures larger than 0'),
     'LocalizationDistillationLoss': Refusal(
         losses.LocalizationDistillationLoss, ([MAP], [MAP], PLACES), '6 numbers a prior are no distributions'
     ),
@@ -66,8 +75,17 @@ REFUSALS = {
     'MaskKLLoss': Refusal(losses.MaskKLLoss, (MAP, MAP, [(3,)]), 'MaskKLLoss: masks of shape .* and 3 classes'),
     'MaskKLLoss, built': Refusal(partial(losses.MaskKLLoss, 0.0), None, 'MaskKLLoss: tau=0.0'),
     'NSTLoss': Refusal(losses.NSTLoss, (ROW, ROW), 'NSTLoss.*maps'),
+    'OFDLoss': Refusal(losses.OFDLoss, (MAP, (4, 7, 8, 8)), 'OFDLoss.*channels must be equal'),
     'PKTLoss': Refusal(losses.PKTLoss, (ROW, (3, 6)), 'PKTLoss.*same batch'),
+    'PeerAttentionLoss': Refusal(partial(losses.PeerAttentionLoss, [6, 6, 8]), None, 'logits of two peers or more'),
+    'PeerAttentionLoss, cold': Refusal(partial(losses.PeerAttentionLoss, [6] * 4, tau=0.0), None, 'tau is 0.0'),
+    'CosineLoss': Refusal(losses.CosineLoss, (MAP, (4, 64, 6)), 'CosineLoss.*TokenMap'),
+    'PixelKLLoss': Refusal(losses.PixelKLLoss, (MAP, (4, 7, 8, 8)), 'PixelKLLoss.*of as many classes'),
+    'PixelKLLoss, built': Refusal(partial(losses.PixelKLLoss, 0.0), None, 'PixelKLLoss: tau=0.0'),
+    'PixelKLLoss, activation': Refusal(partial(losses.PixelKLLoss, activation='tanh'), None, 'must be one of'),
     'RKDLoss': Refusal(losses.RKDLoss, (ROW, (3, 6)), 'RKDLoss.*same batch'),
+    'SDDLoss': Refusal(losses.SDDLoss, (ROW, ROW), 'SDDLoss: .*RegionalLogits'),
+    'SDDLoss, built': Refusal(partial(losses.SDDLoss, 0.0), None, 'tau is 0.0'),
     'SPLoss': Refusal(losses.SPLoss, (ROW, (3, 6)), 'SPLoss.*same batch'),
     'SoftCELoss': Refusal(losses.SoftCELoss, (ROW, (4, 7)), 'SoftCELoss'),
     'SoftCELoss, built': Refusal(partial(losses.SoftCELoss, tau=0.0), None, 'tau is 0'),
@@ -86,6 +104,8 @@ REFUSALS = {
         partial(losses.ValuableLocalizationLoss, 0.0), None, 'ValuableLocalizationLoss: tau=0.0'
     ),
     'VIDLoss': Refusal(partial(losses.VIDLoss, 6), (MAP, (4, 7, 8, 8)), 'connector'),
+    'WTTMLoss': Refusal(losses.WTTMLoss, (ROW, (4, 7)), 'WTTMLoss'),
+    'WTTMLoss, built': Refusal(partial(losses.WTTMLoss, 0.0), None, 'WTTMLoss: gamma is 0.0'),
     'VIDLoss, built': Refusal(partial(losses.VIDLoss, 6, eps=-1.0), None, 'eps >= 0'),
 }
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import mmengine.config.config
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
@@ -11,6 +10,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import shake_mm  # noqa: F401  (applies its workarounds before anything else is imported)
+from shake_mm.compat.preferences import home_of_formatter
 
 
 @RUNNERS.register_module()
@@ -36,7 +36,7 @@ class MatrixRunner(DoubleRunner):
 
     def train(self):
         # Nobody reads the configs that the runs write, and to lay them out takes longer than to train.
-        mmengine.config.config.FormatCode = lambda text, **options: (text, True)
+        vars(home_of_formatter())['FormatCode'] = lambda text, **options: (text, True)
         super().train()
         self.save(self)
         for path in self.cfg.configs:

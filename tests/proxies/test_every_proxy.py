@@ -30,6 +30,7 @@ class Case(NamedTuple):
 
 
 CASES = {
+    'ShadowBranch': Case(dict(type='ShadowBranch')),
     'ShadowHead': Case(dict(type='ShadowHead')),
     'ShadowNetwork': Case(dict(type='ShadowNetwork'), body=False),
     'ShadowSubnet': Case(dict(type='ShadowSubnet', width=0.5)),

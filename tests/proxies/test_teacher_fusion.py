@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from shake_mm.engine import MemberPredictor
 from shake_mm.errors import UsageError
+from shake_mm.proxies import TeacherFusion
 from shake_mm.registry import MODELS
 
 from ..support.runs import train
@@ -130,6 +131,29 @@ def test_it_is_evaluated_anew_in_every_epoch(make_classifier, trained, tmp_path)
     assert not any('teacher' in key for key in state)
     gaps = runner.message_hub.get_scalar('val/gap/proxy').data[0]
     assert len(gaps) == 2 and gaps[0] != gaps[1] and all(g == g for g in gaps)
+
+
+def test_it_begins_as_the_release_does(make_classifier, trained):
+    """Convolutions normal with variance 2 / (k * k * channels out), batch norms of 1 and 0."""
+    torch.manual_seed(0)
+    proxy = TeacherFusion(lambda x: x, [(64, 8, 8), (128, 4, 4), (256, 2, 2)])
+    proxy.init_weights()
+    layers = [layer for layer in proxy.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert len(layers) == 5
+    for layer in layers:
+        spread = (2 / (layer.kernel_size[0] ** 2 * layer.out_channels)) ** 0.5
+        assert layer.weight.std().item() == pytest.approx(spread, rel=0.03)
+    norms = [layer for layer in proxy.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    assert all((layer.weight == 1).all() and (layer.bias == 0).all() for layer in norms)
+
+
+@pytest.mark.parametrize('name', ['vgg13_vgg8', 'wrn-40-2_wrn-16-2', 'resnet110_resnet20'])
+def test_three_levels_as_in_the_release(name):
+    model = Config.fromfile(f'configs/shake/shake-fusion_{name}_cifar100.py').model
+    model.teachers = [MODELS.build(Config.fromfile(f'configs/baseline/{name.split("_")[0]}_cifar100.py').model)]
+    model = MODELS.build(model)
+    assert model.objective.derived['proxy0.logits'].source == ['teacher0.f1', 'teacher0.f2', 'teacher0.f3']
+    assert len(model.proxies['proxy0'].down) == 2
 
 
 def test_speaks_for_the_student(make_classifier, trained, batch):

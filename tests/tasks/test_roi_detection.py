@@ -1,11 +1,15 @@
 """Detectors whose head classifies boxes: which boxes, in how many stages, and by what they are compared."""
 
+import copy
+
 import pytest
 import torch
+from mmengine.structures import PixelData
 
 from shake_mm.registry import MODELS
 from shake_mm.tasks import RoIDetectionTask, task_of
 
+from ..configs.detectors import batch, built, model_of, thin
 from ..support.detectors import CLASSES, detector, lively, scenes
 
 STAGES = {'faster_rcnn': 1, 'cascade_rcnn': 2}
@@ -62,3 +66,38 @@ def test_outputs_name_what_an_export_is_compared_by():
         outputs = task_of(network).outputs(network, torch.randn(2, 3, 64, 64))
     *proposals, scores, boxes = outputs
     assert len(proposals) == 6 and scores.shape == (2, CLASSES + 1) and boxes.shape == (2, 4 * CLASSES)
+
+
+@pytest.mark.parametrize('name', ['htc/htc_r50_fpn_1x_coco', 'scnet/scnet_r50_fpn_1x_coco'])
+def test_what_branches_of_a_teacher_see_joins_the_features_of_its_boxes(name):
+    """A teacher without them, of the student's weights, would classify otherwise than the student does."""
+    config = thin(model_of(f'mmdet::{name}.py'))
+    config.roi_head.pop('feat_relay_head', None)  # wide, and of the masks alone
+    teacher = built(config)
+    model = MODELS.build(dict(type='shake_mm.KD', student=config, teachers=dict(config=copy.deepcopy(teacher)))).train()
+    model.student.load_state_dict(teacher.state_dict())
+    data = batch(masks=True)
+    for sample in data['data_samples']:
+        sample.gt_sem_seg = PixelData(sem_seg=torch.ones(1, 64, 64, dtype=torch.long))
+    data = model.data_preprocessor(data, True)
+    equal = model(**copy.deepcopy(data), mode='loss')['loss_student_from_teacher']
+    assert equal.abs() < 1e-6
+    for parameter in model.members.frozen['teacher0'].network.roi_head.semantic_head.parameters():
+        parameter.data.mul_(2)
+    assert model(**data, mode='loss')['loss_student_from_teacher'] > 1e-5
+
+
+@pytest.mark.parametrize(
+    ('name', 'levels'), [('cascade_rpn/cascade-rpn_faster-rcnn', 0), ('guided_anchoring/ga-faster-rcnn', 20)]
+)
+def test_an_rpn_is_compared_by_what_it_makes(name, levels):
+    """One in stages by its proposals; one that guesses anchors by its maps, all places of them, on a CPU too."""
+    network = built(thin(model_of(f'mmdet::{name}_r50-caffe_fpn_1x_coco.py'))).eval()
+    with torch.no_grad():
+        outputs = task_of(network).outputs(network, torch.randn(2, 3, 64, 64))
+    *proposals, scores, boxes = outputs
+    assert len(scores) == len(boxes) == 2 and not any(layer.training for layer in network.modules())
+    if levels:
+        assert len(proposals) == levels and {len(level) for level in proposals} == {2}
+    else:
+        assert len(proposals) == 2 and all(len(each) > 1 and each.shape[1] == 4 for each in proposals)

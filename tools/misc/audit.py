@@ -8,11 +8,13 @@ Exit status: 0 where both are clean, 1 where something differs or is vulnerable,
 but not all could be checked, since the index or the vulnerability service was not reached.
 """
 
+import argparse
 import json
 import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -83,8 +85,9 @@ def check_vulnerabilities(here: dict[str, str]) -> tuple[int, str]:
         return read_report(_run([f'{folder}/venv/bin/pip-audit', '--requirement', str(frozen), *options]).stdout)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run both checks and return the worse status."""
+    argparse.ArgumentParser(description=__doc__.partition('``')[0].strip(': \n')).parse_args(argv)
     here = installed()
     differences = check_versions(pinned(LOCK), here)
     results = [(WRONG, '\n'.join(['lock: the environment differs:', *differences]))] if differences else []

@@ -39,6 +39,12 @@ DIGIT_NETWORKS = {
     'resnet8': Network('digits/resnet8_half'),
     'shufflev2': Network('digits/shufflev2_tiny'),
 }
+FASHION100_NETWORKS = {
+    **CRD_NETWORKS,
+    'resnet14': DIGIT_NETWORKS['resnet14'],
+    'resnet8': DIGIT_NETWORKS['resnet8'],
+    'shufflev2-tiny': DIGIT_NETWORKS['shufflev2'],
+}
 DIGIT_PAIRS = [('resnet14', 'resnet8'), ('resnet14', 'shufflev2')]
 TABLE_PAIRS = [
     ('wrn-40-2', 'wrn-16-2'),
@@ -51,6 +57,17 @@ TABLE_PAIRS = [
     ('resnet32x4', 'shufflev1'),
     ('resnet32x4', 'shufflev2'),
 ]
+FASHION100_PAIRS = [('resnet14', 'resnet8'), ('resnet14', 'shufflev2-tiny')]
+
+TABLE4 = ('fitnets', 'at', 'sp', 'cc', 'vid', 'rkd', 'pkt', 'ab', 'ft', 'nst', 'crd', 'crd-kd', 'kd-crd', 'kd-dagger')
+TABLE4 += ('dml', 'dml-dagger', 'shake', 'shake-fitnets', 'shake-crd')
+"""The rows of the paper's Table 4, below the baselines."""
+
+METHODS = ('baseline', 'kd', *TABLE4, 'dkd', 'dist', 'review')
+"""Every one has a config on every pair: the rows of Table 4, Eq. 1's KD, and what came later."""
+
+FIRST = ('baseline', 'kd', 'shake')
+"""What every pair is compared by first."""
 
 
 class Data(NamedTuple):
@@ -62,7 +79,9 @@ class Data(NamedTuple):
         epochs (int): Of the schedule.
         networks (dict[str, Network]): By the name that files have.
         pairs (list[Pair]): Teacher and student by name.
-        cells (bool): Whether every method has a config on every pair.
+        methods (tuple[str, ...]): Those that have a config on every pair.
+        more_pairs (list[Pair]): Pairs without cells: any cell runs on them once its pair's file is exchanged.
+        classes (int): Number of classes.
     """
 
     dataset: str
@@ -70,27 +89,58 @@ class Data(NamedTuple):
     epochs: int
     networks: dict[str, Network]
     pairs: list[Pair]
-    cells: bool = True
+    methods: tuple[str, ...] = METHODS
+    more_pairs: Sequence[Pair] = ()
+    classes: int = 100
 
 
 DATA = {
     'cifar100': Data('cifar100_bs64', 'cifar100_crd', 240, CRD_NETWORKS, TABLE_PAIRS),
     'digits100': Data('digits100_bs64', 'digits100', 20, DIGIT_NETWORKS, DIGIT_PAIRS),
-    # The benchmark's own networks on digits: any cell of CIFAR-100 runs on them once its pair's file is exchanged.
-    'digits100-32px': Data('digits100_32px_bs64', 'digits100', 20, CRD_NETWORKS, TABLE_PAIRS, cells=False),
+    'digits100-32px': Data('digits100_32px_bs64', 'digits100', 20, CRD_NETWORKS, [], more_pairs=TABLE_PAIRS),
+    # Fashion-MNIST's real pictures: all of them, few of them, and two side by side in CIFAR-100's shape.
+    'fashion': Data('fashion_bs64', 'fashion100', 10, DIGIT_NETWORKS, DIGIT_PAIRS, FIRST, classes=10),
+    'fashion-few': Data('fashion-few_bs64', 'digits100', 20, DIGIT_NETWORKS, DIGIT_PAIRS, FIRST, classes=10),
+    'fashion100': Data('fashion100_bs64', 'fashion100', 10, FASHION100_NETWORKS, FASHION100_PAIRS, FIRST, TABLE_PAIRS),
 }
 
-TABLE4 = ('fitnets', 'at', 'sp', 'cc', 'vid', 'rkd', 'pkt', 'ab', 'ft', 'nst', 'crd', 'crd-kd', 'kd-crd', 'kd-dagger')
-TABLE4 += ('dml', 'dml-dagger', 'shake', 'shake-fitnets', 'shake-crd')
-"""The rows of the paper's Table 4, below the baselines."""
+LATER = ('kd-logit-std', 'wttm', 'mlkd', 'ctkd', 'vkd', 'ofd', 'dist-plus', 'kd-eskd', 'dot', 'rco')
+LATER += ('kd-soft', 'kd-hard', 'kd-at', 'sdd')
+"""Methods with a config on one pair of CIFAR-100 and one of digits."""
 
-METHODS = ('baseline', 'kd', *TABLE4, 'dkd', 'dist', 'review')
-"""Every one has a config on every pair: the rows of Table 4, Eq. 1's KD, and what came later."""
+LATER_PAIRS = {'cifar100': [('resnet32x4', 'resnet8x4')], 'digits100': DIGIT_PAIRS[:1]}
+
+ONLINE = ('one', 'cl', 'okddip', 'afd', 'kd-fitnets')
+"""The other rows of the main paper's Table 2, and OKDDip: on its pairs, and on one of digits."""
+
+ONLINE_PAIRS = {'cifar100': [pair for pair in TABLE_PAIRS if pair[0] != 'resnet110'], 'digits100': DIGIT_PAIRS[:1]}
+
+TWO_TEACHERS = ('kd', 'kd-aekd', 'shake', 'shake-aekd')
+"""The rows of the main paper's Table 2 with two teachers; two of its pairs stand in :data:`SEVERAL_PAIRS`."""
+
+TWO_TEACHERS_PAIRS = {
+    'cifar100': [(f'2x{t}', s) for t, s in ONLINE_PAIRS['cifar100'] if (t, s) not in (TABLE_PAIRS[0], TABLE_PAIRS[5])]
+}
+
+IMAGENET = {
+    ('resnet34', 'resnet18', '8xb32_in1k'): ('kd-eskd', 'kd-at', 'dml', 'crd', 'review'),
+    ('resnet34-resnet50', 'resnet18', '8xb32_in1k'): ('shake',),
+    ('resnet50', 'mobilenetv1', '8xb32_in1k'): ('at', 'ofd', 'dml', 'crd', 'review'),
+    ('resnet50-resnet101', 'mobilenetv1', '8xb32_in1k'): ('shake',),
+    ('regnety-16gf', 'deit-tiny-wo-token', '8xb128_in1k'): ('kd-soft', 'kd-hard'),
+}
+"""Rows of the main paper's Table 3, by teachers, student and data; KD, SHAKE and the pairs are written by hand."""
 
 CONTRASTED = ('crd', 'crd-kd', 'shake-crd')
 """Methods whose data set must name contrasting samples."""
 
-FROM_SCRATCH = ('dml', 'dml-dagger')
+ALONG_THE_ROUTE = ('rco',)
+"""Methods whose teachers are checkpoints of one training, in quarters of its epochs."""
+
+TWO_MOMENTA = ('dot',)
+"""Methods whose optimizer tells the gradients of distillation from those of the task."""
+
+FROM_SCRATCH = ('dml', 'dml-dagger', 'afd')
 """Methods whose teachers start from no checkpoint."""
 
 FORMS = ('kd-dagger-head', 'kd-dagger-60')  # Table 1
@@ -138,7 +188,9 @@ VARIANTS = {
     **_on([pair for pair in TABLE_PAIRS if CRD_NETWORKS[pair[1]].light or 'vgg' in pair[1]], ft='ft_full_rate'),
     # What is counted in epochs, of twenty.
     **_on(DIGIT_PAIRS, dkd='dkd_warmup2', review='review_warmup2', ab='ab_init3', ft='ft_init3'),
-    **_on(DIGIT_PAIRS, kd_dagger_60='kd_dagger_5'),
+    **_on(DIGIT_PAIRS, kd_dagger_60='kd_dagger_5', kd_eskd='kd_eskd7', rco='rco5'),
+    **_on([('resnet34', 'resnet18')], kd_eskd='kd_eskd33', review='review_w1'),
+    **_on([('resnet50', 'mobilenetv1')], ofd='ofd_in1k', review='review_w8'),
     # One-stage and two-stage detectors have weights of their own.
     **_on([RETINANET, FASTER_RCNN], review='review_det', cwd='cwd_det', pkd='pkd_det', mgd='mgd_det', fgd='fgd_det'),
     **_on([RETINANET, FASTER_RCNN], shake_review='shake_review_det', shake_pkd='shake_pkd_det'),
@@ -169,16 +221,12 @@ class Augment(NamedTuple):
     files: tuple[str, str] = ('', '_digits')
 
 
-MIXED_PAIRS = {
-    'cifar100': [pair for pair in TABLE_PAIRS if pair[0] != 'resnet110'],
-    'digits100': DIGIT_PAIRS[:1],
-}
 AUGMENTS = {
     'cutout': Augment('pipeline'),
     'autoaugment': Augment('pipeline', files=('_cifar', '_digits')),
     'dropblock': Augment('hooks'),
-    'mixup': Augment('student', ('kd', 'shake'), MIXED_PAIRS, ('', '')),
-    'cutmix': Augment('student', ('kd', 'shake'), MIXED_PAIRS, ('', '')),
+    'mixup': Augment('student', ('kd', 'shake'), ONLINE_PAIRS, ('', '')),
+    'cutmix': Augment('student', ('kd', 'shake'), ONLINE_PAIRS, ('', '')),
 }
 """Table 6, and Mixup and CutMix on the pairs of the main paper's Table 2."""
 

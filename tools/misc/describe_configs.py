@@ -9,13 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from mmengine.logging import MMLogger
-from rich.progress import track
-
-from analysis.describe import HEADER, describe
 from shake_mm import cli
-from shake_mm.outputs import claim, write_text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -32,6 +26,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def write(args: argparse.Namespace) -> None:
     """Describe the configs, print or write the page."""
+    import torch
+    from mmengine.logging import MMLogger
+    from rich.progress import track
+
+    from analysis.describe import HEADER, describe
+    from shake_mm.outputs import claim, write_text
+
     if args.out is not None:
         claim(args.out, '--out', args.overwrite, inputs=args.configs)
     MMLogger.get_instance('mmengine', log_level='WARNING')
@@ -56,7 +57,8 @@ def write(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool and return its exit status."""
-    return cli.run(write, parse_args(argv))
+    args = parse_args(argv)
+    return cli.run(write, args)
 
 
 if __name__ == '__main__':

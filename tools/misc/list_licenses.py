@@ -3,9 +3,10 @@
 It lists the packages that the library requires, and what these require in turn, as the environment has them installed.
 """
 
+import argparse
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -85,8 +86,9 @@ def _installed(name: str) -> Distribution | None:
     return None
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Write the page of licenses and say so."""
+    argparse.ArgumentParser(description=__doc__.partition('``')[0].strip(': \n')).parse_args(argv)
     PAGE.write_text(page())
     print(f'wrote {PAGE.relative_to(ROOT)}')
     return 0

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.progress import track
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool and return its exit status."""
     parser = argparse.ArgumentParser(description='Try every bad input and write the page')
     parser.parse_args(argv)
+    import torch
+
     torch.set_num_threads(1)
     rows = try_all()
     PAGE.write_text(page(rows), encoding='utf-8')

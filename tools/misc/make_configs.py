@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 from config_tables import (
+    ALONG_THE_ROUTE,
     AUGMENTS,
     CONTRASTED,
     DATA,
@@ -23,11 +24,18 @@ from config_tables import (
     FORM_PAIRS,
     FORMS,
     FROM_SCRATCH,
-    METHODS,
+    IMAGENET,
+    LATER,
+    LATER_PAIRS,
+    ONLINE,
+    ONLINE_PAIRS,
     PAPERS,
     SEVERAL,
     SEVERAL_PAIRS,
     TABLE6_PAIRS,
+    TWO_MOMENTA,
+    TWO_TEACHERS,
+    TWO_TEACHERS_PAIRS,
     Data,
     Network,
     Pair,
@@ -61,9 +69,14 @@ model = dict(_delete_=True, student=_base_.model, {teachers}{more}**_base_.metho
 """
 TEACHERS = 'teachers=_base_.teachers, '
 PEERS = 'teachers=[dict(config=teacher.config) for teacher in _base_.teachers], '
+ROUTE = """teachers=[dict(config=_base_.teachers[0].config,
+    checkpoint=_base_.teachers[0].checkpoint.replace('epoch_{last}', f'epoch_{{epoch}}')) for epoch in {epochs}], """
 NUM_SAMPLES = 'num_samples=_base_.contrast.num_samples, '
 CONTRAST = """train_dataloader = dict(dataset=dict(_delete_=True, type='shake_mm.ContrastDataset',
     dataset=_base_.train_dataloader.dataset, negatives=_base_.contrast.negatives))
+"""
+OPTIMIZER = """optim_wrapper = dict(type='shake_mm.TwoMomentaOptimWrapper',
+    optimizer=dict(type='shake_mm.TwoMomentaSGD', delta=0.075))
 """
 
 AUGMENTED = """_base_ = ['./{name}.py', '../_base_/augments/{augment}.py']
@@ -90,12 +103,14 @@ def cell_path(name: str, pair: Pair, key: str) -> str:
 def network_config(network: Network, data: Data) -> str:
     """A network alone: ``baseline/NAME_DATA.py``."""
     text = NETWORK.format(model=network.model, dataset=data.dataset, schedule=data.schedule)
-    return text + LIGHT if network.light and data.schedule == 'cifar100_crd' else text
+    if network.light and data.schedule != 'digits100':
+        text += LIGHT
+    return text if data.classes == 100 else text + f'model = dict(head=dict(num_classes={data.classes}))\n'
 
 
 def pair_config(teacher: str, student: str, key: str, data: Data) -> str:
     """A student's run and its teacher: ``_base_/pairs/TEACHER_STUDENT_DATA.py``."""
-    number, _, network = teacher.rpartition('x') if teacher[:1].isdigit() else ('', '', teacher)
+    number, _, network = teacher.partition('x') if teacher[:1].isdigit() else ('', '', teacher)
     folders = [f'/seed{seed}' for seed in range(int(number))] if number else ['']
     places = [f'{folder}/epoch_{data.epochs}' for folder in folders]
     entries = ''.join(TEACHER.format(network=network, key=key, place=place) for place in places)
@@ -106,11 +121,14 @@ def pair_config(teacher: str, student: str, key: str, data: Data) -> str:
 def cell_config(method: str, pair: Pair, key: str) -> str:
     """The config of a method on a pair."""
     teachers = PEERS if method in FROM_SCRATCH else TEACHERS
+    if method in ALONG_THE_ROUTE:
+        last = DATA[key].epochs
+        teachers = ROUTE.format(last=last, epochs=tuple(last * quarter // 4 for quarter in range(1, 5)))
     if method == 'baseline' and key in DETECTION_PAIRS:
         teachers = ''  # nothing to download
     more = NUM_SAMPLES if method in CONTRASTED else ''
     text = CELL.format(pair='_'.join((*pair, key)), method=method_file(method, pair), teachers=teachers, more=more)
-    return text + CONTRAST if method in CONTRASTED else text
+    return text + (CONTRAST if method in CONTRASTED else '') + (OPTIMIZER if method in TWO_MOMENTA else '')
 
 
 def augmented_config(method: str, name: str, pair: Pair, key: str) -> str:
@@ -123,15 +141,20 @@ def augmented_config(method: str, name: str, pair: Pair, key: str) -> str:
 def cells() -> Iterator[tuple[str, Pair, str]]:
     """Every method on every pair: the method's name, the pair and the data's name."""
     kinds = (
-        ({key: data.pairs for key, data in DATA.items() if data.cells}, METHODS),
+        *(({key: data.pairs}, data.methods) for key, data in DATA.items()),
         (SEVERAL_PAIRS, SEVERAL),
         (FORM_PAIRS, FORMS),
         (TABLE6_PAIRS, ('shake-alpha-div',)),
+        (LATER_PAIRS, LATER),
+        (ONLINE_PAIRS, ONLINE),
+        (TWO_TEACHERS_PAIRS, TWO_TEACHERS),
         (DETECTION_PAIRS, DETECTION),
     )
     for pairs, methods in kinds:
         for key in pairs:
             yield from ((method, pair, key) for pair, method in product(pairs[key], methods))
+    for (teachers, student, key), methods in IMAGENET.items():
+        yield from ((method, (teachers, student), key) for method in methods)
 
 
 def configs() -> Iterator[tuple[str, str]]:
@@ -139,7 +162,7 @@ def configs() -> Iterator[tuple[str, str]]:
     for key, data in DATA.items():
         for name, network in data.networks.items():
             yield f'baseline/{name}_{key}.py', NOTICE + network_config(network, data)
-        for pair in chain(data.pairs, SEVERAL_PAIRS.get(key, ())):
+        for pair in chain(data.pairs, data.more_pairs, SEVERAL_PAIRS.get(key, ()), TWO_TEACHERS_PAIRS.get(key, ())):
             yield f'_base_/pairs/{pair[0]}_{pair[1]}_{key}.py', NOTICE + pair_config(*pair, key, data)
     for method, pair, key in cells():
         yield cell_path(method, pair, key), NOTICE + cell_config(method, pair, key)

@@ -7,11 +7,13 @@ platform and Python, but a pure one has the same wheel everywhere, and its SHA-2
 The hashes are those that the package index states; run this after the constraints have changed.
 """
 
+import argparse
 import json
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,8 +46,9 @@ def lock_lines(report: dict) -> list[str]:
     return sorted(lines, key=str.lower)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Ask the index, write the lock."""
+    argparse.ArgumentParser(description=__doc__.partition('``')[0].strip(': \n')).parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, 'report.json')
         pip = [sys.executable, '-m', 'pip', 'install', '--quiet', '--dry-run', '--ignore-installed', '--no-deps']

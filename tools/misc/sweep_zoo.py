@@ -7,65 +7,64 @@ With ``--write`` the rows of ``docs/zoo.md`` are replaced by what was found.
 
 import argparse
 import copy
+import importlib
+import json
 import logging
 import math
+import multiprocessing
+import re
+import resource
 import signal
 import tempfile
 import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
-from mmengine.config import Config, ConfigDict
-from mmengine.logging import MessageHub
-from mmengine.registry import DefaultScope
-from torch import nn
-from zoo_networks import PACKAGES, SIZES, batch, candidates, config_of, families, quiet
+from zoo_page import TITLES, Found, write_page
 
-from shake_mm.errors import UsageError
-from shake_mm.export import export_student
-from shake_mm.registry import MODELS
-from shake_mm.tasks import task_of
 
-PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'zoo.md'
-TITLES = {'cls': "mmpretrain's classifiers", 'det': "mmdet's detectors"}
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Define and parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--task', choices=tuple(TITLES), required=True)
+    parser.add_argument('--family', nargs='*', help='folders of configs; all by default')
+    parser.add_argument('--write', action='store_true', help='write docs/zoo.md')
+    parser.add_argument('--rows', type=Path, help='JSON lines to add the rows to; networks in it are not tried again')
+    parser.add_argument('--jobs', type=int, default=1, help='networks at a time')
+    parser.add_argument('--limit', type=int, default=180, help='seconds of a processor for a network')
+    parser.add_argument('--memory', type=int, default=8, help='GiB for a network')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # `--help` need not wait for what follows
+
+import torch  # noqa: E402
+from mmengine.config import Config, ConfigDict  # noqa: E402
+from mmengine.logging import MessageHub  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
+from torch import nn  # noqa: E402
+from zoo_networks import PACKAGES, SIZES, batch, candidates, networks, quiet  # noqa: E402
+
+from shake_mm.errors import UsageError  # noqa: E402
+from shake_mm.export import export_student  # noqa: E402
+from shake_mm.registry import MODELS  # noqa: E402
+from shake_mm.tasks import task_of  # noqa: E402
+
+_FORK = multiprocessing.get_context('fork')
 EQUAL = 1e-5
 """What KD of equal networks may be, relative to the student's own loss or 1: rounding."""
 
 
-class Found(NamedTuple):
-    """What became of a network.
-
-    Args:
-        config (str): Its config, below the zoo's folder.
-        kd (str): ``works``, ``refused: …``, ``fault: …``, or ``not run: …`` where the plain network does not run.
-        shake (str): Likewise; ``works with …`` where it is the mend that a refusal names.
-        export (str): Likewise.
-    """
-
-    config: str
-    kd: str
-    shake: str = '–'
-    export: str = '–'
-
-
-def try_family(task: str, family: str, limit: int = 180) -> Found | None:
-    """Try the first network of a family; None if it has none that is trained with labels."""
-    found = config_of(task, family)
-    if found is None:
-        return None
-    name, model = found
-    scope = DefaultScope.overwrite_default_scope(PACKAGES[task])
-    with warnings.catch_warnings(), scope, _limited(limit):
+def try_network(task: str, name: str, model: dict) -> Found:
+    """Try a network of a zoo, by the name and the content of its config."""
+    with warnings.catch_warnings(), DefaultScope.overwrite_default_scope(PACKAGES[task]):
         warnings.simplefilter('ignore')
-        try:
-            return _try(task, name, model)
-        except TimeoutError:
-            return Found(name, f'not run: no end after {limit} s')
+        return _try(task, name, model)
 
 
 def _try(task: str, name: str, model: dict) -> Found:
@@ -83,8 +82,9 @@ def _try(task: str, name: str, model: dict) -> Found:
     if 'ShadowNetwork' in shake and shake.startswith('refused'):
         mended = _outcome(lambda: _shake(config, plain, data, proxies=dict(type='ShadowNetwork')))
         shake = 'works with `ShadowNetwork`' if mended == 'works' else mended
-    # What is written does not depend on the method: a student that KD trains is exported.
-    export = _outcome(lambda: _export(config, plain)) if kd == 'works' else '–'
+    if kd.startswith('refused: '):
+        kd += _mended(config, plain, data, kd)
+    export = _outcome(lambda: _export(config, plain))
     return Found(name, kd, shake, export)
 
 
@@ -102,15 +102,16 @@ def _plain(task: str, config: dict) -> tuple[nn.Module | None, dict, str]:
         means = len(network.data_preprocessor.mean) if getattr(network.data_preprocessor, '_enable_normalize', 0) else 3
         data = batch(task, size, min(known.num_classes(network) or 2, 10), means)
         try:
-            losses = network.train()(**network.data_preprocessor(copy.deepcopy(data), True), mode='loss')
-            total, _ = network.parse_losses(losses)
+            trial = copy.deepcopy(network)  # a CondInst that made a step cannot be copied
+            trial.train()
+            losses = trial(**trial.data_preprocessor(copy.deepcopy(data), True), mode='loss')
+            total, _ = trial.parse_losses(losses)
             total.backward()
-            network.zero_grad()
             if not total.isfinite():
                 return None, {}, f'its loss is {float(total)}'
             return network, data, ''
-        except TimeoutError:
-            raise
+        except NotImplementedError as error:
+            return None, {}, _line(error)
         except Exception as error:  # too small, most of all
             reason = _line(error)
     return None, {}, reason
@@ -127,12 +128,6 @@ def _step(model: nn.Module, data: dict) -> dict[str, torch.Tensor]:
     return losses
 
 
-def _teacher(config: dict, plain: nn.Module) -> nn.Module:
-    teacher = _built(config)
-    teacher.load_state_dict(plain.state_dict())
-    return teacher
-
-
 def _built(config: dict) -> nn.Module:
     network = MODELS.build(ConfigDict(copy.deepcopy(config)))
     network.init_weights()  # some weights are no numbers before (TridentNet), some layers come with it (DDQ)
@@ -140,16 +135,38 @@ def _built(config: dict) -> nn.Module:
 
 
 def _kd(config: dict, plain: nn.Module, data: dict) -> None:
-    teacher = _teacher(config, plain)
-    model = MODELS.build(dict(type='shake_mm.KD', student=copy.deepcopy(config), teachers=teacher))
+    model = dict(type='shake_mm.KD', student=copy.deepcopy(config), teachers=copy.deepcopy(plain))
+    _equal(model, plain, data, 'student_from_teacher')
+
+
+def _equal(config: dict, plain: nn.Module, data: dict, term: str) -> None:
+    """Make a step with a student that equals its teacher, of whom it learns nothing."""
+    model = MODELS.build(config)
     model.student.load_state_dict(plain.state_dict())
-    value = float(_step(model, data)['loss_student_from_teacher'].detach())
+    value = float(_step(model, data)[f'loss_{term}'].detach())
     if not abs(value) <= EQUAL:
-        raise AssertionError(f'KD of equal networks is {value:.2g}')
+        raise AssertionError(f'{term} of equal networks is {value:.2g}')
+
+
+def _mended(config: dict, plain: nn.Module, data: dict, refusal: str) -> str:
+    """What becomes of features where a refusal tells to distill them, to go behind it."""
+    found = re.search(r"of='student\.(\S+)'", refusal)
+    level = found[1] if found else 'f1' if 'distill features' in refusal else None
+    if level is None:
+        return ''
+    hint = dict(of=f'student.{level}', to=f'teacher0.{level}', loss=dict(type='FitNetsLoss'))
+    terms, teacher = dict(task=dict(of='student'), hint=hint), copy.deepcopy(plain)
+
+    def step() -> None:
+        model = dict(type='shake_mm.Distiller', student=copy.deepcopy(config), teachers=[teacher], terms=terms)
+        _equal(model, plain, data, 'hint')
+
+    outcome = _outcome(step)
+    return ' (So it works.)' if outcome == 'works' else f' (So it does not: {outcome})'
 
 
 def _shake(config: dict, plain: nn.Module, data: dict, **kwargs: Any) -> None:
-    teacher = _teacher(config, plain)
+    teacher = copy.deepcopy(plain)
     model = MODELS.build(dict(type='shake_mm.SHAKE', student=copy.deepcopy(config), teachers=teacher, **kwargs))
     model.student.load_state_dict(plain.state_dict())
     losses = _step(model, data)
@@ -173,8 +190,6 @@ def _outcome(run: Any) -> str:
     try:
         run()
         return 'works'
-    except TimeoutError:
-        raise
     except UsageError as error:
         return f'refused: {error}'
     except Exception as error:
@@ -186,77 +201,80 @@ def _line(error: BaseException) -> str:
     return f'{type(error).__name__}: {" ".join(str(error).split())[:150]}'
 
 
-@contextmanager
-def _limited(seconds: int) -> Iterator[None]:
-    def stop(number: int, frame: Any) -> None:
-        raise TimeoutError
+class Trial:
+    """A network that is tried in a process of its own, which may end badly.
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+    Args:
+        name (str): The network's config.
+        model (dict): Its content.
+        args (argparse.Namespace): The task, and limits of time and memory.
+    """
 
+    def __init__(self, name: str, model: dict, args: argparse.Namespace) -> None:
+        self.name, self.start = name, time.time()
+        self.answer, answer = _FORK.Pipe(duplex=False)
+        self.process = _FORK.Process(target=_answer, args=(answer, args, name, model))
+        self.process.start()
+        answer.close()
 
-def write_page(task: str, found: Sequence[Found], page: Path = PAGE) -> None:
-    """Replace the rows of these configs in the page, and keep the others."""
-    rows: dict[str, dict[str, tuple[str, ...]]] = {key: {} for key in TITLES}
-    current = task
-    for line in page.read_text(encoding='utf-8').splitlines() if page.exists() else ():
-        current = next((key for key, title in TITLES.items() if line == f'## {title}'), current)
-        if line.startswith('| `'):
-            cells = [cell.strip() for cell in line.strip('|').split(' | ')]
-            rows[current][cells[0].strip('`')] = tuple(cells[1:])
-    for entry in found:
-        rows[task][entry.config] = tuple(cell.replace('|', '/') for cell in entry[1:])
-    text = [HEAD]
-    for key, title in TITLES.items():
-        text += [f'## {title}', '', _summary(rows[key]), '', '| config | KD | SHAKE | export |', '|---|---|---|---|']
-        text += [f'| `{name}` | {" | ".join(cells)} |' for name, cells in sorted(rows[key].items())] + ['']
-    page.write_text('\n'.join(text).rstrip() + '\n', encoding='utf-8')
+    def found(self) -> Found:
+        """What became of it, once there is an answer, or no process that could give one."""
+        try:
+            entry = self.answer.recv()
+        except EOFError:
+            self.process.join()
+            slow = self.process.exitcode == -signal.SIGXCPU
+            entry = Found(self.name, f'not run: {"it takes too long" if slow else "it was killed"}')
+        self.process.join()
+        return entry
 
 
-HEAD = """# The zoos, tried
-
-`python tools/misc/sweep_zoo.py --task cls --write` (or `det`) writes this page, a row for each config as it is tried;
-families without a row were not tried yet. The smallest config of a family, with random weights and fewer channels where
-it is large, is its own teacher in one training step of KD and SHAKE by the README's lines. `works` means: KD of the
-equal networks is 0 (1e-5), SHAKE's terms are finite and its proxy has layers of its own, and the exported student
-answers as the distilled one. `not run`: the plain network makes no step here.
-"""
+def _answer(answer: Any, args: argparse.Namespace, name: str, model: dict) -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (args.memory << 30, args.memory << 30))
+    resource.setrlimit(resource.RLIMIT_CPU, (args.limit, args.limit + 5))
+    answer.send(try_network(args.task, name, model))
 
 
-def _summary(rows: dict[str, tuple[str, ...]]) -> str:
-    run = [cells for cells in rows.values() if not cells[0].startswith('not run')]
-    words = [f'{len(rows)} configs, of which {len(run)} run as they are.']
-    for column, name in enumerate(('KD', 'SHAKE', 'export')):
-        counts = {kind: sum(cells[column].startswith(kind) for cells in run) for kind in ('works', 'refused', 'fault')}
-        words.append(f'{name}: {", ".join(f"{number} {kind}" for kind, number in counts.items())}.')
-    return ' '.join(words)
+def sweep(networks: Iterator[tuple[str, dict]], args: argparse.Namespace) -> Iterator[tuple[Found, float]]:
+    """Try networks, several at a time; what became of each, and the seconds it took."""
+    running: list[Trial] = []
+    while True:
+        while len(running) < args.jobs and (network := next(networks, None)) is not None:
+            running.append(Trial(*network, args))
+        if not running:
+            return
+        ready = wait([trial.answer for trial in running])
+        for trial in [trial for trial in running if trial.answer in ready]:
+            running.remove(trial)
+            yield trial.found(), time.time() - trial.start
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Sweep, print, and with ``--write`` write the page; 1 if there was a fault."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--task', choices=tuple(TITLES), required=True)
-    parser.add_argument('--family', nargs='*', help='folders of configs; all by default')
-    parser.add_argument('--write', action='store_true', help='write docs/zoo.md')
-    parser.add_argument('--limit', type=int, default=180, help='seconds for a network')
-    args = parser.parse_args(arguments)
+    args = parse_args(arguments)
     logging.disable(logging.WARNING)
-    found = []
-    for family in args.family or families(args.task):
-        start = time.time()
-        entry = try_family(args.task, family, args.limit)
-        if entry is not None:
-            found.append(entry)
-            line = f'{entry.config} | KD {entry.kd} | SHAKE {entry.shake} | export {entry.export}'
-            print(f'{line} | {time.time() - start:.0f} s', flush=True)
-            if args.write:
-                write_page(args.task, [entry])
+    torch.set_num_threads(1)  # what is forked has no other threads
+    MODELS.import_from_location()  # once, and not in every process
+    importlib.import_module(f'{PACKAGES[args.task]}.utils').register_all_modules(init_default_scope=False)
+    found = _kept(args.rows)
+    todo = (network for network in networks(args.task, args.family) if network[0] not in {row.config for row in found})
+    for entry, seconds in sweep(todo, args):
+        found.append(entry)
+        line = f'{entry.config} | KD {entry.kd} | SHAKE {entry.shake} | export {entry.export}'
+        print(f'{line} | {seconds:.0f} s', flush=True)
+        if args.rows:
+            with args.rows.open('a', encoding='utf-8') as file:
+                file.write(json.dumps(entry._asdict()) + '\n')
+        if args.write:
+            write_page(args.task, [entry])
+    if args.write:
+        write_page(args.task, found)
     return int(any('fault' in cell for entry in found for cell in entry[1:]))
+
+
+def _kept(rows: Path | None) -> list[Found]:
+    lines = rows.read_text(encoding='utf-8').splitlines() if rows and rows.exists() else []
+    return [Found(**json.loads(line)) for line in lines]
 
 
 if __name__ == '__main__':

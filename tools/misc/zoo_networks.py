@@ -3,7 +3,7 @@
 import copy
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,11 @@ SIZES = {'cls': (32, 64, 128, 224, 256, 299, 384), 'det': (128, 256, 320)}
 CUT = 4
 """ResNets get this many times fewer channels."""
 _RESNETS = ('ResNet', 'ResNetV1d')
+_HEADS = ('head', 'bbox_head', 'rpn_head', 'roi_head', 'mask_head')
+_BRANCHES = ('semantic_head', 'glbctx_head', 'shared_head')
 _SMALL = ('nano', 'atto', 'xxs', 'tiny', 't', 'b0', 'm0', 's0', 'xs', 'small', 's', '[a-z]*18', '[a-z]*50')
+_INHERITS = re.compile(r"""\A(?!.*head)(?=.*_base_ = \[?\s*['"](\./)?[^/'"]+\.py)""", re.DOTALL)
+"""What stands in a config that has the head of another one in its folder."""
 _QUIET = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
 
@@ -26,24 +30,50 @@ def families(task: str) -> list[str]:
     return sorted(path.name for path in _configs(task).iterdir() if path.is_dir() and not path.name.startswith('_'))
 
 
-def config_of(task: str, family: str) -> tuple[str, dict] | None:
-    """The smallest config of a family, by its name, that has a model with a head, and that model; None without one."""
-    root = _configs(task)
-    for path in sorted((root / family).glob('*.py'), key=_size):
-        if 'fast-rcnn' in path.name:  # it asks for proposals that another network made
-            continue
-        try:
-            config = Config.fromfile(path)
-        except Exception:  # an mmdet config of another library's model
-            continue
-        model = config.get('model')
-        if isinstance(model, dict) and (
-            task == 'det' or (model.get('type') == 'ImageClassifier' and model.get('head'))
-        ):
-            if 'data_preprocessor' not in model and config.get('data_preprocessor'):
-                model['data_preprocessor'] = config.data_preprocessor
-            return path.relative_to(root).as_posix(), model.to_dict()
-    return None
+def networks(task: str, chosen: Sequence[str] | None = None) -> Iterator[tuple[str, dict]]:
+    """Name and model of the networks of the zoo, or of some families of it, that are trained with labels.
+
+    Of each family the smallest by its name, and of its others those with a head that no network before had.
+    """
+    heads: set[Any] = set()
+    for family in chosen or families(task):
+        first = True
+        for path in sorted((_configs(task) / family).rglob('*.py'), key=_size):
+            model = _model(task, path) if first or not _INHERITS.search(path.read_text(encoding='utf-8')) else None
+            if model is not None and (first or _kinds(model) not in heads):
+                first = False
+                heads.add(_kinds(model))
+                yield path.relative_to(_configs(task)).as_posix(), model
+
+
+def _model(task: str, path: Path) -> dict | None:
+    """The model of a config; None if it is not trained with labels alone, or cannot be read."""
+    if 'deploy' in path.parts:  # written for inference
+        return None
+    try:
+        config = Config.fromfile(path)
+    except Exception:  # an mmdet config of another library's model
+        return None
+    model = config.get('model')
+    if not isinstance(model, dict) or (model.get('type') == 'ImageClassifier') != (task == 'cls'):
+        return None
+    if task == 'cls' and not model.get('head'):
+        return None
+    if 'data_preprocessor' not in model and config.get('data_preprocessor'):
+        model['data_preprocessor'] = config.data_preprocessor
+    return model.to_dict()
+
+
+def _kinds(part: Any) -> Any:
+    """Types of a network, its head and, in a classifier, its backbone, hashable."""
+    if isinstance(part, (list, tuple)):
+        return tuple(dict.fromkeys(map(_kinds, part)))
+    if not isinstance(part, dict):
+        return None
+    inner = tuple(_kinds(part[name]) for name in (*_HEADS, *_BRANCHES) if name in part)
+    backbone = _kinds(part['backbone']) if part.get('type') == 'ImageClassifier' else None
+    kind = part.get('type')
+    return (kind if isinstance(kind, str) else getattr(kind, '__name__', None), backbone, *inner)
 
 
 def _size(path: Path) -> tuple[int, str]:
@@ -55,7 +85,9 @@ def _size(path: Path) -> tuple[int, str]:
 def candidates(model: dict, task: str) -> Iterator[dict]:
     """The model cut down, then as it is, for where that does not fit; neither reads trained weights."""
     whole = _without_files({'_scope_': PACKAGES[task], **copy.deepcopy(model)})
-    cut = _cut(copy.deepcopy(whole))
+    if isinstance(whole.get('teacher_config'), str):  # of LD, which names it as from a checkout of mmdet
+        whole['teacher_config'] = str(_configs(task).parent / whole['teacher_config'])
+    cut = _cut(copy.deepcopy(whole), task)
     yield from [cut, whole] if cut != whole else [whole]
 
 
@@ -93,6 +125,7 @@ def _detected(size: int, classes: int, number: int) -> Any:
     labels = torch.tensor([number % classes, (number + 1) % classes])
     sample.gt_instances = InstanceData(bboxes=boxes, labels=labels, masks=BitmapMasks(masks.numpy(), size, size))
     sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+    sample.proposals = InstanceData(bboxes=boxes.roll(1, 0) * 0.9, scores=torch.ones(2))  # what Fast R-CNN reads
     sample.gt_sem_seg = PixelData(sem_seg=masks.amax(0, keepdim=True).long())
     return sample
 
@@ -105,31 +138,65 @@ def _without_files(node: Any) -> Any:
     """Without the names of files of trained weights, and without what changes a batch as a run goes on."""
     if isinstance(node, dict):
         pretrained = isinstance(node.get('init_cfg'), dict) and node['init_cfg'].get('type') == 'Pretrained'
-        drop = ('pretrained', 'batch_augments', *(['init_cfg'] if pretrained else []))
+        drop = ('pretrained', 'teacher_ckpt', 'batch_augments', 'augments', *(['init_cfg'] if pretrained else []))
         kept = {key: value for key, value in node.items() if key not in drop}
         return ConfigDict({key: _without_files(value) for key, value in kept.items()})
     return type(node)(map(_without_files, node)) if isinstance(node, (list, tuple)) else node
 
 
-def _cut(model: Any) -> Any:
-    """With fewer channels in a ResNet and what reads it, fewer blocks, and fewer boxes in a step."""
-    backbone, neck = model.get('backbone') or {}, model.get('neck')
+def _cut(model: dict, task: str) -> dict:
+    """With fewer channels in a ResNet and in the neck and heads, fewer blocks elsewhere, and fewer boxes in a step."""
     for step, names in (('rpn_proposal', ('nms_pre', 'max_per_img')), ('rcnn', ())):
         for config in _listed((model.get('train_cfg') or {}).get(step)):
             config.update({name: 20 for name in names})
             if isinstance(config.get('sampler'), dict) and 'num' in config['sampler']:
                 config['sampler']['num'] = 16
-    if backbone.get('type') in _RESNETS and backbone.get('depth', 0) >= 18:
-        readers = [part for part in (*_listed(neck), model.get('head')) if isinstance(part, dict)]
-        readable = [part for part in readers if part.get('in_channels')]
-        if model.get('roi_head', {}).get('shared_head') or not readable:
-            return model
+    for part in (model.get('encoder'), model.get('decoder')):
+        part.update(_shallow(part, task)) if isinstance(part, dict) else None
+    backbone = model.get('backbone') or {}
+    narrow = backbone.get('type') in _RESNETS and backbone.get('depth', 0) >= 18
+    if narrow:
         backbone.update(depth=min(backbone['depth'], 50), base_channels=64 // CUT, frozen_stages=-1)
         backbone.update(stem_channels=64 // CUT) if backbone['type'] == 'ResNet' else None
-        first = readable[0]
-        many = isinstance(first['in_channels'], (list, tuple))
-        first['in_channels'] = [c // CUT for c in first['in_channels']] if many else first['in_channels'] // CUT
+    elif 'stage_channels' in backbone:  # of an Hourglass
+        narrow = True
+        backbone.update(stage_channels=_narrow(backbone['stage_channels'], True), feat_channel=256 // CUT)
+    else:
+        backbone.update(_shallow(backbone, task))
+    parts = [part for key in ('neck', *_HEADS) for part in _listed(model.get(key)) if isinstance(part, dict)]
+    for i, part in enumerate(parts):
+        kept = {} if narrow or i or 'in_channels' not in part else {'in_channels': part['in_channels']}
+        part.update({**_narrow(part), **kept} if narrow or task == 'det' else {})
     return model
+
+
+def _narrow(node: Any, cut: bool = False) -> Any:
+    """With a fraction of the channels wherever a number of them stands."""
+    if isinstance(node, dict):
+        return {
+            key: _narrow(value, bool(re.search(r'(channels|_dims|num_feats)$', key))) for key, value in node.items()
+        }
+    if isinstance(node, (list, tuple)):
+        return type(node)(_narrow(value, cut) for value in node)
+    return node // CUT if cut and isinstance(node, int) and node >= 32 and node % CUT == 0 else node
+
+
+def _shallow(backbone: dict, task: str) -> dict:
+    """Arguments of a backbone that make it one of few blocks, where it or its class states how many there are."""
+    kind = importlib.import_module(f'{PACKAGES[task]}.registry').MODELS.get(str(backbone.get('type')))
+    known = getattr(kind, 'arch_zoo', None) or getattr(kind, 'arch_settings', None) or {}
+    arch = known.get(backbone.get('arch')) if isinstance(backbone.get('arch'), str) else None
+    if isinstance(arch, (list, tuple)):  # of an EfficientNet: its layers one by one
+        return {}
+    found = {key: few for key in ('depths', 'num_layers') if (few := _few((arch or backbone).get(key)))}
+    return {'arch': {**arch, **found}} if isinstance(arch, dict) and found else {} if arch else found
+
+
+def _few(blocks: Any) -> Any:
+    """At most two blocks, a stage or in all; None of what is no number of blocks."""
+    if isinstance(blocks, (list, tuple)) and all(isinstance(number, int) for number in blocks):
+        return [min(2, number) for number in blocks]
+    return min(2, blocks) if isinstance(blocks, int) else None
 
 
 def _listed(value: Any) -> list:

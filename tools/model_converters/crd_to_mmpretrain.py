@@ -9,20 +9,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from mmengine.config import Config
-
 from shake_mm import __version__, cli
-from shake_mm.members import load_strictly, read_weights
-from shake_mm.models import crd_archs, crd_config, crd_to_mmpretrain
-from shake_mm.outputs import claim
-from shake_mm.registry import MODELS
+from shake_mm.compat import configs_dir
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Define and parse the command line."""
     parser = cli.ArgumentParser(description='Convert a checkpoint of the CRD benchmark to mmpretrain')
-    parser.add_argument('--arch', required=True, choices=crd_archs(), help='the network, as the benchmark names it')
+    archs = sorted(path.stem for path in Path(configs_dir(), '_base_/models/crd').glob('*.py'))  # as crd_archs()
+    parser.add_argument('--arch', required=True, choices=archs, help='the network, as the benchmark names it')
     parser.add_argument('checkpoint', metavar='IN', help="the benchmark's checkpoint, or a bare state dict")
     parser.add_argument('out', metavar='OUT', help='the file to write')
     parser.add_argument('--overwrite', action='store_true', help='replace OUT, whoever wrote it')
@@ -33,6 +28,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def convert(args: argparse.Namespace) -> None:
     """Convert the checkpoint; the network gets the checkpoint's number of classes."""
+    from mmengine.config import Config
+
+    from shake_mm.members import load_strictly, read_weights
+    from shake_mm.models import crd_config, crd_to_mmpretrain
+    from shake_mm.outputs import claim
+    from shake_mm.registry import MODELS
+
     out = Path(args.out)
     claim(out, 'OUT', args.overwrite, inputs=[args.checkpoint])
     where = f'--arch {args.arch}'
@@ -48,6 +50,8 @@ def convert(args: argparse.Namespace) -> None:
 
 def _write(checkpoint: dict, out: Path) -> None:
     """Write a file atomically."""
+    import torch
+
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f'.{out.name}.{os.getpid()}')
     try:
@@ -59,7 +63,8 @@ def _write(checkpoint: dict, out: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool and return its exit status."""
-    return cli.run(convert, parse_args(argv))
+    args = parse_args(argv)
+    return cli.run(convert, args)
 
 
 if __name__ == '__main__':

@@ -8,3 +8,5 @@ teachers = [
         'resnet34_8xb32_in1k_20210831-f257d4e6.pth',
     ),
 ]
+# Of the training set, for methods that contrast samples.
+contrast = dict(num_samples=1281167, negatives=16384)

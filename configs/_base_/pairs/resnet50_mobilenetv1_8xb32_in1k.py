@@ -9,3 +9,5 @@ teachers = [
         'resnet50_8xb32_in1k_20210831-ea4938fc.pth',
     ),
 ]
+# Of the training set, for methods that contrast samples.
+contrast = dict(num_samples=1281167, negatives=16384)

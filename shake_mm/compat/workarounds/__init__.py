@@ -2,30 +2,55 @@
 
 Each works around one bug and cites it, acts only where the bug is present, may be called again, and returns whether it
 acted. Where upstream lacks a name that a workaround needs, it leaves this version alone and says so at debug level.
+
+None imports what it mends: a workaround acts when somebody else does.
 """
 
-from .cpu import workaround_cpu_launch, workaround_cpu_wrapper
-from .imports import workaround_mmrazor, workaround_torchvision
-from .message_hub import workaround_message_hub
-from .paths import configs_dir, workaround_config_paths, workaround_installed_path
+from functools import partial
+
+from ...imports import lazy_parts, when_imported
+from .paths import configs_dir
 
 __all__ = ['apply_workarounds', 'configs_dir']
 
-WORKAROUNDS = (
-    workaround_torchvision,
-    workaround_mmrazor,
-    workaround_message_hub,
-    workaround_cpu_launch,
-    workaround_cpu_wrapper,
-    workaround_config_paths,
-    workaround_installed_path,
-)
+_MODULES = {
+    'imports': ('workaround_torchvision', 'workaround_mmrazor', 'workaround_transformers'),
+    'message_hub': ('workaround_message_hub',),
+    'cpu': ('workaround_cpu_launch', 'workaround_cpu_wrapper'),
+    'hub': ('workaround_hub_scope',),
+    'paths': ('workaround_config_paths', 'workaround_installed_path'),
+    'splits': ('workaround_test_split',),
+    'wrapped_names': ('workaround_wrapped_names',),
+}
+__getattr__ = lazy_parts(__name__, _MODULES)
+
+MENDED = {
+    'workaround_torchvision': 'shake_mm',
+    'workaround_mmrazor': 'shake_mm',
+    'workaround_transformers': 'shake_mm',
+    'workaround_message_hub': 'mmengine.logging',
+    'workaround_cpu_launch': 'mmengine.dist',
+    'workaround_cpu_wrapper': 'mmengine.model',
+    'workaround_config_paths': 'mmengine.config',
+    'workaround_installed_path': 'mmengine.utils',
+    'workaround_hub_scope': 'mmengine.hub',
+    'workaround_test_split': 'mmengine.dataset',
+    'workaround_wrapped_names': 'mmpretrain.models.classifiers',
+}
+"""The module after whose import each is due. Those of shake_mm itself wait for what they mend by themselves."""
 
 
 def apply_workarounds() -> dict[str, bool]:
-    """Apply all of them, before anything imports mmpretrain, mmdet or mmrazor.
+    """Apply those whose module has been imported; the others follow when it is.
 
     Returns:
         dict[str, bool]: By name of the workaround, whether it acted this time.
     """
-    return {workaround.__name__: workaround() for workaround in WORKAROUNDS}
+    acted = dict.fromkeys(MENDED, False)
+
+    def act(name: str) -> None:
+        acted[name] = __getattr__(name)()
+
+    for name, module in MENDED.items():
+        when_imported(module, partial(act, name))
+    return acted

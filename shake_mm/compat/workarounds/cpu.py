@@ -10,14 +10,13 @@ import mmengine.dist
 import torch
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.model import MMDistributedDataParallel
 
 from ..upstream import needs
 
 LAUNCHERS = ('_init_dist_pytorch', '_init_dist_mpi', '_init_dist_slurm')
 
 
-@needs(*(f'mmengine.dist.utils:{name}' for name in LAUNCHERS))
+@needs(*(f'mmengine.dist.utils:{name}(backend)' for name in LAUNCHERS))
 def workaround_cpu_launch() -> bool:
     """Let mmengine's launchers start where there is no device: no ``torch.cuda.set_device``, and gloo for nccl.
 
@@ -27,7 +26,8 @@ def workaround_cpu_launch() -> bool:
     A process that ends inside gloo's group may abort ("terminate called without an active exception",
     pytorch/pytorch#190489), so it leaves the group before Python is torn down.
     """
-    utils = mmengine.dist.utils
+    from mmengine.dist import utils  # not yet an attribute of mmengine while it is being imported
+
     if get_device() != 'cpu' or hasattr(utils._init_dist_pytorch, '__wrapped__'):
         return False
 
@@ -58,9 +58,11 @@ def _leave_process_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-@needs('mmengine.model:MMDistributedDataParallel.__init__')
+@needs('mmengine.model:MMDistributedDataParallel.__init__(self, module)')
 def workaround_cpu_wrapper() -> bool:
     """Let ``MMDistributedDataParallel`` wrap a model on the CPU: ``Runner.wrap_model`` always passes a device index."""
+    from mmengine.model import MMDistributedDataParallel  # what it imports takes a second
+
     upstream = MMDistributedDataParallel.__init__
     if get_device() != 'cpu' or hasattr(upstream, '__wrapped__'):
         return False

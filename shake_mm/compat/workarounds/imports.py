@@ -1,14 +1,16 @@
-"""Imports of torchvision and mmrazor that fail beside current torch."""
+"""Imports of torchvision and mmrazor that fail beside current torch, and of mmpretrain beside new transformers."""
 
-import importlib.util
 import sys
 import types
+from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
-import torch
+from ...imports import around_import
+from ..upstream import LOGGER
 
-# Operators are forgotten together with the library object that declared them, so it has to live as long as the process.
-_LIBRARIES: list[torch.library.Library] = []
+_LIBRARIES: list[Any] = []
+"""Operators are forgotten together with the library object that declared them, so it lives as long as the process."""
 
 
 def workaround_torchvision() -> bool:
@@ -17,21 +19,67 @@ def workaround_torchvision() -> bool:
     Its Python side describes the operators ``nms`` and ``qnms`` unconditionally, and fails when nothing has declared
     them (pytorch/pytorch#157648). Only the import works then: calling such an operator still raises torchvision's own
     explanation.
+
+    torchvision is not imported here: what is done is done when somebody else does.
     """
+    return _once('torchvision', _execute_torchvision)
+
+
+def _execute_torchvision(execute: Callable[[], None]) -> None:
+    """Execute it, and once more with the operators declared where it fails for their lack."""
+    import torch
+
     try:
-        import torchvision  # noqa: F401
+        execute()
+        return
     except RuntimeError as error:
         if 'torchvision::' not in str(error):
             raise
-    else:
-        return False
     library = torch.library.Library('torchvision', 'FRAGMENT')
     for name in ('nms', 'qnms'):
         library.define(f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
     _LIBRARIES.append(library)
-    # The modules of the failed import are only partly initialized.
-    for name in [name for name in sys.modules if name.partition('.')[0] == 'torchvision']:
+    # The modules below it are only partly initialized.
+    for name in [name for name in sys.modules if name.startswith('torchvision.')]:
         del sys.modules[name]
+    execute()
+
+
+def workaround_transformers() -> bool:
+    """Let mmpretrain 1.2 be imported beside transformers 5, without its multimodal networks.
+
+    They are imported with all others and inherit of classes that transformers 5 no longer has where they look, so
+    ``import mmpretrain.models`` ends in ``TypeError: NoneType takes no arguments``. Without transformers mmpretrain
+    registers placeholders in their place, which say so when one is built; here it does the same.
+    """
+    return _once('mmpretrain.utils.dependency', _execute_dependency)
+
+
+def _execute_dependency(execute: Callable[[], None]) -> None:
+    """Let the module say that what multimodal networks need is missing, where it is too new for them."""
+    execute()
+    module = sys.modules['mmpretrain.utils.dependency']
+    if getattr(module, 'WITH_MULTIMODAL', False) and _is('mmpretrain', '<1.3') and _is('transformers', '>=5'):
+        setattr(module, 'WITH_MULTIMODAL', False)  # noqa: B010 (a name that no type checker knows)
+        LOGGER.debug('multimodal networks of mmpretrain are left out: they need transformers<5')
+
+
+def _is(package: str, wanted: str) -> bool:
+    """Whether this distribution is installed in a version of those wanted."""
+    from packaging.specifiers import SpecifierSet
+
+    try:
+        return SpecifierSet(wanted).contains(metadata.version(package), prereleases=True)
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _once(module: str, execute: Callable[[Callable[[], None]], None]) -> bool:
+    """Put a function around a module's first import, unless that is past or was done before."""
+    waits = any(getattr(finder, 'name', None) == module for finder in sys.meta_path)
+    if module in sys.modules or waits:
+        return False
+    around_import(module, execute)
     return True
 
 
@@ -40,23 +88,28 @@ def workaround_mmrazor() -> bool:
 
     A stub stands for the one module that names functions torch 2 renamed. mmrazor itself is not imported here.
     """
+    return _once('mmrazor', _execute_mmrazor)
+
+
+def _execute_mmrazor(execute: Callable[[], None]) -> None:
+    """Put the stub where the module would be, unless torch has the functions."""
+    import torch
+
     name = 'mmrazor.structures.quantization'
-    if name in sys.modules or not importlib.util.find_spec('mmrazor'):
-        return False
     try:
         from torch.ao.quantization.fuser_method_mappings import reverse2  # noqa: F401
     except ImportError:
-        pass
-    else:
-        return False
+        sys.modules.setdefault(name, _stub_of_quantization(name, torch.__version__))
+    execute()
 
+
+def _stub_of_quantization(name: str, version: str) -> types.ModuleType:
     class QConfigHandler:
         """Stands for the class of mmrazor that needs torch 1.13."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            raise ImportError(f'quantization of mmrazor needs torch 1.13, but torch {torch.__version__} is installed')
+            raise ImportError(f'quantization of mmrazor needs torch 1.13, but torch {version} is installed')
 
     stub = types.ModuleType(name, 'Stands for the quantization of mmrazor, which torch 2 cannot import.')
     vars(stub).update(BackendConfigs={}, QConfigHandler=QConfigHandler, __all__=['BackendConfigs', 'QConfigHandler'])
-    sys.modules[name] = stub
-    return True
+    return stub

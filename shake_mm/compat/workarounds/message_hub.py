@@ -5,13 +5,12 @@ from logging import WARNING
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.logging import HistoryBuffer, MessageHub, print_log
 
 from ..upstream import needs
 
 
-@needs('mmengine.logging:MessageHub.state_dict', 'mmengine.logging:MessageHub.load_state_dict')
+@needs('mmengine.logging:MessageHub.state_dict(self)', 'mmengine.logging:MessageHub.load_state_dict(self, state_dict)')
 def workaround_message_hub() -> bool:
     """Write message hubs as tensors and plain Python values, and read that form beside the old one.
 
@@ -53,6 +52,8 @@ def _plain_items(values: dict) -> dict:
 
 def _plain(value: Any) -> Any:
     """Rebuild a value from tensors and built-in types, which is all that ``weights_only=True`` loads."""
+    import torch  # an import of shake_mm alone does without
+
     if value is None or isinstance(value, torch.Tensor | bytes):
         return value
     if isinstance(value, HistoryBuffer):

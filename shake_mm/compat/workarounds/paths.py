@@ -2,8 +2,8 @@
 
 import importlib.metadata
 import os.path as osp
+import sys
 from functools import wraps
-from importlib import import_module
 
 import mmengine.utils
 from mmengine.config import Config
@@ -13,10 +13,10 @@ from ..upstream import needs
 PACKAGE_DIR = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 PACKAGE = __name__.partition('.')[0]
 IMPORTERS = ('mmengine.utils.package_utils', 'mmengine.utils', 'mmengine.config.config', 'mmengine.hub.hub')
-"""Modules that hold ``get_installed_path`` under their own name."""
+"""Modules that hold ``get_installed_path`` under their own name, once they are imported."""
 
 
-@needs('mmengine.config:Config._get_cfg_path', 'mmengine.config.utils:MODULE2PACKAGE')
+@needs('mmengine.config:Config._get_cfg_path(cfg_path, filename)', 'mmengine.config.utils:MODULE2PACKAGE')
 def workaround_config_paths() -> bool:
     """Resolve ``_base_ = 'shake_mm::...'``, from an installation and from a checkout.
 
@@ -48,7 +48,7 @@ def configs_dir() -> str:
     return installed if osp.isdir(installed) else osp.join(osp.dirname(PACKAGE_DIR), 'configs')
 
 
-@needs(*(f'{module}:get_installed_path' for module in IMPORTERS))
+@needs('mmengine.utils:get_installed_path(package)')
 def workaround_installed_path() -> bool:
     """Find shake_mm when it is installed in editable mode, for ``mmengine.hub``.
 
@@ -68,5 +68,6 @@ def workaround_installed_path() -> bool:
         return PACKAGE_DIR if package == PACKAGE else upstream(package)
 
     for module in IMPORTERS:
-        vars(import_module(module))['get_installed_path'] = get_installed_path
+        if hasattr(sys.modules.get(module), 'get_installed_path'):
+            vars(sys.modules[module])['get_installed_path'] = get_installed_path
     return True

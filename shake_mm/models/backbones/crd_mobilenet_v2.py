@@ -63,9 +63,10 @@ class CRDMobileNetV2(StagedBackbone):
         last_channels: Channels of ``conv2``. Defaults to 1280, times the widening factor where that is above 1.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
         init_cfg: Initialization. Defaults to the benchmark's.
+        in_channels: Channels of the images, 1 for gray ones. Defaults to 3.
 
     Shape:
-        - Input: :math:`(N, 3, H, W)`
+        - Input: :math:`(N, C, H, W)`
         - Output: a tuple of features; stage 0, 1, 2, 3 has stride 2, 4, 8, 16.
     """
 
@@ -78,13 +79,14 @@ class CRDMobileNetV2(StagedBackbone):
         last_channels: int | None = None,
         out_indices: Sequence[int] = (-1,),
         init_cfg: dict | list[dict] | None = BENCHMARK_INIT,
+        in_channels: int = 3,
     ) -> None:
         super().__init__(4, out_indices, init_cfg)
         if int(GROUPS[0][0] * widen_factor) < 1:
             raise UsageError(f'widen_factor={widen_factor} of CRDMobileNetV2 leaves no channel: use 0.0625 or more.')
         last_channels = last_channels or int(1280 * max(widen_factor, 1))
         channels = int(32 * widen_factor)
-        self.conv1 = self._conv_bn_relu(3, channels, 3, 2)
+        self.conv1 = self._conv_bn_relu(in_channels, channels, 3, 2)
         self.blocks = nn.ModuleList()
         for i, (width, count, stride) in enumerate(GROUPS):
             group = []

@@ -68,9 +68,10 @@ class CRDResNet(StagedBackbone):
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
         init_cfg: Initialization. Defaults to the benchmark's: Kaiming-normal (fan out) convolutions and identity batch
             norms.
+        in_channels: Channels of the images, 1 for gray ones. Defaults to 3.
 
     Shape:
-        - Input: :math:`(N, 3, H, W)`
+        - Input: :math:`(N, C, H, W)`
         - Output: a tuple of features; stage 0, 1, 2 has stride 1, 2, 4.
 
     Example:
@@ -86,6 +87,7 @@ class CRDResNet(StagedBackbone):
         widths: Sequence[int] = (16, 16, 32, 64),
         out_indices: Sequence[int] = (-1,),
         init_cfg: dict | list[dict] | None = BENCHMARK_INIT,
+        in_channels: int = 3,
     ) -> None:
         super().__init__(3, out_indices, init_cfg)
         if depth < 8 or (depth - 2) % 6:
@@ -94,7 +96,7 @@ class CRDResNet(StagedBackbone):
             raise UsageError(f'widths={tuple(widths)} of CRDResNet must be four numbers: the stem and three stages.')
 
         blocks = (depth - 2) // 6
-        self.conv1 = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, widths[0], 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu = nn.ReLU()
         self.layer1 = self._make_stage(widths[0], widths[1], blocks, stride=1)

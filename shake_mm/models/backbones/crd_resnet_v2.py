@@ -67,9 +67,10 @@ class CRDResNetV2(StagedBackbone):
         widen_factor: Factor of the 3x3 convolutions' channels. Defaults to 1.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
         init_cfg: Initialization. Defaults to the benchmark's.
+        in_channels: Channels of the images, 1 for gray ones. Defaults to 3.
 
     Shape:
-        - Input: :math:`(N, 3, H, W)`
+        - Input: :math:`(N, C, H, W)`
         - Output: a tuple of features; stage 0, 1, 2, 3 has stride 1, 2, 4, 8.
     """
 
@@ -80,6 +81,7 @@ class CRDResNetV2(StagedBackbone):
         widen_factor: int = 1,
         out_indices: Sequence[int] = (-1,),
         init_cfg: dict | list[dict] | None = BENCHMARK_INIT,
+        in_channels: int = 3,
     ) -> None:
         super().__init__(len(blocks), out_indices, init_cfg)
         if len(widths) != len(blocks) + 1 or min(blocks) < 1:
@@ -87,7 +89,7 @@ class CRDResNetV2(StagedBackbone):
                 f'blocks={tuple(blocks)} of CRDResNetV2 must be positive, and widths={tuple(widths)} one number more: '
                 'the stem and the stages.'
             )
-        self.conv1 = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, widths[0], 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu = nn.ReLU()
         channels = widths[0]

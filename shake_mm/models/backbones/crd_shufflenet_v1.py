@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from shake_mm.compat.torch_names import ChannelShuffle
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 
@@ -37,7 +38,7 @@ class ShuffleUnit(nn.Module):
         inner = out_channels // 4
         self.conv1 = nn.Conv2d(in_channels, inner, 1, groups=first_groups, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
-        self.shuffle1 = nn.ChannelShuffle(first_groups)
+        self.shuffle1 = ChannelShuffle(first_groups)
         self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, groups=inner, bias=False)
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, out_channels, 1, groups=groups, bias=False)
@@ -70,9 +71,10 @@ class CRDShuffleNetV1(StagedBackbone):
         stem_channels: Channels of the stem. Defaults to 24.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
         init_cfg: Initialization. Defaults to torch's.
+        in_channels: Channels of the images, 1 for gray ones. Defaults to 3.
 
     Shape:
-        - Input: :math:`(N, 3, H, W)`
+        - Input: :math:`(N, C, H, W)`
         - Output: a tuple of features; stage 0, 1, 2 has stride 2, 4, 8.
     """
 
@@ -84,6 +86,7 @@ class CRDShuffleNetV1(StagedBackbone):
         stem_channels: int = 24,
         out_indices: Sequence[int] = (-1,),
         init_cfg: dict | list[dict] | None = None,
+        in_channels: int = 3,
     ) -> None:
         super().__init__(3, out_indices, init_cfg)
         if len(widths) != 3 or len(blocks) != 3 or min(blocks) < 1:
@@ -97,7 +100,7 @@ class CRDShuffleNetV1(StagedBackbone):
                 f'widths={tuple(widths)} of CRDShuffleNetV1 must grow from stem_channels={stem_channels} by multiples '
                 f'of {4 * groups} (4 x groups), and be such multiples.'
             )
-        self.conv1 = nn.Conv2d(3, stem_channels, 1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, stem_channels, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(stem_channels)
         self.relu = nn.ReLU()
         channels = stem_channels

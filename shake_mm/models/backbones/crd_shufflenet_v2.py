@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from shake_mm.compat.torch_names import ChannelShuffle
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 
@@ -35,7 +36,7 @@ class SplitUnit(nn.Module):
         self.conv3 = nn.Conv2d(half, half, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(half)
         self.relu = nn.ReLU()
-        self.shuffle = nn.ChannelShuffle(2)
+        self.shuffle = ChannelShuffle(2)
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,7 +75,7 @@ class DownUnit(nn.Module):
         self.conv5 = nn.Conv2d(half, half, 1, bias=False)
         self.bn5 = nn.BatchNorm2d(half)
         self.relu = nn.ReLU()
-        self.shuffle = nn.ChannelShuffle(2)
+        self.shuffle = ChannelShuffle(2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve the input in two branches of stride 2, and shuffle both."""
@@ -98,9 +99,10 @@ class CRDShuffleNetV2(StagedBackbone):
         stem_channels: Channels of the stem. Defaults to 24.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
         init_cfg: Initialization. Defaults to torch's.
+        in_channels: Channels of the images, 1 for gray ones. Defaults to 3.
 
     Shape:
-        - Input: :math:`(N, 3, H, W)`
+        - Input: :math:`(N, C, H, W)`
         - Output: a tuple of features; stage 0, 1, 2 has stride 2, 4, 8.
     """
 
@@ -113,19 +115,20 @@ class CRDShuffleNetV2(StagedBackbone):
         stem_channels: int = 24,
         out_indices: Sequence[int] = (-1,),
         init_cfg: dict | list[dict] | None = None,
+        in_channels: int = 3,
     ) -> None:
         super().__init__(3, out_indices, init_cfg)
         if len(widths) != 4 or any(width % 2 for width in widths[:3]):
             raise UsageError(f'widths={tuple(widths)} of CRDShuffleNetV2 must be four numbers, the first three even.')
         if len(blocks) != 3 or min(blocks) < 1:
             raise UsageError(f'blocks={tuple(blocks)} of CRDShuffleNetV2 must be three numbers larger than 0.')
-        self.conv1 = nn.Conv2d(3, stem_channels, 1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, stem_channels, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(stem_channels)
         self.relu = nn.ReLU()
         channels = stem_channels
         for i, (width, count) in enumerate(zip(widths[:3], blocks), start=1):
             units = [DownUnit(channels, width), *(SplitUnit(width, last=j == count - 1) for j in range(count))]
-            self.add_module(f'layer{i}', join_stage(units, shuffle=nn.ChannelShuffle(2)))
+            self.add_module(f'layer{i}', join_stage(units, shuffle=ChannelShuffle(2)))
             channels = width
         self.conv2 = nn.Conv2d(channels, widths[3], 1, bias=False)
         self.bn2 = nn.BatchNorm2d(widths[3])

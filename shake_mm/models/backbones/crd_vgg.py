@@ -33,9 +33,10 @@ class CRDVGG(StagedBackbone):
         widths: Channels of the five blocks. Defaults to ``(64, 128, 256, 512, 512)``.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
         init_cfg: Initialization. Defaults to the benchmark's.
+        in_channels: Channels of the images, 1 for gray ones. Defaults to 3.
 
     Shape:
-        - Input: :math:`(N, 3, H, W)`
+        - Input: :math:`(N, C, H, W)`
         - Output: a tuple of features; stage 0, 1, 2, 3 has stride 2, 4, 8, 8 (the last one 16 for 64 pixels).
     """
 
@@ -45,13 +46,14 @@ class CRDVGG(StagedBackbone):
         widths: Sequence[int] = (64, 128, 256, 512, 512),
         out_indices: Sequence[int] = (-1,),
         init_cfg: dict | list[dict] | None = BENCHMARK_INIT,
+        in_channels: int = 3,
     ) -> None:
         super().__init__(4, out_indices, init_cfg)
         if depth not in CONVOLUTIONS:
             raise UsageError(f'depth={depth} of CRDVGG is unknown: use {", ".join(map(str, CONVOLUTIONS))}.')
         if len(widths) != 5:
             raise UsageError(f'widths={tuple(widths)} of CRDVGG must be five numbers, one for each block.')
-        channels = 3
+        channels = in_channels
         for i, (count, width) in enumerate(zip(CONVOLUTIONS[depth], widths)):
             self.add_module(f'block{i}', self._make_block(channels, width, count))
             self.add_module(f'relu{i}', nn.ReLU())

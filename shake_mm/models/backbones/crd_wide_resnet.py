@@ -69,7 +69,8 @@ class CRDWideResNet(StagedBackbone):
 
     Parameters are named and initialized as there. The blocks are pre-activated, so a stage's features (``f{i}``) are
     raw sums, and they meet their batch norm only at the beginning of the next stage: that layer's output is
-    ``f{i}.preact``. The features of the last stage are returned after its batch norm and ReLU, the others raw.
+    ``f{i}.preact``. The features of the last stage are returned after its batch norm and ReLU, the others raw. That
+    last batch norm belongs to no stage: the benchmark's initializations (AB) leave it as it is.
 
     Args:
         depth: Number of layers, :math:`6n + 4` for :math:`n` blocks a stage.
@@ -78,11 +79,14 @@ class CRDWideResNet(StagedBackbone):
             to 16.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
         init_cfg: Initialization. Defaults to the benchmark's.
+        in_channels: Channels of the images, 1 for gray ones. Defaults to 3.
 
     Shape:
-        - Input: :math:`(N, 3, H, W)`
+        - Input: :math:`(N, C, H, W)`
         - Output: a tuple of features; stage 0, 1, 2 has stride 1, 2, 4.
     """
+
+    body_layers = ('conv1', 'block1', 'block2', 'block3')
 
     def __init__(
         self,
@@ -91,12 +95,13 @@ class CRDWideResNet(StagedBackbone):
         base_channels: int = 16,
         out_indices: Sequence[int] = (-1,),
         init_cfg: dict | list[dict] | None = BENCHMARK_INIT,
+        in_channels: int = 3,
     ) -> None:
         super().__init__(3, out_indices, init_cfg)
         if depth < 10 or (depth - 4) % 6:
             raise UsageError(f'depth={depth} of CRDWideResNet is not 6n + 4: use 10, 16, 22, 28 or 40.')
         blocks, width = (depth - 4) // 6, base_channels * widen_factor
-        self.conv1 = nn.Conv2d(3, base_channels, 3, 1, 1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, base_channels, 3, 1, 1, bias=False)
         self.block1 = WideStage(base_channels, width, blocks, stride=1)
         self.block2 = WideStage(width, 2 * width, blocks, stride=2)
         self.block3 = WideStage(2 * width, 4 * width, blocks, stride=2)

@@ -55,9 +55,10 @@ class MobileNetV1(StagedBackbone):
         widen_factor: The paper's width multiplier :math:`\alpha`. Defaults to 1.
         out_indices: Stages whose features are returned, counted from 0. Defaults to the last one.
         init_cfg: Initialization. Defaults to Kaiming-normal (fan out) convolutions and identity batch norms.
+        in_channels: Channels of the images, 1 for gray ones. Defaults to 3.
 
     Shape:
-        - Input: :math:`(N, 3, H, W)`
+        - Input: :math:`(N, C, H, W)`
         - Output: a tuple of features; stage 0, 1, 2, 3 has stride 4, 8, 16, 32 and 128, 256, 512, 1024 channels.
 
     Example:
@@ -72,12 +73,13 @@ class MobileNetV1(StagedBackbone):
         widen_factor: float = 1.0,
         out_indices: Sequence[int] = (-1,),
         init_cfg: dict | list[dict] | None = BENCHMARK_INIT,
+        in_channels: int = 3,
     ) -> None:
         super().__init__(len(STAGES), out_indices, init_cfg)
         channels = int(32 * widen_factor)
         if channels < 1:
             raise UsageError(f'widen_factor={widen_factor} of MobileNetV1 leaves no channel: use 0.03125 or more.')
-        self.conv1 = nn.Conv2d(3, channels, 3, 2, 1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU()
         for i, stage in enumerate(STAGES, start=1):

@@ -31,7 +31,7 @@ class StagedBackbone(BaseModule):
 
     A network of ``conv1``, ``bn1``, ``relu`` and ``layer1`` to ``layer{m}``, made by :func:`join_stage`, needs no
     method of its own; the others override :meth:`stem`, :meth:`stage`, :meth:`tail` and :attr:`tap_points`, and
-    :attr:`body_layers` where :meth:`tail` has parameters that no tap depends on.
+    :attr:`body_layers` where :meth:`tail` has parameters.
 
     Args:
         num_stages: :math:`m`.
@@ -43,7 +43,7 @@ class StagedBackbone(BaseModule):
     """
 
     body_layers: tuple[str, ...] | None = None
-    """The layers that the features at :attr:`tap_points` depend on; None for all. Stages of training call them
+    """The layers of the stem and the stages, without those of :meth:`tail`; None for all. Stages of training call them
     ``student.body``."""
 
     def __init__(self, num_stages: int, out_indices: Sequence[int], init_cfg: dict | list[dict] | None) -> None:
@@ -70,7 +70,7 @@ class StagedBackbone(BaseModule):
         return points
 
     def stem(self, x: Tensor) -> Tensor:
-        """Run what precedes the first stage, shape (N, 3, H, W)."""
+        """Run what precedes the first stage, shape (N, C, H, W)."""
         return self.relu(self.bn1(self.conv1(x)))
 
     def stage(self, index: int, x: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ class StagedBackbone(BaseModule):
         """Return the features of the stages in ``out_indices``, those of the last stage as the classifier pools them.
 
         Args:
-            x: Images, shape (N, 3, H, W).
+            x: Images, shape (N, C, H, W).
         """
         x = self.stem(x)
         feats = []

@@ -1,0 +1,67 @@
+"""Run studies and write their pages: ``python -m analysis.evidence [STUDY …] --minutes 60``.
+
+Each run ends in a record in ``results/STUDY.json``; a study goes on where it stopped. Without a study, or with a budget
+of 0, only the pages are written. Fashion-MNIST must be there: ``make data``.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from analysis.evidence import pages
+from analysis.evidence.studies import STUDIES, Study
+from analysis.evidence.train import train
+from shake_mm import cli
+from shake_mm.errors import UsageError
+
+DOCS = Path(__file__).resolve().parents[2] / 'docs'
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the options of the command line."""
+    parser = cli.ArgumentParser(prog='python -m analysis.evidence', description='Run studies and write their pages')
+    parser.add_argument('studies', nargs='*', metavar='STUDY', help=f'what to run: {", ".join(STUDIES)}')
+    parser.add_argument('--minutes', type=float, default=0, help='begin no run after so many minutes (0)')
+    parser.add_argument('--row', action='append', help='only this row; may be given several times')
+    parser.add_argument('--seed', action='append', type=int, help='only this seed; may be given several times')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/evidence'), help='folder of the runs')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    return parser.parse_args(argv)
+
+
+def chosen(args: argparse.Namespace) -> list[Study]:
+    """The studies that the command line names, with the rows and seeds that it names."""
+    studies = []
+    for name in args.studies:
+        if name not in STUDIES:
+            raise UsageError(f'there is no study {name!r}: choose of {", ".join(STUDIES)}.')
+        study = STUDIES[name]
+        rows = tuple(row for row in study.rows if args.row is None or row.name in args.row)
+        if args.row is not None and len(rows) < len(set(args.row)):
+            raise UsageError(f'--row: {name} has the rows {", ".join(row.name for row in study.rows)}: choose of them.')
+        studies.append(replace(study, rows=rows, seeds=tuple(args.seed or study.seeds)))
+    return studies
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command with the parsed options."""
+    end = time.monotonic() + 60 * args.minutes
+    for study in chosen(args):
+        left = train(study, args.work_dir, (end - time.monotonic()) / 60)
+        print(f'{study.name}: {left} runs are missing')
+    for study in STUDIES.values():
+        path = pages.write(study, DOCS)
+        if path is not None:
+            print(f'written: {path}')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool and return its exit status."""
+    return cli.run(run, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

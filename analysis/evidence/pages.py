@@ -1,0 +1,117 @@
+"""Pages from the records: means, and what each row adds to the student alone and to KD, paired by seed."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, median, stdev
+
+from scipy import stats
+
+from analysis.evidence import records
+from analysis.evidence.records import Record
+from analysis.evidence.studies import PLAIN, Study
+from analysis.markdown import EMPTY, page
+from shake_mm.reports import write_page
+
+BASES = {PLAIN: 'to plain', 'KD': 'to KD'}
+"""Rows that others are compared with, and what the column is called."""
+ROLE = {
+    'val': 'Measured on pictures that are held back from training; settings may be chosen by it.',
+    'test': 'Measured on test pictures, after everything had been chosen; nothing was chosen by it.',
+}
+
+
+def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Mean of paired differences, and half of the width of Student's interval around it; NaN for a single pair."""
+    n = len(differences)
+    if n < 2:
+        return fmean(differences), math.nan
+    quantile = stats.t.ppf((1 + confidence) / 2, n - 1)
+    return fmean(differences), float(quantile) * stdev(differences) / math.sqrt(n)
+
+
+def render(study: Study, found: Sequence[Record]) -> str:
+    """A study's page: a table for each pair.
+
+    Args:
+        study (Study): The study.
+        found (sequence of Record): Its records, of which those of rows that it no longer has do not count.
+    """
+    names = [row.name for row in study.rows]
+    parts = [f'# {study.question}', f'{study.data}, {len(study.seeds)} seeds planned. {ROLE[study.split]}']
+    for pair in study.pairs:
+        rows = {name: {r.seed: r for r in found if (r.row, r.pair) == (name, pair)} for name in names}
+        rows = {name: of for name, of in rows.items() if of}
+        if rows:
+            parts += [f'## {pair.replace("_", " → ")}', table(rows)]
+        absent = [name for name in names if len(rows.get(name, ())) < len(study.seeds)]
+        if absent:
+            parts.append(f'Not whole yet: {", ".join(absent)}.')
+    parts += [_how(study, found)]
+    return page(parts)
+
+
+def table(rows: Mapping[str, Mapping[int, Record]]) -> str:
+    """A Markdown table of rows by seed, the best one first.
+
+    Args:
+        rows (dict): Records by row and seed.
+    """
+    bases = [base for base in BASES if base in rows]
+    head = ['row', '%', 'seeds', *(BASES[base] for base in bases), 'gap to teacher', 'step / KD']
+    lines = [head, ['---'] * len(head)]
+    of_kd = _step(rows['KD']) if 'KD' in rows else None
+    for name, of in sorted(rows.items(), key=lambda item: -fmean(r.value for r in item[1].values())):
+        values, gaps = [r.value for r in of.values()], [r.gap for r in of.values() if r.gap is not None]
+        spread = f' ± {stdev(values):.2f}' if len(values) > 1 else ''
+        step = _step(of)
+        lines.append(
+            [
+                name,
+                f'{fmean(values):.2f}{spread}',
+                str(len(of)),
+                *(_difference(of, rows[base]) if base != name else EMPTY for base in bases),
+                f'{fmean(gaps):.3f}' if gaps else EMPTY,
+                f'{step / of_kd:.2f}' if step and of_kd else EMPTY,
+            ]
+        )
+    return '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
+
+
+def _difference(of: Mapping[int, Record], base: Mapping[int, Record]) -> str:
+    shared = sorted(of.keys() & base.keys())
+    if not shared:
+        return EMPTY
+    mean, half = interval([of[seed].value - base[seed].value for seed in shared])
+    return f'{mean:+.2f}' if math.isnan(half) else f'{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]'
+
+
+def _step(of: Mapping[int, Record]) -> float | None:
+    steps = [record.step for record in of.values() if record.step]
+    return median(steps) if steps else None
+
+
+def _how(study: Study, found: Sequence[Record]) -> str:
+    """How it was measured, and how to repeat it."""
+    commits = sorted({record.commit for record in found if record.commit})
+    machines = sorted({record.machine for record in found})
+    lines = [
+        '- Columns: mean ± standard deviation over seeds; difference to another row, paired by seed, with the 95 % '
+        "interval of Student's t; divergence of the student from the teacher in nats; median of the logged seconds of "
+        'an iteration over that of KD, a rough figure, since runs are not timed side by side.',
+        f'- To repeat or go on: `python -m analysis.evidence {study.name} --minutes 60`; one row: add '
+        '`--row NAME --seed 0`.',
+        f'- Machine: {"; ".join(machines)}.' if machines else '',
+        f'- Commit: {", ".join(commits)}.' if commits else '',
+    ]
+    return '\n'.join(line for line in lines if line)
+
+
+def write(study: Study, docs: Path, folder: Path = records.FOLDER) -> Path | None:
+    """Write the page of a study, if any of it was run."""
+    found = records.read(study.name, folder)
+    if not found:
+        return None
+    path = docs / f'evidence_{study.name.replace("-", "_")}.md'
+    write_page(path, render(study, found), 'analysis.evidence')
+    return path

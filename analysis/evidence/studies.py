@@ -1,0 +1,137 @@
+"""The studies: what each asks, on which data, with which rows and seeds, and whether it may be used to choose.
+
+A study with ``split='val'`` measures on pictures that are held back from training: settings are chosen there. One with
+``split='test'`` reports what was chosen before, and nothing is chosen by it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PLAIN = 'plain'
+"""The row of the student alone, of which every study has one."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to train the student.
+
+    Args:
+        name (str): In tables and records.
+        method (str): File below ``configs/_base_/methods``; empty for the student alone.
+        changes (dict): What it changes of the merged config, by dotted keys.
+        cached (bool): Whether the teacher's logits are all that it reads, so that they can be looked up.
+    """
+
+    name: str
+    method: str = ''
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    cached: bool = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, and the runs that answer it.
+
+    Args:
+        name (str): Of its records and its page.
+        question (str): One sentence.
+        data (str): Data set, as in the names of configs.
+        pairs (tuple[str, ...]): ``TEACHER_STUDENT``, as in the names of configs.
+        rows (tuple[Row, ...]): What is compared, with the student alone.
+        seeds (tuple[int, ...]): Of the students; there is one teacher, of seed 0.
+        split (str): ``'val'`` to choose by it, ``'test'`` to report.
+        metric (str): What is compared, in percent.
+        options (tuple[str, ...]): ``key=value`` pairs for all of them, the teachers too.
+    """
+
+    name: str
+    question: str
+    data: str
+    pairs: tuple[str, ...]
+    rows: tuple[Row, ...]
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    split: str = 'test'
+    metric: str = 'accuracy/top1'
+    options: tuple[str, ...] = ()
+
+
+def kd(tau: float, lam: float) -> Row:
+    """KD at a temperature and a weight."""
+    return Row(f'KD τ={tau:g} λ={lam:g}', 'kd', {'model.tau': tau, 'model.lam': lam}, cached=True)
+
+
+def shake(tau: float, lam: float) -> Row:
+    """SHAKE at a temperature and a weight of its divergences."""
+    return Row(f'SHAKE τ={tau:g} λ={lam:g}', 'shake', {'model.tau': tau, 'model.lam': lam}, cached=True)
+
+
+PAIRS = ('resnet14_resnet8', 'resnet14_shufflev2')
+PAIRS_100 = ('resnet14_resnet8', 'resnet14_shufflev2-tiny')
+PLAIN_ROW = Row(PLAIN)
+PAPER = (Row('KD', 'kd', cached=True), Row('SHAKE', 'shake', cached=True))
+"""Both with what the papers set."""
+
+_NOISE = ('train_dataloader.dataset.wrong_labels=0.4',)
+WEIGHTS = tuple(make(tau, lam) for make in (kd, shake) for tau in (1, 2, 4, 8) for lam in (1, 2, 4))
+METHODS = (
+    *PAPER,
+    Row('KD+logit standardization', 'kd_logit_std', cached=True),
+    Row('DKD', 'dkd_warmup2', cached=True),
+    Row('DIST', 'dist', cached=True),
+    Row('FitNets', 'fitnets'),
+    Row('ReviewKD', 'review_warmup2'),
+    Row('SP', 'sp'),
+    Row('PKT', 'pkt'),
+    Row('VID', 'vid'),
+    Row('DML', 'dml'),
+    Row('SHAKE, stronger shadow', 'shake_stronger', cached=True),
+    Row('SHAKE+FitNets', 'shake_fitnets'),
+)
+
+STUDIES = {
+    study.name: study
+    for study in (
+        Study(
+            'weights-few',
+            'Which temperature and which weight, for KD and for SHAKE, with 5,000 pictures?',
+            'fashion-few',
+            PAIRS,
+            (PLAIN_ROW, *WEIGHTS),
+            seeds=(0, 1),
+            split='val',
+        ),
+        Study(
+            'methods-few',
+            'Which method, with 5,000 pictures?',
+            'fashion-few',
+            PAIRS,
+            (PLAIN_ROW, *METHODS),
+            split='val',
+        ),
+        Study(
+            'noise-few',
+            'Which method, where 40 % of the labels are wrong?',
+            'fashion-few',
+            PAIRS,
+            (PLAIN_ROW, *PAPER, kd(4, 2), shake(4, 2)),
+            split='val',
+            options=_NOISE,
+        ),
+        Study(
+            'report-100',
+            'What do KD and SHAKE add on 100 classes of real pictures?',
+            'fashion100',
+            PAIRS_100,
+            (PLAIN_ROW, *METHODS),
+        ),
+        Study(
+            'report-few',
+            'What do the methods add with 5,000 pictures, on the test pictures?',
+            'fashion-few',
+            PAIRS,
+            (PLAIN_ROW, *METHODS),
+        ),
+    )
+}
+"""All studies by name."""

@@ -1,0 +1,99 @@
+"""Train what a study lacks, within a budget of time."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from itertools import product
+from pathlib import Path
+from statistics import median
+
+from analysis.evidence import records
+from analysis.evidence.compose import compose
+from analysis.evidence.records import Record
+from analysis.evidence.studies import Row, Study
+from shake_mm.cli.run_grid import Plan
+from shake_mm.grid.provenance import commit, hardware, versions
+from shake_mm.grid.runs import TRAIN, Run, clear, train_all
+from shake_mm.grid.scalars import read_run
+
+Task = tuple[int, str, Row]
+"""Seed, pair and row."""
+
+
+def missing(study: Study, folder: Path = records.FOLDER) -> Iterator[Task]:
+    """What was not run so far: seed by seed, so that an interrupted study has whole comparisons."""
+    known = {record.key for record in records.read(study.name, folder)}
+    for seed, pair, row in product(study.seeds, study.pairs, study.rows):
+        if (row.name, pair, seed) not in known:
+            yield seed, pair, row
+
+
+def train(
+    study: Study,
+    work_dir: Path,
+    minutes: float,
+    say: Callable[[str], object] = print,
+    folder: Path = records.FOLDER,
+) -> int:
+    """Train and record what a study lacks; no run begins once the time is over.
+
+    Args:
+        study (Study): The study.
+        work_dir (Path): Where the runs, the teachers and their caches are.
+        minutes (float): The budget.
+        say (callable): Is told what was measured. Defaults to ``print``.
+        folder (Path): Where the records are.
+
+    Returns:
+        int: Number of runs that are still missing.
+
+    Raises:
+        RunFailed: If a training fails.
+    """
+    start, left = time.monotonic(), list(missing(study, folder))
+    while left and time.monotonic() - start < 60 * minutes:
+        seed, pair, row = left.pop(0)
+        record = measure(study, row, pair, seed, work_dir)
+        records.add(study.name, record, folder)
+        say(f'{study.name}: {row.name}, {pair}, seed {seed}: {record.value:.2f} %; {len(left)} runs are missing')
+    return len(left)
+
+
+def measure(study: Study, row: Row, pair: str, seed: int, work_dir: Path) -> Record:
+    """Train one row on one pair with one seed, and its teacher if that was not trained before."""
+    config = compose(study, row, pair, work_dir / 'configs' / study.name)
+    # Studies on the same data share their teachers, unless they change what a teacher learns from.
+    plan = Plan(str(work_dir / (study.name if study.options else 'runs')), study.options)
+    run = plan.add(str(config), seed)
+    for teacher in run.after:
+        train_all([teacher], TRAIN)
+    train_all([run], command_of(row, work_dir / 'caches'))
+    found = record_of(study, row, pair, seed, run)
+    clear(run)
+    return found
+
+
+def command_of(row: Row, caches: Path) -> tuple[str, ...]:
+    """What trains a row: with batches cut on the device and, where that is all it reads, the teacher's logits kept."""
+    return (*TRAIN, '--batched', *(('--cache-teachers', str(caches)) if row.cached else ()))
+
+
+def record_of(study: Study, row: Row, pair: str, seed: int, run: Run) -> Record:
+    """What is kept of a finished run."""
+    scalars = read_run(run.work_dir)
+    last = scalars.last(run.epochs)
+    steps = [step['time'] for step in scalars.train if isinstance(step.get('time'), float)]
+    machine = hardware('cpu')
+    of = ', '.join(f'{name} {version}' for name, version in versions().items())
+    return Record(
+        row=row.name,
+        pair=pair,
+        seed=seed,
+        value=round(last[study.metric], 4),
+        gap=last.get('gap/teacher'),
+        step=median(steps) if steps else None,
+        config=run.fingerprint[:12],
+        commit=commit(),
+        machine=f'{machine["hardware"]}, {machine["cores"]} cores; {of}',
+        date=date.today().isoformat(),
+    )

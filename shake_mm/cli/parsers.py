@@ -1,0 +1,186 @@
+"""The command lines of all commands: what they take, without what they need to run, so that ``--help`` answers at once.
+
+Nothing in here imports torch.
+"""
+
+import argparse
+import os.path as osp
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..options import CACHES, parse_option
+
+DATA_SETS = ('fashion-mnist', 'cifar10', 'cifar100', 'imagenette', 'stl10', 'tiny-imagenet', 'coco-minitrain')
+"""What :mod:`.dataset_prepare` knows."""
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """A parser that reports a wrong command line in one sentence, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with status 2."""
+        self.exit(2, f'error: {message}: see {self.prog} --help\n')
+
+
+class Settings(argparse.Action):
+    """An action for ``key=value`` pairs, as mmengine's ``DictAction``, which reports what is not such a pair."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *args: Any) -> None:
+        """Add the pairs to the namespace."""
+        options = dict(getattr(namespace, self.dest, None) or {})
+        for pair in values or ():
+            try:
+                key, value = parse_option(pair)
+            except ValueError:
+                parser.error(f"argument --cfg-options: '{pair}' is no key=value pair with balanced brackets")
+            options[key] = value
+        setattr(namespace, self.dest, options)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that all tools take."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Settings,
+        help='override settings of the config, as key=value pairs; a list is written key="[a,b]" or key=a,b, '
+        'a nested one key="[(a,b),(c,d)]", in quotation marks',
+    )
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+
+
+def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the tools that can run as several processes."""
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+
+
+def parse_train(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+    """Define and parse the command line of :mod:`.train`."""
+    parser = ArgumentParser(prog=prog, description='Train a model')
+    parser.add_argument('config', help='train config file path')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='resume from this checkpoint, or without a path from the latest one in the work directory',
+    )
+    parser.add_argument(
+        '--exact',
+        action='store_true',
+        help='train so that a resumed run equals one that never stopped, and save at SIGTERM; see docs/resume.md',
+    )
+    parser.add_argument(
+        '--batched',
+        action='store_true',
+        help='keep a set like CIFAR on the device and draw whole batches from it; see docs/speed.md',
+    )
+    parser.add_argument(
+        '--cache-teachers',
+        nargs='?',
+        const=CACHES,
+        metavar='FOLDER',
+        help=f'keep the logits of frozen teachers for every view of every image (in {CACHES})',
+    )
+    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate with the actual batch size'
+    )
+    parser.add_argument('--no-pin-memory', action='store_true', help='disable pin_memory in dataloaders')
+    parser.add_argument('--no-persistent-workers', action='store_true', help='end the workers after each epoch')
+    add_common_arguments(parser)
+    add_launcher_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def parse_test(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+    """Define and parse the command line of :mod:`.test`."""
+    parser = ArgumentParser(prog=prog, description='Test (and evaluate) a model')
+    parser.add_argument('config', help='test config file path')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--key', help='where in the checkpoint the weights are, if it holds several networks')
+    parser.add_argument('--work-dir', help='folder for the evaluation metrics')
+    parser.add_argument('--out', help='file for the results: a pickle of the predictions (.pkl), or of the metrics')
+    parser.add_argument('--out-item', choices=['metrics', 'pred'], default='pred', help='what --out holds')
+    parser.add_argument('--overwrite', action='store_true', help='let --out and --show-dir replace what is there')
+    parser.add_argument('--amp', action='store_true', help='test with automatic mixed precision')
+    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
+    parser.add_argument('--show-dir', help='folder for images of the predictions')
+    parser.add_argument('--interval', type=int, default=1, help='draw every so many samples')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
+    parser.add_argument('--no-pin-memory', action='store_true', help='disable pin_memory in the dataloader')
+    parser.add_argument('--tta', action='store_true', help='augment by tta_model and tta_pipeline, else by a flip')
+    parser.add_argument('--member', help='evaluate another member of a distiller: teacher0, proxy0, …')
+    add_common_arguments(parser)
+    add_launcher_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def parse_export_student(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+    """Define and parse the command line of :mod:`.export_student`."""
+    parser = ArgumentParser(prog=prog, description='Write the student of a distillation run as a plain model')
+    parser.add_argument('config', help='the distillation config')
+    parser.add_argument('checkpoint', help='a checkpoint of its run')
+    parser.add_argument('out', help="a folder, or a path ending in '.pth' whose stem names the files")
+    parser.add_argument(
+        '--class-head-only', action='store_true', help='let a DeiT answer by its class head, not the mean of both heads'
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace a config that no export wrote')
+    parser.add_argument('--key', help='where in the checkpoint the weights are, if it holds several networks')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def parse_cache_teacher(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+    """Define and parse the command line of :mod:`.cache_teacher`."""
+    parser = ArgumentParser(
+        prog=prog, description="Compute the logits of a config's frozen teachers ahead of the training"
+    )
+    parser.add_argument('config', help='a distillation config')
+    parser.add_argument('--folder', default=CACHES, help=f'where to keep them ({CACHES})')
+    parser.add_argument('--device', help='device of torch (the best that is there)')
+    parser.add_argument('--batch-size', type=int, default=1024, help='views a pass (1024)')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def parse_run_grid(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+    """Define and parse the command line of :mod:`.run_grid`."""
+    parser = ArgumentParser(prog=prog, description='Train several configs over seeds')
+    parser.add_argument('configs', nargs='+', metavar='CONFIG', help="config files, or patterns ('configs/*/*_x.py')")
+    parser.add_argument('--exclude', nargs='+', default=[], help="patterns of config names to leave out ('shake-*')")
+    parser.add_argument('--work-dir', default=osp.join('work_dirs', 'grid'), help='folder of the runs (work_dirs/grid)')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='seeds of each config (0 1 2)')
+    parser.add_argument('--jobs', type=int, default=2, help='trainings at a time (2)')
+    parser.add_argument('--fresh', action='store_true', help='train again what is finished')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        help="key=value pairs for all configs, those that start with 'model.' not for the teachers",
+    )
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    return parser.parse_args(argv)
+
+
+def parse_print_config(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+    """Define and parse the command line of :mod:`.print_config`."""
+    parser = ArgumentParser(prog=prog, description='Print the whole config')
+    parser.add_argument('config', help='config file path')
+    parser.add_argument('--save-path', help="also write it to this file (.py, .yml, .json), for any package's train.py")
+    parser.add_argument('--overwrite', action='store_true', help='let --save-path replace a file that no tool wrote')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def parse_dataset_prepare(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+    """Define and parse the command line of :mod:`.dataset_prepare`."""
+    parser = ArgumentParser(prog=prog, description='Put a data set where the configs look for it')
+    parser.add_argument('name', choices=DATA_SETS, help='the data set')
+    parser.add_argument('--from', dest='source', type=Path, help='a folder or archive that was downloaded before')
+    parser.add_argument('--to', dest='folder', type=Path, help='where to put it (the folder that the configs name)')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)

@@ -1,0 +1,127 @@
+"""Evidence: rows become configs, runs become records, records become pages; nothing is measured twice."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from mmengine.config import Config
+
+from analysis.evidence import __main__ as command
+from analysis.evidence import pages, records
+from analysis.evidence.compose import compose
+from analysis.evidence.records import Record
+from analysis.evidence.studies import PLAIN, STUDIES, Row, Study, kd, shake
+from analysis.evidence.train import missing, train
+from shake_mm.errors import UsageError
+
+from ..support.garments import write_garments
+
+STUDY = Study('tiny', 'Does it help?', 'fashion-few', ('resnet14_resnet8',), (Row(PLAIN), kd(2, 1.5)), (0, 1), 'val')
+PAIR = STUDY.pairs[0]
+
+
+def record(row, seed, value, **changes):
+    values = dict(gap=None, step=0.01, config='abc', commit='1234567', machine='a processor', date='2026-01-01')
+    return Record(row=row, pair=PAIR, seed=seed, value=value, **{**values, **changes})
+
+
+def test_every_study_names_configs_that_exist():
+    for study in STUDIES.values():
+        names = [row.name for row in study.rows]
+        assert PLAIN in names and len(set(names)) == len(names) and len(study.seeds) >= 2
+        assert study.split == 'val' or len(study.seeds) >= 5
+        for row in study.rows:
+            assert not row.method or (command.DOCS.parent / f'configs/_base_/methods/{row.method}.py').is_file(), row
+
+
+def test_a_row_becomes_one_config(tmp_path):
+    cfg = Config.fromfile(compose(STUDY, shake(2, 0.5), PAIR, tmp_path))
+    assert (cfg.model.type, cfg.model.tau, cfg.model.lam) == ('shake_mm.SHAKE', 2, 0.5)
+    assert cfg.model.teachers[0].checkpoint.endswith('.pth') and cfg.val_dataloader.dataset.split == 'val'
+    assert cfg.train_cfg.val_interval == cfg.train_cfg.max_epochs and 'dynamic_intervals' not in cfg.train_cfg
+    test = replace(STUDY, split='test')
+    cfg = Config.fromfile(compose(test, Row('DML', 'dml'), PAIR, tmp_path))
+    assert cfg.val_dataloader.dataset.split == 'test' and 'checkpoint' not in cfg.model.teachers[0]
+    assert 'student' not in Config.fromfile(compose(test, Row(PLAIN), PAIR, tmp_path)).model
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith('.')] == []
+    with pytest.raises(UsageError, match='change model.nothing.tau leads nowhere'):
+        compose(STUDY, Row('x', 'kd', {'model.nothing.tau': 1}), PAIR, tmp_path)
+
+
+def test_records_are_kept_once_and_in_order(tmp_path):
+    for entry in (record('b', 1, 80.0), record('b', 0, 79.0), record('a', 0, 1.0), record('b', 1, 81.0)):
+        records.add('tiny', entry, tmp_path)
+    assert [(r.row, r.seed, r.value) for r in records.read('tiny', tmp_path)] == [
+        ('a', 0, 1.0),
+        ('b', 0, 79.0),
+        ('b', 1, 81.0),
+    ]
+    assert records.read('other', tmp_path) == []
+    (tmp_path / 'tiny.json').write_text('{"records": [{}]}')
+    with pytest.raises(UsageError, match=r'tiny\.json is damaged'):
+        records.read('tiny', tmp_path)
+
+
+def test_the_interval_is_students():
+    """Differences 1, 2, 3: mean 2, standard error 1/√3, and t of 2 degrees of freedom at 97.5 % is 4.302653."""
+    mean, half = pages.interval([1.0, 2.0, 3.0])
+    assert mean == 2 and half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert math.isnan(pages.interval([1.0])[1])
+
+
+def test_a_page_pairs_by_seed():
+    """KD and the plain student share seeds 0 and 1: +1 and +3. Seed 2 of KD has no partner."""
+    found = [record(PLAIN, 0, 80.0), record(PLAIN, 1, 81.0), record('KD', 0, 81.0, gap=0.25, step=0.02)]
+    found += [
+        record('KD', 1, 84.0, gap=0.35, step=0.02),
+        record('KD', 2, 99.0, gap=0.3, step=0.02),
+        record('old', 0, 5.0),
+    ]
+    page = pages.render(replace(STUDY, rows=(Row(PLAIN), Row('KD', 'kd')), seeds=(0, 1, 2)), found)
+    half = 12.706205 * math.sqrt(2) / math.sqrt(2)
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in page.splitlines() if line.startswith('| ')]
+    assert rows[0] == ['row', '%', 'seeds', 'to plain', 'to KD', 'gap to teacher', 'step / KD']
+    assert rows[2] == ['KD', '88.00 ± 9.64', '3', f'+2.00 [{2 - half:+.2f}, {2 + half:+.2f}]', '–', '0.300', '1.00']
+    assert rows[3][:4] == ['plain', '80.50 ± 0.71', '2', '–'] and rows[3][-1] == '0.50'
+    assert 'old' not in page and 'Not whole yet: plain.' in page and 'held back' in page
+
+
+def test_a_study_goes_on_where_it_stopped(tmp_path):
+    """One real run of each row, with a teacher that is trained once."""
+    data = write_garments(tmp_path / 'data')
+    small = [f'{name}_dataloader.dataset.{key}' for name in ('train', 'val', 'test') for key in ('data_root',)]
+    options = [f'{key}={data}' for key in small]
+    options += [f'{name}_dataloader.dataset.num_samples=60' for name in ('train', 'val', 'test')]
+    options += ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_cfg.dynamic_intervals=None']
+    options += ['default_hooks.checkpoint.interval=1']
+    study = replace(STUDY, seeds=(0,), options=tuple(options))
+    said = []
+    assert train(study, tmp_path / 'work', 0, said.append, tmp_path) == 2 and not said
+    assert train(study, tmp_path / 'work', 10, said.append, tmp_path) == 0
+    found = {r.row: r for r in records.read('tiny', tmp_path)}
+    assert set(found) == {PLAIN, 'KD τ=2 λ=1.5'} and len(said) == 2
+    assert all(0 <= r.value <= 100 and r.step > 0 and r.machine for r in found.values())
+    assert found['KD τ=2 λ=1.5'].gap > 0 and found[PLAIN].gap is None
+    assert list(missing(study, tmp_path)) == []
+    runs = sorted(path.parent.name for path in (tmp_path / 'work').rglob('epoch_1.pth'))
+    assert len(runs) == 1, 'only the teacher is kept'
+
+
+def test_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, 'DOCS', tmp_path)
+    assert command.main(['nothing']) == 1 and "there is no study 'nothing'" in capsys.readouterr().err
+    assert (
+        command.main(['methods-few', '--row', 'KDD']) == 1
+        and '--row: methods-few has the rows' in capsys.readouterr().err
+    )
+    assert command.main(['methods-few', '--row', 'KD', '--seed', '3', '--work-dir', str(tmp_path)]) == 0
+    assert 'methods-few: 2 runs are missing' in capsys.readouterr().out
+
+
+def test_the_protocol_names_every_study():
+    page = (command.DOCS / 'evidence.md').read_text(encoding='utf-8')
+    rows = {line.split('`')[1]: line for line in page.splitlines() if line.startswith('| `')}
+    assert set(rows) == set(STUDIES)
+    for name, study in STUDIES.items():
+        assert f'`{study.data}`' in rows[name] and f'| {len(study.seeds)}' in rows[name]
+        assert ('test pictures' in rows[name]) == (study.split == 'test')

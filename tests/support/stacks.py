@@ -1,0 +1,43 @@
+"""What a stack cannot do: its tests are skipped by name, with the reason."""
+
+import pytest
+import torch
+from packaging.version import Version
+
+from shake_mm import stack
+
+TORCH = Version(torch.__version__)
+NAME = stack.name()
+
+
+def needs_torch(version: str, reason: str) -> pytest.MarkDecorator:
+    """Skip a test where torch is older, and say what is not there yet."""
+    return pytest.mark.skipif(Version(version) > TORCH, reason=f'torch {TORCH} is older than {version}: {reason}')
+
+
+def not_on(name: str, reason: str) -> pytest.MarkDecorator:
+    """Skip a test on a stack, and say what it lacks."""
+    return pytest.mark.skipif(name == NAME, reason=f'the {name} stack: {reason}')
+
+
+def _autocasts_to_float16() -> bool:
+    try:
+        with torch.autocast('cpu', torch.float16):
+            return True
+    except RuntimeError:
+        return False
+
+
+AUTOCASTS = (torch.float16, torch.bfloat16) if _autocasts_to_float16() else (torch.bfloat16,)
+"""Dtypes that this torch's autocast has on the CPU."""
+
+HALVES = tuple(
+    pytest.param(
+        dtype,
+        marks=pytest.mark.skipif(dtype not in AUTOCASTS, reason=f'torch {TORCH} has no autocast to it on the CPU'),
+    )
+    for dtype in (torch.float16, torch.bfloat16)
+)
+"""The same for ``parametrize``, those that are lacking skipped by name."""
+
+needs_mmrazor = pytest.mark.skipif(stack.find('mmrazor') is None, reason=f'the {NAME} stack has no mmrazor')

@@ -1,0 +1,83 @@
+"""What is missing is not missed: classifiers without mmdet and mmrazor, detectors without mmpretrain."""
+
+import pytest
+
+from .support import tiny
+from .support.environments import ROOT, python, without
+
+NAMED = {'mmdet': "pip install 'mmdet>=3.3,<3.4'", 'mmpretrain': "pip install 'mmpretrain>=1.2,<1.3'"}
+WITHOUT = {'mmdet': ('mmdet', 'pycocotools'), 'mmpretrain': ('mmpretrain',)}
+NEVER = ('mmrazor', 'transformers', 'timm', 'mmseg', 'safetensors')
+"""Missing in all of these environments."""
+
+
+@pytest.fixture(scope='module', params=list(WITHOUT))
+def missing(request, tmp_path_factory):
+    """The package that is missing, and where the others are."""
+    folder = tmp_path_factory.mktemp('packages') / 'site'
+    return request.param, without(folder, *WITHOUT[request.param], *NEVER)
+
+
+def write(folder, text):
+    path = folder / 'config.py'
+    path.write_text(text)
+    return path
+
+
+def test_the_other_task_trains(missing, tmp_path):
+    package, packages = missing
+    config = write(tmp_path, tiny.CLASSIFIERS if package == 'mmdet' else tiny.DETECTORS)
+    result = python(packages, ROOT / 'tools/train.py', config, '--work-dir', 'run', cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / 'run/epoch_1.pth').is_file()
+    if package == 'mmdet':
+        assert 'accuracy/top1:' in result.stdout
+
+
+def test_its_own_task_is_refused_in_one_sentence(missing, tmp_path):
+    """As a base, as the default scope, and as the scope of a type; so is a loss of mmrazor."""
+    package, packages = missing
+    own = {'mmdet': 'retinanet/retinanet_r50_fpn_1x_coco.py', 'mmpretrain': 'resnet/resnet18_8xb16_cifar10.py'}
+    loss = "terms=dict(a=dict(loss=dict(type='mmrazor.L2Loss')))"
+    texts = {
+        'base.py': f"_base_ = '{package}::{own[package]}'",
+        'scope.py': f"default_scope = '{package}'\nmodel = dict(type='ATSS')",
+        'type.py': f"model = dict(type='shake_mm.KD', student=dict(type='{package}.ATSS'))",
+        'loss.py': f"model = dict(type='shake_mm.KD', {loss})",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    code = f'from shake_mm.cli import train; print([train.main([name]) for name in {list(texts)}])'
+    result = python(packages, '-c', code, cwd=tmp_path)
+    assert result.stdout == '[1, 1, 1, 1]\n', result.stderr
+    sentences = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
+    wanted = [(package, NAMED[package])] * 3 + [('mmrazor', "pip install 'mmrazor>=1.0,<1.1'")]
+    for sentence, (name, command) in zip(sentences, wanted, strict=True):
+        assert f'{name} is not installed' in sentence and f'run `{command}`' in sentence
+
+
+def test_its_parts_are_refused_and_the_others_are_there(missing, tmp_path):
+    """By the registries, by an import, and by a hook that builds such a part."""
+    package, packages = missing
+    theirs = {'mmdet': ['DigitScenes'], 'mmpretrain': ['Digits', 'DigitPairs']}
+    code = f"""
+import sys
+import shake_mm, shake_mm.cli, shake_mm.checks, shake_mm.export, shake_mm.grid, shake_mm.hooks, shake_mm.loops
+from mmengine.registry import DATASETS as ANY, TRANSFORMS
+from shake_mm import datasets
+from shake_mm.registry import DATASETS, TASKS
+theirs = {theirs!r}
+for needed, names in theirs.items():
+    for name in names:
+        for find in (ANY.get, DATASETS.get, lambda name: getattr(datasets, name.rpartition('.')[2])):
+            try:
+                found = find('shake_mm.' + name)
+            except Exception as error:
+                assert needed == {package!r} and '{package} is not installed' in str(error), error
+                assert 'shake_mm.' + name in str(error)
+            else:
+                assert needed != {package!r} and found.__name__ == name
+assert TRANSFORMS.get('shake_mm.RandomView') and {package!r} not in sys.modules
+"""
+    result = python(packages, '-c', code, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
