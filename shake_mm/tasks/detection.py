@@ -81,8 +81,8 @@ class DetectionTask(Task):
         return self.check_logits(network, {})
 
     def input_shape(self, config: Mapping[str, Any]) -> tuple[int, int, int]:
-        """Large enough for a 3x3 kernel on the last level, of stride 128."""
-        return 3, 320, 320
+        """Large enough for a 3x3 kernel on the last level, of stride 128, and a multiple of that (for FPG)."""
+        return 3, 384, 384
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
         """The levels of the pyramid, one by one."""

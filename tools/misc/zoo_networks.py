@@ -167,7 +167,9 @@ def _cut(model: dict, task: str) -> dict:
         backbone.update(stage_channels=_narrow(backbone['stage_channels'], True), feat_channel=256 // CUT)
     else:
         backbone.update(_shallow(backbone, task))
-    parts = [part for key in ('neck', *_HEADS) for part in _listed(model.get(key)) if isinstance(part, dict)]
+    parts = [
+        part for key in ('neck', *_HEADS, *_BRANCHES) for part in _listed(model.get(key)) if isinstance(part, dict)
+    ]
     for i, part in enumerate(parts):
         kept = {} if narrow or i or 'in_channels' not in part else {'in_channels': part['in_channels']}
         part.update({**_narrow(part), **kept} if narrow or task == 'det' else {})
