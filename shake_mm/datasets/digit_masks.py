@@ -36,8 +36,9 @@ PALETTE = [
 class DigitMasks(BaseDataset):
     """The scenes of :class:`DigitScenes` with the class of every pixel: the canvas, or one of ten digits.
 
-    The half transparent edges of strokes are neither, and ignored (255). Glyphs are split as in :class:`Digits`. The
-    samples are those of mmsegmentation's ``BaseSegDataset``, for its pipelines and metrics; it is not imported here.
+    A digit is its ink and an eighth of its size around it; pixels at its edge are neither, and ignored (255). Glyphs
+    are split as in :class:`Digits`. The samples are those of mmsegmentation's ``BaseSegDataset``, for its pipelines and
+    metrics; it is not imported here.
 
     The first use draws images and masks into a folder below ``data_root``, whose name says all that they depend on;
     later uses read them. Any number of processes may begin at once.

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import cv2
 import mmcv
 import numpy as np
 
@@ -18,7 +19,7 @@ TRIES = 20
 INK = 0.25
 """What is fainter in an enlarged glyph is paper, not ink."""
 IGNORED = 255
-"""Label of the pixels at the edge of a stroke, which are neither ink nor canvas."""
+"""Label of the pixels at the edge of a digit, which are neither it nor canvas."""
 SURE = 0.5
 """Opacity from which a pixel is ink."""
 
@@ -32,7 +33,7 @@ class Scene(NamedTuple):
         labels: The classes, shape :math:`(n, )`.
         glyphs: Positions of the pictures that are shown, shape :math:`(n, )`; of digits, in
             :func:`sklearn.datasets.load_digits`.
-        mask: What each pixel shows: 0 for the canvas, the class plus 1, :data:`IGNORED` where ink is half transparent.
+        mask: What each pixel shows: 0 for the canvas, the class plus 1 on and around ink, :data:`IGNORED` at the edge.
             Shape :math:`(H, W)`, uint8.
     """
 
@@ -151,8 +152,15 @@ def _blend(rng: np.random.Generator, img: np.ndarray, ink: np.ndarray, box: tupl
 
 
 def _mark(mask: np.ndarray, ink: np.ndarray, box: tuple[int, int, int, int], label: int) -> None:
-    """Write a label where there is ink, in place."""
+    """Write a label where there is ink or paper between strokes, in place: an eighth of the glyph around the ink."""
     left, top, width, height = box
     below = mask[top : top + height, left : left + width]
-    below[ink > 0] = IGNORED
-    below[ink >= SURE] = label
+    reach = max(1, round(max(width, height) / 8))
+    near, nearest = (_grown(ink >= SURE, pixels) for pixels in (reach + 1, reach))
+    below[near] = IGNORED
+    below[nearest] = label
+
+
+def _grown(area: np.ndarray, pixels: int) -> np.ndarray:
+    """An area and what is within some pixels of it."""
+    return cv2.dilate(area.astype(np.uint8), np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)) > 0

@@ -4,6 +4,6 @@ _base_ = ['../../baseline/fcn_r18-w8_digit-masks.py', '../distill.py']
 teachers = [
     dict(
         config='shake_mm::baseline/fcn_r18-w16_digit-masks.py',
-        checkpoint='work_dirs/fcn_r18-w16_digit-masks/epoch_12.pth',
+        checkpoint='work_dirs/fcn_r18-w16_digit-masks/epoch_30.pth',
     ),
 ]
