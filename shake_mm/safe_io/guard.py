@@ -33,7 +33,7 @@ def guard_loaders() -> Iterator[None]:
     - ``torch.load`` and all that ends in it, such as ``torch.hub.load_state_dict_from_url`` and the loaders of
       mmengine's ``CheckpointLoader`` for each of its prefixes, read by :func:`.read`.
     - ``mmengine.load`` reads YAML as plain values, and pickles where :func:`.trust_pickles` was told so; likewise
-      ``numpy.load``.
+      ``numpy.load``, and mmseg's pictures in pickles.
 
     It may be entered again inside. What was there before comes back at the end.
     """
@@ -68,7 +68,17 @@ def _replacements() -> list[tuple[Any, str, Any]]:
         (YamlHandler, 'load_from_fileobj', annotations.load_yaml),
         (np, 'load', annotations.loader_of_arrays(np.load)),
         (mmpretrain.datasets.cifar, 'pickle', annotations.PlainPickles),
+        *_in_mmseg(),
     ]
+
+
+def _in_mmseg() -> list[tuple[Any, str, Any]]:
+    """What mmseg unpickles, pictures of ``LoadBiomedicalImageFromFile``, where it is installed."""
+    try:
+        import mmseg.utils.io
+    except (ImportError, AssertionError):  # which another mmcv is to it
+        return []
+    return [(mmseg.utils.io, 'pickle', annotations.TrustedPickles(mmseg.utils.io.pickle))]
 
 
 def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
