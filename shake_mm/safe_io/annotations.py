@@ -114,6 +114,27 @@ def loader_of_arrays(load: Callable[..., Any]) -> Callable[..., Any]:
     return load_array
 
 
+class TrustedPickles:
+    """Stands for the module ``pickle`` where mmseg reads pictures that are pickles.
+
+    Args:
+        module (module): What mmseg uses without us.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def loads(self, content: bytes, **kwargs: Any) -> Any:
+        """As the module's, where the config trusts pickles.
+
+        Raises:
+            UsageError: If it does not.
+        """
+        if not _trusted:
+            raise UsageError(_pickled('a picture of decode_backend pickle'))
+        return self._module.loads(content, **kwargs)
+
+
 class PlainPickles:
     """Stands for the module ``pickle`` where mmpretrain reads CIFAR: its files are pickles of numbers and text."""
 
