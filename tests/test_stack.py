@@ -61,6 +61,7 @@ def test_each_stack_is_known_and_complete(installed, name):
         ('current', 'mmcv', 'mmcv', "pip install --no-build-isolation --no-cache-dir 'mmcv>=2.1,<2.2'"),
         ('onedl', 'onedl-mmcv', 'mmcv', "pip install --no-build-isolation --no-cache-dir 'onedl-mmcv>=2.3,<2.4'"),
         ('classic', 'mmdet', 'mmdet', "pip install 'mmdet>=3.3,<3.4'"),
+        ('classic', 'mmsegmentation', 'mmseg', "pip install 'mmsegmentation>=1.2,<1.3'"),
         ('onedl', 'onedl-mmdetection', 'mmdet', "pip install 'onedl-mmdetection>=3.5,<3.6'"),
         ('current', 'mmpretrain', 'mmpretrain', "pip install 'mmpretrain>=1.2,<1.3'"),
         ('onedl', 'onedl-mmpretrain', 'mmpretrain', "pip install 'onedl-mmpretrain>=1.3,<1.4'"),

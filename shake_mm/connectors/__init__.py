@@ -1,6 +1,7 @@
 """Connectors: small trained modules that bring one network's feature to the shape of another's."""
 
 from .conv_regressor import ConvRegressor
+from .cross_head import CrossHead
 from .embedding import Embedding
 from .ensemble import BranchGate, Ensemble
 from .factor import ParaphraserDecoder, ParaphraserEncoder, Translator
@@ -8,13 +9,19 @@ from .logit_norm import LogitNorm
 from .map_transfer import MapTransfer
 from .margin_relu import MarginReLU
 from .orthogonal import OrthogonalProjection
+from .project_map import ProjectMap
+from .regional import RegionalLogits
+from .resize_map import ResizeMap
 from .review import ReviewFusion
+from .token_map import TokenMap
 from .vid_regressor import VIDRegressor
 
 __all__ = [
+    'RegionalLogits',
     'BranchGate',
     'Ensemble',
     'ConvRegressor',
+    'CrossHead',
     'Embedding',
     'LogitNorm',
     'MapTransfer',
@@ -22,7 +29,10 @@ __all__ = [
     'OrthogonalProjection',
     'ParaphraserDecoder',
     'ParaphraserEncoder',
+    'ProjectMap',
+    'ResizeMap',
     'ReviewFusion',
+    'TokenMap',
     'Translator',
     'VIDRegressor',
 ]

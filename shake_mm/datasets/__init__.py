@@ -9,6 +9,7 @@ from .views import RandomView, ViewSet
 __getattr__ = lazy_parts(
     __name__,
     {
+        'digit_masks': ('DigitMasks',),
         'digits': ('DigitPairs', 'Digits'),
         'digit_scenes': ('DigitScenes',),
         'garments': ('GarmentPairs', 'Garments'),
@@ -16,6 +17,7 @@ __getattr__ = lazy_parts(
         'pairs': ('PairDataset',),
     },
     needs={
+        'digit_masks': 'mmcv',
         'digits': 'mmpretrain',
         'digit_scenes': 'mmdet',
         'garments': 'mmpretrain',
@@ -27,6 +29,7 @@ __getattr__ = lazy_parts(
 __all__ = [
     'BatchedViews',
     'ContrastDataset',
+    'DigitMasks',
     'DigitPairs',
     'DigitScenes',
     'Digits',

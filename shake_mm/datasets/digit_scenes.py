@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from mmdet.datasets import CocoDataset
 from shake_mm.errors import UsageError
 from shake_mm.registry import DATASETS
 
+from .drafts import drafted
 from .glyphs import SPLITS, one_of
 from .scene_drawing import Scene, draw_scene
 
@@ -130,9 +129,7 @@ def _is_whole(folder: Path, num_images: int) -> bool:
 
 def _write(folder: Path, scenes: Iterable[Scene], classes: Iterable[str]) -> None:
     """Write a set beside its folder, then move it into place in one step, so that nobody ever sees a part of it."""
-    draft = folder.with_name(f'.{folder.name}.{uuid.uuid4().hex}')
-    draft.mkdir(parents=True)
-    try:
+    with drafted(folder, lambda place: _is_whole(place, len(images))) as draft:
         images: list[dict] = []
         annotations: list[dict] = []
         for index, scene in enumerate(scenes):
@@ -143,9 +140,6 @@ def _write(folder: Path, scenes: Iterable[Scene], classes: Iterable[str]) -> Non
         categories = [dict(id=label, name=name) for label, name in enumerate(classes)]
         content = dict(images=images, annotations=annotations, categories=categories)
         (draft / ANN_FILE).write_text(json.dumps(content), encoding='utf-8')
-        _install(draft, folder, len(images))
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _annotate(scene: Scene, image_id: int, first_id: int) -> list[dict]:
@@ -162,17 +156,3 @@ def _annotate(scene: Scene, image_id: int, first_id: int) -> list[dict]:
         )
         for i, (box, label, glyph) in enumerate(zip(scene.boxes, scene.labels, scene.glyphs))
     ]
-
-
-def _install(draft: Path, folder: Path, num_images: int) -> None:
-    """Rename the draft to the folder, unless another process was faster."""
-    try:
-        draft.rename(folder)
-    except OSError:
-        if _is_whole(folder, num_images):
-            return
-        # Images were taken from a complete set, or a copy of it was interrupted: what remains is moved aside.
-        remains = draft.with_name(f'{draft.name}.old')
-        folder.rename(remains)
-        draft.rename(folder)
-        shutil.rmtree(remains)

@@ -17,6 +17,10 @@ MAX_OVERLAP = 0.1
 TRIES = 20
 INK = 0.25
 """What is fainter in an enlarged glyph is paper, not ink."""
+IGNORED = 255
+"""Label of the pixels at the edge of a stroke, which are neither ink nor canvas."""
+SURE = 0.5
+"""Opacity from which a pixel is ink."""
 
 
 class Scene(NamedTuple):
@@ -28,12 +32,15 @@ class Scene(NamedTuple):
         labels: The classes, shape :math:`(n, )`.
         glyphs: Positions of the pictures that are shown, shape :math:`(n, )`; of digits, in
             :func:`sklearn.datasets.load_digits`.
+        mask: What each pixel shows: 0 for the canvas, the class plus 1, :data:`IGNORED` where ink is half transparent.
+            Shape :math:`(H, W)`, uint8.
     """
 
     img: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     glyphs: np.ndarray
+    mask: np.ndarray
 
 
 def draw_scene(
@@ -58,7 +65,7 @@ def draw_scene(
     """
     rng = np.random.default_rng((seed, splits.index(split), *size, index))
     pictures, classes, own = glyphs or Glyphs(*load_glyphs(), split_glyphs(split))
-    img = draw_background(rng, size)
+    img, mask = draw_background(rng, size), np.zeros(size, np.uint8)
     boxes: list[tuple[int, int, int, int]] = []
     chosen = []
     for _ in range(rng.integers(1, MAX_DIGITS + 1)):
@@ -68,11 +75,12 @@ def draw_scene(
         box = _place(rng, opacity.shape, size, boxes)
         if box is not None:
             _blend(rng, img, opacity, box)
+            _mark(mask, opacity, box, classes[glyph] + 1)
             boxes.append(box)
             chosen.append(glyph)
     img += 0.02 * rng.standard_normal(img.shape, dtype=np.float32)
     pixels = np.rint(255 * img.clip(0, 1)).astype(np.uint8)
-    return Scene(pixels, np.array(boxes), classes[chosen], np.array(chosen))
+    return Scene(pixels, np.array(boxes), classes[chosen], np.array(chosen), mask)
 
 
 def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
@@ -140,3 +148,11 @@ def _blend(rng: np.random.Generator, img: np.ndarray, ink: np.ndarray, box: tupl
     away = 1.0 if mean.mean() < 0.5 else -1.0
     color = (mean + away * rng.uniform(0.2, 0.6) + rng.uniform(-0.15, 0.15, 3)).clip(0, 1).astype(np.float32)
     below += ink[..., None] * (color - below)
+
+
+def _mark(mask: np.ndarray, ink: np.ndarray, box: tuple[int, int, int, int], label: int) -> None:
+    """Write a label where there is ink, in place."""
+    left, top, width, height = box
+    below = mask[top : top + height, left : left + width]
+    below[ink > 0] = IGNORED
+    below[ink >= SURE] = label

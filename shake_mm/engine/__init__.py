@@ -2,9 +2,18 @@
 
 from ..taps import Taps
 from .distiller import Distiller
-from .evaluation import MemberEvaluation, MemberPredictor
+from .evaluation import MemberEvaluation, MemberPredictions, MemberPredictor
 from .objective import Objective
 from .stages import Stage
 from .terms import Term
 
-__all__ = ['Distiller', 'MemberEvaluation', 'MemberPredictor', 'Objective', 'Stage', 'Taps', 'Term']
+__all__ = [
+    'Distiller',
+    'MemberEvaluation',
+    'MemberPredictions',
+    'MemberPredictor',
+    'Objective',
+    'Stage',
+    'Taps',
+    'Term',
+]

@@ -136,10 +136,13 @@ class Distiller(BaseModel):
             frozen = {name: teacher for name, teacher in members.frozen.items() if name in plan.members}
             passed = {name: teacher(inputs, data_samples) for name, teacher in frozen.items()}
             own: dict[str, dict[str, Tensor]] = {}
+            noted: dict[str, Any] = {}
             for name, network in members.learners.items():
                 view = members.view(name, inputs, data_samples)
                 if name in plan.labeled:
-                    own[name] = task.loss(network, view, data_samples)
+                    with task.noting(network, plan.noted if name == 'student' else ()) as facts:
+                        own[name] = task.loss(network, view, data_samples)
+                    noted.update(facts)
                 elif name in plan.members:
                     task.forward(network, view, taps)
             for name, teacher in frozen.items():
@@ -147,7 +150,7 @@ class Distiller(BaseModel):
                     teacher.forward_head(passed[name], taps)
             for entry in plan.derived:
                 entry.compute(taps)
-            field = cache(lambda name: task.batch_field(data_samples or (), name))
+            field = cache(lambda name: noted[name] if name in noted else task.batch_field(data_samples or (), name))
             losses: dict[str, Tensor] = {}
             for name in plan.terms:
                 losses.update(self.terms[name](taps, own, field))
@@ -181,7 +184,12 @@ class Distiller(BaseModel):
     def enter_epoch(self, epoch: int) -> None:
         """Set what changes with the epochs (weights that warm up), at the beginning of ``epoch`` (counted from 0)."""
         for term in self.terms.values():
-            term.enter_epoch(epoch)
+            term.enter(epoch, by_epoch=True)
+
+    def enter_iteration(self, iteration: int) -> None:
+        """Set what changes with the iterations, before ``iteration`` (counted from 0)."""
+        for term in self.terms.values():
+            term.enter(iteration, by_epoch=False)
 
     def train(self, mode: bool = True) -> 'Distiller':
         """Set the mode; what is not trained of peers, of connectors, and by the stage, stays in evaluation mode."""

@@ -111,9 +111,14 @@ def facts_of(learner: Any, target: Any, num_samples: int | None) -> dict[str, An
     return facts
 
 
-def unknown_field(name: str) -> Tensor | None:
-    """What is known of a fact of the batch before there is one: labels without data, else nothing."""
-    return torch.empty(BATCH, dtype=torch.long, device='meta') if name in ('gt_labels', 'label') else None
+def unknown_field(name: str) -> Any:
+    """What is known of a fact of the batch before there is one: labels and boxes without data, else nothing."""
+    if name == 'gt_bboxes':
+        return [torch.empty(1, 4, device='meta') for _ in range(BATCH)]
+    if name == 'batch_input_shape':
+        return 64, 64
+    shapes = {'gt_labels': (BATCH,), 'label': (BATCH,), 'gt_sem_seg': (BATCH, 1, 8, 8)}
+    return torch.empty(shapes[name], dtype=torch.long, device='meta') if name in shapes else None
 
 
 def try_out(where: str, module: nn.Module, *args: Any) -> Any:
@@ -164,4 +169,6 @@ def unknown(value: Any) -> bool:
 def _channels(shape: Any) -> Any:
     if isinstance(shape, list):
         return [_channels(item) for item in shape]
-    return shape[0] if shape else None
+    if not shape:
+        return None
+    return shape[1] if len(shape) == 2 else shape[0]  # tokens of a transformer are (L, C)

@@ -1,5 +1,6 @@
 """Stand-ins for a distiller in the loops of validation and test, where more than the student is to be measured."""
 
+import copy
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -73,6 +74,25 @@ class MemberEvaluation(StandIn):
                 entry.compute(taps)
             logits |= {name: taps.tensor(f'{name}.logits') for name in objective.proxies}
             members.task.attach_logits(members.student, samples, logits)
+        return samples
+
+
+class MemberPredictions(StandIn):
+    """The student's predictions, and beside them those of every other member, which each makes for itself.
+
+    Nothing is kept from pass to pass: the predictions of a segmentor are as large as its images.
+    """
+
+    @torch.no_grad()
+    def evaluate(self, inputs: Tensor, data_samples: list) -> list:
+        """The samples, with the field that :meth:`Task.attach_predictions` fills."""
+        members, objective = self.distiller.members, self.distiller.objective
+        names = [name for name in (*members.networks, *objective.proxies) if name != 'student']
+        others = {}
+        for name in names:  # before the student's: a prediction is put into its samples
+            others[name] = MemberPredictor(self.model, name).evaluate(inputs, copy.deepcopy(data_samples))
+        samples = self.distiller(inputs, data_samples, mode='predict')
+        members.task.attach_predictions(samples, others)
         return samples
 
 

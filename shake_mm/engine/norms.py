@@ -1,7 +1,6 @@
-"""Which batch norm a feature comes from: found by a dry run, for parts that read its scale and shift."""
+"""Which batch norm a feature comes from, found by a dry run, and which classifier is behind it: for parts that ask."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..members import Members
 from ..taps import TapName, Taps
+from ..utils import image_channels
 from .dry_run import BATCH, Pass, on_meta
 
 
@@ -45,12 +45,34 @@ def norm_behind(members: Members, taps: Taps, sizes: Mapping[str, Sequence[int]]
     handles = [norm.register_forward_hook(lambda module, args, output: seen.append(module)) for norm in norms]
     handles.append(layers[name.path].register_forward_hook(at_tap))
     try:
-        images = torch.empty(BATCH, 3, *sizes[name.member], device='meta')
+        channels = members.task.channels or image_channels(network)
+        images = torch.empty(BATCH, channels, *sizes[name.member], device='meta')
         with taps.paused():
-            on_meta(Pass(network, partial(members.task.forward, taps=taps)), images)
+            on_meta(Pass(network, members.dry_pass(taps)), images)
     except Exception:  # whatever a layer does with tensors that have no data
         return None
     finally:
         for handle in handles:
             handle.remove()
     return found[0] if found else None
+
+
+def part_behind(
+    members: Members, taps: Taps, sizes: Mapping[str, Sequence[int]], fact: str, tap: str
+) -> nn.Module | None:
+    """What a part of a term asks for: see :func:`norm_behind`, and the classifier of the network that a tap is of.
+
+    Args:
+        members (Members): The networks.
+        taps (Taps): Which knows the layers behind a tap.
+        sizes (dict): Height and width of the images of each member.
+        fact (str): ``'in_norm'`` or ``'classifier'``.
+        tap (str): One tap of a network.
+
+    Returns:
+        nn.Module | None: None if there is none.
+    """
+    if fact == 'in_norm':
+        return norm_behind(members, taps, sizes, tap)
+    name = TapName.parse(tap).member if isinstance(tap, str) else ''
+    return members.task.classifier(members.networks[name], name) if name in members.networks else None

@@ -18,6 +18,7 @@ class Plan(NamedTuple):
         labeled (set[str]): Members whose own losses count.
         headed (dict[str, bool]): Members whose pass goes on after the student's, see :class:`Task`, and whether no
             further than their logits need.
+        noted (tuple[str]): Facts that terms ask for and the student's own loss makes.
     """
 
     terms: tuple[str, ...]
@@ -25,6 +26,7 @@ class Plan(NamedTuple):
     members: set[str]
     labeled: set[str]
     headed: dict[str, bool]
+    noted: tuple[str, ...] = ()
 
 
 def plan_of(members: Members, objective: Objective, stage: Stage) -> Plan:
@@ -46,4 +48,5 @@ def plan_of(members: Members, objective: Objective, stage: Stage) -> Plan:
             headed[member] = path.startswith(task.logit_outputs) and headed.get(member, True)
     headed |= {name: False for name, teacher in members.frozen.items() if teacher.fills_taps and name in found.members}
     labeled = {term.of for term in terms if not term.taps}
-    return Plan(tuple(names), found.derived, found.members, labeled, headed)
+    noted = tuple(sorted({field for term in terms for field in term.fields if field in task.noted}))
+    return Plan(tuple(names), found.derived, found.members, labeled, headed, noted)

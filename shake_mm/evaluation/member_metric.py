@@ -72,10 +72,10 @@ class MemberMetric(BaseMetric):
             for name in tables[0].keys() - {'truth'}:
                 scores = torch.stack([table[name] for table in tables])
                 mean[f'{name}/mAP'] = AveragePrecision.calculate(scores, truth).item()
-        return _by_kind(mean)
+        return by_kind(mean)
 
 
-def _by_kind(mean: dict[str, float]) -> dict[str, float]:
+def by_kind(mean: dict[str, float]) -> dict[str, float]:
     """Drop the number of a single member of its kind, and add the mean gap of several."""
     metrics: dict[str, float] = {}
     for kind in ('teacher', 'proxy'):

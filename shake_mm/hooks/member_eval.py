@@ -7,10 +7,10 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
 from torch import Tensor
 
-from ..engine import MemberEvaluation, MemberPredictor
+from ..engine import MemberEvaluation, MemberPredictions, MemberPredictor
 from ..engine.evaluation import StandIn
-from ..evaluation import MemberMetric
-from ..registry import HOOKS
+from ..members import names_in
+from ..registry import HOOKS, METRICS
 from ..utils import unwrap_model
 
 
@@ -22,8 +22,9 @@ class MemberEvalHook(Hook):
     ones, so that a teacher is evaluated once per run. Validation and test data must therefore not be shuffled or
     augmented at random.
 
-    With test-time augmentation the student is evaluated alone. Detectors are not compared this way but evaluated as
-    usual; ``tools/test.py --member`` measures another member.
+    With test-time augmentation the student is evaluated alone. Segmentors are compared by their predictions, which
+    every member makes anew in each pass. Detectors are not compared but evaluated as usual; ``tools/test.py --member``
+    measures another member.
 
     Args:
         member (str): The member whose predictions the evaluators get; for another than the student, none are compared.
@@ -54,12 +55,17 @@ class MemberEvalHook(Hook):
         self._end(runner)  # where an error ended an earlier pass
         if isinstance(unwrap_model(runner.model), BaseTTAModel):
             return  # several views of an image are the student's alone
+        unwrap_model(runner.model).members.fit_classes(
+            names_in(evaluator.dataset_meta), f'{loop}_dataloader.dataset', ()
+        )
         if self.member != 'student':
             runner.model = MemberPredictor(runner.model, self.member)
-        elif unwrap_model(runner.model).members.compared:
-            runner.model = MemberEvaluation(runner.model, self._cache, loop)
-            if not any(isinstance(metric, MemberMetric) for metric in evaluator.metrics):
-                metric = MemberMetric()
+        elif (members := unwrap_model(runner.model).members).compared:
+            by_logits = members.task.measured_by == 'logits'
+            stand_in = MemberEvaluation(runner.model, self._cache, loop) if by_logits else None
+            runner.model = stand_in or MemberPredictions(runner.model)
+            metric = METRICS.build(dict(type=members.task.member_metric))
+            if not any(isinstance(other, type(metric)) for other in evaluator.metrics):
                 metric.dataset_meta = evaluator.dataset_meta
                 evaluator.metrics.append(metric)
 

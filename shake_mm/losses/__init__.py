@@ -5,29 +5,44 @@ from .adversarial import AdversarialLoss, adversarial
 from .alpha_div import AlphaDivLoss, alpha_div
 from .at import ATLoss, attention_map, attention_transfer
 from .bernoulli_kl import BernoulliKLLoss, bernoulli_kl
+from .box_distribution import (
+    LocalizationDistillationLoss,
+    ValuableLocalizationLoss,
+    localization_distillation,
+)
 from .cc import CCLoss, correlation_congruence
+from .cosine import CosineLoss, cosine
 from .crd import CRDLoss, crd_nce
 from .ctkd import CTKDLoss, curriculum_kd
+from .dense_box import DenseBoxLoss, box_distance
 from .dense_kl import DenseKLLoss, dense_kl
 from .dkd import DKDLoss, decoupled_kd
+from .fgd import FGDLoss, focal_distillation
 from .fitnets import FitNetsLoss, feature_regression
 from .ft import FTLoss, factor_transfer
 from .hard_label import HardLabelLoss, hard_label
 from .hcl import HCLLoss, hcl
 from .kl_div import KLDivLoss, kl_div
+from .mask_kl import MaskKLLoss, mask_kl
 from .mlkd import MLKDLoss, batch_alignment, class_alignment, instance_alignment
 from .nst import NSTLoss, neuron_selectivity
 from .ofd import OFDLoss, partial_l2
 from .peer_attention import PeerAttentionLoss, peer_attention
+from .pixel_kl import PixelKLLoss, pixel_kl
 from .pkt import PKTLoss, probabilistic_transfer
+from .places import Places
 from .rkd import RKDLoss, relational_kd
+from .sdd import SDDLoss, scale_decoupled
 from .soft_ce import SoftCELoss, soft_ce
+from .soft_quality_focal import SoftQualityFocalLoss, soft_quality_focal
 from .sp import SPLoss, similarity_preserving
 from .stagewise import StagewiseLoss
 from .vid import VIDLoss, variational_information
 from .wttm import WTTMLoss, transformed_matching
 
 __all__ = [
+    'SDDLoss',
+    'scale_decoupled',
     'AdversarialLoss',
     'PeerAttentionLoss',
     'adversarial',
@@ -48,38 +63,54 @@ __all__ = [
     'BernoulliKLLoss',
     'CCLoss',
     'CRDLoss',
+    'CosineLoss',
     'DKDLoss',
+    'DenseBoxLoss',
     'DenseKLLoss',
+    'FGDLoss',
     'FTLoss',
     'FitNetsLoss',
     'HCLLoss',
     'HardLabelLoss',
     'KLDivLoss',
+    'LocalizationDistillationLoss',
+    'MaskKLLoss',
     'NSTLoss',
     'PKTLoss',
+    'PixelKLLoss',
+    'Places',
     'RKDLoss',
     'SPLoss',
     'SoftCELoss',
+    'SoftQualityFocalLoss',
     'StagewiseLoss',
     'VIDLoss',
+    'ValuableLocalizationLoss',
     'activation_boundary',
     'alpha_div',
     'attention_map',
     'attention_transfer',
     'bernoulli_kl',
+    'box_distance',
     'correlation_congruence',
+    'cosine',
     'crd_nce',
     'decoupled_kd',
     'dense_kl',
     'factor_transfer',
     'feature_regression',
+    'focal_distillation',
     'hard_label',
     'hcl',
     'kl_div',
+    'localization_distillation',
+    'mask_kl',
     'neuron_selectivity',
+    'pixel_kl',
     'probabilistic_transfer',
     'relational_kd',
     'similarity_preserving',
     'soft_ce',
+    'soft_quality_focal',
     'variational_information',
 ]

@@ -2,7 +2,8 @@
 
 from .cached import CachedMember, check_cacheable
 from .checkpoint import load_strictly, read_checkpoint, read_weights, weights_in
-from .fitting import check_fits, fit_student_state
+from .classes import names_in
+from .fitting import check_fits, fit_student_state, state_within
 from .frozen import FrozenMember
 from .inference import Inference
 from .members import Members, build_members
@@ -25,9 +26,11 @@ __all__ = [
     'fit_student_state',
     'load_strictly',
     'mend_for',
+    'names_in',
     'normalization',
     'normalization_before',
     'read_checkpoint',
     'read_weights',
+    'state_within',
     'weights_in',
 ]

@@ -1,6 +1,6 @@
 """The networks of a distiller, as one value."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,8 @@ from ..errors import UsageError
 from ..taps import Alias, Taps
 from ..tasks import GenericTask, Task, build_task, task_of
 from .cached import CachedMember
-from .checkpoint import load_strictly, read_weights
+from .checkpoint import load_strictly, read_checkpoint, weights_in
+from .classes import BY_NAME, ClassMap, check_order, names_in
 from .frozen import FrozenMember
 from .normalization import Normalization, is_known, normalization
 from .spec import MemberSpec
@@ -39,6 +40,8 @@ class Members:
     views: ModuleDict
     frozen: dict[str, FrozenMember]
     others: dict[str, Task] = field(default_factory=dict)
+    class_names: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
+    """By teacher, the names of the classes in its checkpoint."""
 
     @property
     def learners(self) -> dict[str, nn.Module]:
@@ -57,10 +60,33 @@ class Members:
 
     @property
     def compared(self) -> bool:
-        """Whether the logits of all are known, and members are measured by them."""
+        """Whether the logits of all are known and of the same classes, and members are measured by them."""
         known = {name: network for name, network in self.networks.items() if name not in self.others}
         named = all('logits' in self.specs[name].taps for name in self.others)
-        return named and all(self.task.compares_members(network) for network in known.values())
+        alike = len({self.number_of_classes(name) for name in known} - {None}) <= 1
+        return named and alike and all(self.task.compares_members(network) for network in known.values())
+
+    def number_of_classes(self, name: str) -> int | None:
+        """How many classes the logits of a member are of, as terms read them; None if the network does not tell."""
+        mapped = self.frozen[name].classes if name in self.frozen else None
+        return self.task_for(name).num_classes(self.networks[name]) if mapped is None else mapped.mine
+
+    def fit_classes(self, mine: Sequence[str] | None, where: str, read: Collection[str]) -> None:
+        """Match the classes of teachers with the student's by their names, or compare them.
+
+        Args:
+            mine (sequence of str, optional): Names of the student's classes.
+            where (str): Key of the data set that names them.
+            read (collection of str): Members whose logits are compared with the student's.
+
+        Raises:
+            UsageError: If they are the same in another order, or cannot be matched.
+        """
+        for name, member in self.frozen.items():
+            if member.classes is not None:
+                member.classes.fit(mine, where)
+            elif name in read:
+                check_order(name, self.class_names.get(name), mine, where)
 
     @property
     def number_of_teachers(self) -> int:
@@ -83,7 +109,11 @@ class Members:
     def aliases(self) -> dict[str, dict[str, Alias]]:
         """Short tap names by member: those of the task, and those that the config adds."""
         own = {name: self.task_for(name).aliases(network) for name, network in self.networks.items()}
-        return {name: {**aliases, **self.specs[name].taps} for name, aliases in own.items()}
+        aliases = {name: {**known, **self.specs[name].taps} for name, known in own.items()}
+        for name, member in self.frozen.items():
+            if member.classes is not None and 'logits' in aliases[name]:
+                aliases[name]['logits'] = member.classes.alias(aliases[name]['logits'])
+        return aliases
 
     def taps(self, aliases: Mapping[str, Mapping[str, Alias]]) -> Taps:
         """Taps of all networks, which :meth:`aliases` name."""
@@ -98,7 +128,7 @@ class Members:
             input_size (int | tuple[int, int], optional): The distiller's. Defaults to the student's ``img_size``, else
                 the task's.
         """
-        size = input_size or getattr(getattr(self.student, 'backbone', None), 'img_size', None) or self.task.input_size
+        size = input_size or self.task.image_size(self.student) or self.task.input_size
         size = (size, size) if isinstance(size, int) else tuple(size)
         return {name: self.specs[name].resize or size for name in self.networks}
 
@@ -181,11 +211,7 @@ def _add_teacher(members: Members, spec: MemberSpec) -> None:
     name, network, task = spec.name, spec.build(), members.task
     if _is_of_another_kind(task, network, name):
         members.others[name] = task = GenericTask()  # features, and logits where its `taps` name them
-    else:
-        mine, theirs = task.num_classes(members.student), task.num_classes(network)
-        if mine is not None and theirs is not None and mine != theirs:
-            raise UsageError(f'{name} has {theirs} classes and the student has {mine}: set both `num_classes` alike.')
-    _load(network, spec)
+    members.class_names[name] = _load(network, spec)
     if task is members.task:
         task.check_teacher(members.student, network, name, resized=spec.resize is not None, trained=spec.trainable)
     view = TeacherView(*_preprocessors(members, network, spec), spec.resize, members.task.pads)
@@ -193,12 +219,34 @@ def _add_teacher(members: Members, spec: MemberSpec) -> None:
     if spec.trainable:
         members.peers[name], members.views[name] = network, view
         return
-    if spec.checkpoint is None and not isinstance(spec.model, nn.Module):
+    if spec.checkpoint is None and not isinstance(spec.model, nn.Module) and not _brings_weights(spec.model):
         raise UsageError(f'{name}: a frozen teacher needs trained weights: give `checkpoint`, or `trainable=True`.')
     if spec.cache is None:
         members.frozen[name] = FrozenMember(network, view, task)
     else:
         members.frozen[name] = CachedMember(name, spec.cache, network, view, task)
+    members.frozen[name].classes = _class_map(members, network, spec)
+
+
+def _class_map(members: Members, network: nn.Module, spec: MemberSpec) -> ClassMap | None:
+    """What takes the logits of the student's classes, if that is asked.
+
+    Raises:
+        UsageError: If it cannot be done.
+    """
+    if spec.classes is None:
+        return None
+    task, name = members.task_for(spec.name), spec.name
+    channels = task.logit_channels(network, name)
+    names = members.class_names[name] if spec.classes == BY_NAME else spec.classes
+    if names is None:
+        raise UsageError(
+            f"{name}: its checkpoint does not name its classes: list them in the order of its logits, classes=['…', …]."
+        )
+    mine, theirs = task.num_classes(members.student), task.num_classes(network)
+    if theirs != len(names) or mine is None:
+        raise UsageError(f'{name}: {len(names)} names of classes for {theirs} logits: correct `classes`.')
+    return ClassMap(name, names, mine, channels or theirs)
 
 
 def _is_of_another_kind(task: Task, network: nn.Module, name: str) -> bool:
@@ -207,6 +255,14 @@ def _is_of_another_kind(task: Task, network: nn.Module, name: str) -> bool:
         return isinstance(task_of(network), GenericTask) and not isinstance(task, GenericTask)
     except UsageError as error:
         raise UsageError(str(error).replace('student', name, 1)) from None
+
+
+def _brings_weights(config: Any) -> bool:
+    """Whether a network's config lets its own library load weights: timm's ``pretrained``, ``from_pretrained``."""
+    network = config.get('network') if isinstance(config, Mapping) else None
+    if not isinstance(network, Mapping):
+        return False
+    return network.get('pretrained') is True or str(network.get('type')).endswith('.from_pretrained')
 
 
 def _preprocessors(members: Members, network: nn.Module, spec: MemberSpec) -> tuple[nn.Module, nn.Module]:
@@ -238,7 +294,11 @@ def _preprocessors(members: Members, network: nn.Module, spec: MemberSpec) -> tu
     return student, student
 
 
-def _load(network: nn.Module, spec: MemberSpec) -> None:
-    if spec.checkpoint is not None:
-        state = read_weights(spec.checkpoint, spec.name, network, spec.key)
-        load_strictly(network, state, spec.name, spec.checkpoint)
+def _load(network: nn.Module, spec: MemberSpec) -> tuple[str, ...] | None:
+    """Load the weights of a network that starts from a checkpoint; returns the names of classes in that."""
+    if spec.checkpoint is None:
+        return None
+    loaded = read_checkpoint(spec.checkpoint, spec.name)
+    state = weights_in(loaded, spec.name, spec.checkpoint, network, spec.key)
+    load_strictly(network, state, spec.name, spec.checkpoint)
+    return names_in(loaded.get('meta')) or names_in(loaded)

@@ -53,7 +53,7 @@ class Normalization(NamedTuple):
 
 def normalization(preprocessor: nn.Module) -> Normalization:
     """What a data preprocessor does."""
-    rgb = bool(getattr(preprocessor, 'to_rgb', False) or getattr(preprocessor, '_channel_conversion', False))
+    rgb = any(getattr(preprocessor, name, False) for name in ('to_rgb', '_channel_conversion', 'channel_conversion'))
     if not getattr(preprocessor, '_enable_normalize', False):
         return Normalization(rgb=rgb)
     return Normalization(preprocessor.mean.float().cpu(), preprocessor.std.float().cpu(), rgb)
@@ -61,7 +61,11 @@ def normalization(preprocessor: nn.Module) -> Normalization:
 
 def is_known(preprocessor: nn.Module) -> bool:
     """Whether :func:`normalization` knows what a data preprocessor does; one of another kind may do anything."""
-    known = (ImgDataPreprocessor, *loaded_class('mmpretrain.models', 'ClsDataPreprocessor'))
+    known = (
+        ImgDataPreprocessor,
+        *loaded_class('mmpretrain.models', 'ClsDataPreprocessor'),
+        *loaded_class('mmseg.models', 'SegDataPreProcessor'),
+    )
     return type(preprocessor) is BaseDataPreprocessor or isinstance(preprocessor, known)
 
 

@@ -36,7 +36,8 @@ class TeacherView(nn.Module):
         self.resize, self.pads = resize, pads
         self._student, self._teacher = normalization(student), normalization(teacher)
         self._divisor = max(int(getattr(student, 'pad_size_divisor', 1) or 1), 1)
-        self._pad_values = tuple(getattr(each, 'pad_value', 0) for each in (student, teacher))
+        # (mmsegmentation calls it pad_val)
+        self._pad_values = tuple(getattr(x, 'pad_value', getattr(x, 'pad_val', 0)) for x in (student, teacher))
         self.register_buffer('scale', None, persistent=False)
         self.register_buffer('shift', None, persistent=False)
         self.fit(Normalization())

@@ -20,7 +20,8 @@ class PlainModel(BaseModel):
 
     Args:
         network (dict | nn.Module): The network, called with the batch of inputs alone. A config names a class or a
-            function by its path: ``dict(type='torchvision.models.resnet18', num_classes=10)``.
+            function by its path: ``dict(type='torchvision.models.resnet18', num_classes=10)``, and may hold one that
+            is its argument: ``dict(type='transformers.ViTModel', config=dict(type='transformers.ViTConfig'))``.
         loss (dict | nn.Module, optional): Called as ``loss(output, targets)``, e.g.
             ``dict(type='torch.nn.CrossEntropyLoss')``. Not needed where teacher terms alone train the network.
         target (str): The field of the samples that holds the target, where the data set gives samples and not a tensor
@@ -106,8 +107,14 @@ class PlainModel(BaseModel):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
+def _with_parts(config: dict) -> dict:
+    """The config, with what its arguments name by paths made: the ``config`` of a network of transformers."""
+    nested = {k: v for k, v in config.items() if isinstance(v, dict) and '.' in str(v.get('type'))}
+    return {**config, **{key: MODELS.build(dict(value)) for key, value in nested.items()}}
+
+
 def _built(name: str, part: dict | nn.Module | Callable) -> nn.Module:
-    module = MODELS.build(dict(part)) if isinstance(part, dict) and 'type' in part else part
+    module = MODELS.build(_with_parts(part)) if isinstance(part, dict) and 'type' in part else part
     if not isinstance(module, nn.Module):
         raise UsageError(
             f"PlainModel: {name} is {part!r}, which makes no nn.Module: give its config, with a 'type' such as "

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 
-_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?)?(?P<indices>(\[-?\d+\])*)$')
+_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?|:each)?(?P<indices>(\[-?\d+\])*)$')
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,18 @@ class Combined:
     combine: Callable[..., Tensor]
 
 
-Alias = str | tuple[str, ...] | Combined
+@dataclass(frozen=True)
+class Absent:
+    """A short name that other networks have and this one has not.
+
+    Args:
+        reason (str): Why, and what to do, as a sentence without its first word and full stop.
+    """
+
+    reason: str
+
+
+Alias = str | tuple[str, ...] | Combined | Absent
 """What a short name of a network stands for: one tap below the network, several, or what is computed from several."""
 
 
@@ -34,7 +45,7 @@ class NoElementError(UsageError):
 
 
 class TapName(NamedTuple):
-    """A parsed tap: which ``member``, which layer, its output (``''``) or ``side`` ``:input(s)``, which elements."""
+    """A parsed tap: which ``member``, which layer, its output (``''``) or another ``side`` of it, which elements."""
 
     member: str
     path: str

@@ -15,7 +15,8 @@ class Recorder:
 
     Args:
         text (str): The tap as it is written, named in errors.
-        side (str): ``':input'`` or ``':inputs'`` for what the layer receives, ``''`` for what it returns.
+        side (str): ``':input'`` or ``':inputs'`` for what the layer receives, ``''`` for what it returns, ``':each'``
+            for what it returns each time that it runs, as a list (of a head that serves several levels).
         indices (Sequence[int]): Which element of that.
         dtype (torch.dtype, optional): What floating-point tensors are converted to.
         repeated (bool): Whether the layer may run several times in a step; the last time counts. Defaults to False.
@@ -33,8 +34,12 @@ class Recorder:
         if self.active:
             if self.repeated:
                 self.values = []
-            seen = output if not self.side else args if self.side == ':inputs' else args[0]
-            self.values.append(_copy(element_of(seen, self.indices, self.text), self.dtype))
+            seen, indices = output, self.indices
+            if self.side == ':each':
+                indices = ()  # they are of the list
+            elif self.side:
+                seen = args if self.side == ':inputs' else args[0]
+            self.values.append(_copy(element_of(seen, indices, self.text), self.dtype))
 
     def value(self) -> Any:
         """What the layer computed in this step.
@@ -42,6 +47,8 @@ class Recorder:
         Raises:
             UsageError: If it ran more than once, or not at all.
         """
+        if self.side == ':each' and self.values:
+            return element_of(list(self.values), self.indices, self.text)
         if len(self.values) != 1:
             raise UsageError(
                 f"tap '{self.text}' was produced {len(self.values)} times in this step, expected once: "

@@ -3,7 +3,8 @@
 A tap is written ``member.path``, where ``path`` is an alias of the network (``logits``, ``feats``, ``pool``; ``f1`` to
 ``fm`` for the outputs of its levels, ``fl`` for that before the last, ``f1.preact`` before their activation) or the
 dotted name of a layer, optionally followed by ``:input`` (what the layer receives instead of what it returns;
-``:inputs`` for all its arguments) and by ``[i]`` (one element of a tuple or list, again and again)::
+``:inputs`` for all its arguments; ``:each`` for a list of what it returns each time that it runs, level by level) and
+by ``[i]`` (one element of a tuple or list, again and again)::
 
     student.logits    student.f2    teacher0.backbone.layer3    student.head:input    student.backbone[1]
 
@@ -19,7 +20,7 @@ import torch
 from torch import nn
 
 from ..errors import UsageError
-from .names import Alias, Combined, TapName, element_of, with_last_level
+from .names import Absent, Alias, Combined, TapName, element_of, with_last_level
 from .recorder import Recorder
 
 
@@ -70,6 +71,10 @@ class Taps:
         if not self._is_virtual(TapName.parse(text)):
             for name in self._resolve(text):
                 self._recorder(name, text)
+
+    def is_read(self, text: str) -> bool:
+        """Whether the tap ``text`` is recorded, as something reads it."""
+        return all(name in self._recorders for name in self._resolve(text))
 
     def put(self, name: str, value: Any) -> None:
         """Set a declared tap for the current step, or one of a layer that does not run in it."""
@@ -152,6 +157,8 @@ class Taps:
         alias, indices = self._alias(name), name.indices
         if alias is None:
             return [name]
+        if isinstance(alias, Absent):
+            raise UsageError(f"tap '{text}' is none of this network's: {alias.reason}.")
         if isinstance(alias, Combined):
             alias, indices = alias.taps, ()
         elif isinstance(alias, tuple) and indices:

@@ -4,14 +4,18 @@ Each is imported where there is a network of its package, or when it is asked fo
 """
 
 from ..imports import lazy_parts
-from .base import FAMILIES, Task, build_task, task_of
+from .base import Task
 from .generic import GenericTask
+from .lookup import FAMILIES, build_task, task_of
+from .segmentation import SegmentationTask
 
 __getattr__ = lazy_parts(
     __name__,
     {
         'classification': ('ClassificationTask',),
         'detection': ('DenseDetectionTask', 'DetectionTask'),
+        'grid_detection': ('GridDetectionTask',),
+        'heatmap_detection': ('HeatmapDetectionTask',),
         'roi_detection': ('RoIDetectionTask',),
     },
     needs={module: package for package, modules in FAMILIES.items() for module in modules},
@@ -22,7 +26,10 @@ __all__ = [
     'DenseDetectionTask',
     'DetectionTask',
     'GenericTask',
+    'GridDetectionTask',
+    'HeatmapDetectionTask',
     'RoIDetectionTask',
+    'SegmentationTask',
     'Task',
     'build_task',
     'task_of',

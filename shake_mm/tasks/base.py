@@ -1,19 +1,13 @@
 """What the engine asks of a task."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from importlib import import_module
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..imports import require
-from ..registry import TASKS
 from ..taps import Alias, Taps
-
-FAMILIES = {'mmpretrain': ('classification',), 'mmdet': ('detection', 'roi_detection')}
-"""By package, the modules beside this one that know its networks, and import it."""
 
 
 class Task:
@@ -25,6 +19,15 @@ class Task:
 
     model_types: ClassVar[tuple[type, ...]] = ()
     """Base classes by which a student is recognized."""
+
+    model_names: ClassVar[tuple[str, ...]] = ()
+    """Their names with those of their packages, such as ``'mmseg.EncoderDecoder'``, where a package is not imported."""
+
+    measured_by: ClassVar[str] = 'logits'
+    """By what the evaluation compares members: ``'logits'``, see :meth:`attach_logits`, or ``'predictions'``."""
+
+    member_metric: ClassVar[str] = 'shake_mm.MemberMetric'
+    """The metric that does."""
 
     shadow_source: ClassVar[str] = 'student.feats'
     """The tap that a shadow branch of the student reads by default."""
@@ -47,6 +50,9 @@ class Task:
     takes_images: ClassVar[bool] = True
     """Whether a batch is known to be images and their samples, so that it can be checked before a run."""
 
+    noted: ClassVar[tuple[str, ...]] = ()
+    """Facts of a batch that :meth:`noting` takes from the student's own loss."""
+
     pads: ClassVar[bool] = False
     """Whether images of several sizes are padded to one, so that a view must leave the padding as it is."""
 
@@ -63,6 +69,21 @@ class Task:
     def num_classes(self, network: nn.Module) -> int | None:
         """Number of classes, or None if the network does not tell."""
         raise NotImplementedError
+
+    def image_size(self, network: nn.Module) -> int | Sequence[int] | None:
+        """Height and width, or one of both, of the images that a network was made for; None if it takes any."""
+        return getattr(getattr(network, 'backbone', None), 'img_size', None)
+
+    def check_shadow(self, network: nn.Module, name: str) -> None:
+        """Refuse a student in which the place that a shadow, of this name, reads by default is not known."""
+
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """How many logits of a teacher belong together, to choose classes of by name: perhaps more than its classes.
+
+        Raises:
+            UsageError: If other outputs are bound to its classes.
+        """
+        return self.num_classes(network)
 
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
@@ -167,6 +188,19 @@ class Task:
         """
         raise UsageError(f'{name}: a {type(network).__name__} does not classify pooled features: use another proxy.')
 
+    def behind(self, network: nn.Module, paths: Sequence[str], name: str) -> nn.Module:
+        """What a network computes behind some of its taps, by its own weights, which it does not own.
+
+        Args:
+            network (nn.Module): The network.
+            paths (Sequence[str]): Names of taps, without the member's.
+            name (str): The member's, for errors.
+
+        Raises:
+            UsageError: If it does not go on behind them.
+        """
+        raise UsageError(f'{name}: how a {type(network).__name__} goes on behind {", ".join(paths)} is not known.')
+
     def logits_loss(self, network: nn.Module, config: dict) -> dict:
         """Config of the loss that compares the logits of such networks.
 
@@ -207,13 +241,40 @@ class Task:
 
     # ------------------------------------------------------------------------------------------------ batches
 
-    def batch_field(self, samples: Sequence[Any], name: str) -> Tensor:
+    def batch_field(self, samples: Sequence[Any], name: str) -> Any:
         """A fact of the batch that a loss asks for, e.g. ``gt_labels`` of shape (N,).
 
         Raises:
             UsageError: If the samples do not have it.
         """
         raise NotImplementedError
+
+    def guides_of(self, read: Sequence[str]) -> tuple[str, ...]:
+        """Taps of the student that :meth:`forward_head` reads so that others make these taps."""
+        return self.guides
+
+    def noting(self, network: nn.Module, names: Collection[str]) -> AbstractContextManager[dict[str, Any]]:
+        """A context in which the student's own loss runs, and facts of the batch that it makes are noted.
+
+        Args:
+            network (nn.Module): The student.
+            names (collection of str): The facts that losses ask for, of :attr:`noted`.
+
+        Returns:
+            AbstractContextManager: Enters as the dict of the facts, which is filled at its end.
+        """
+        return nullcontext({})
+
+    def check_facts(self, network: nn.Module, names: Collection[str]) -> None:
+        """Refuse a student whose own loss does not make facts that a loss asks for.
+
+        Args:
+            network (nn.Module): The student.
+            names (collection of str): The facts.
+
+        Raises:
+            UsageError: With the reason.
+        """
 
     def check_samples(self, network: nn.Module, samples: Sequence[Any]) -> None:
         """Refuse samples whose labels the network's own loss does not take.
@@ -230,43 +291,6 @@ class Task:
         """Put every member's logits, by member and of shape (N, K), into the student's evaluated samples."""
         raise NotImplementedError
 
-
-def build_task(config: Any) -> Task:
-    """Build the task that a config asks for.
-
-    Args:
-        config (dict | Task): Such as ``dict(type='shake_mm.GenericTask', logits='head.fc')``.
-
-    Raises:
-        UsageError: If it is none, or has arguments that the task does not take.
-    """
-    if isinstance(config, Task):
-        return config
-    if not isinstance(config, Mapping) or TASKS.get(str(config.get('type'))) is None:
-        names = [name for name in import_module(__package__).__all__ if name.endswith('Task') and name != 'Task']
-        known = ', '.join({**TASKS.module_dict, **dict.fromkeys(names)})
-        raise UsageError(f"task is {config!r}, but it must be a config whose 'type' is one of {known}.")
-    try:
-        return TASKS.build(dict(config))
-    except TypeError as error:
-        raise UsageError(f'task: {config["type"]} cannot be made of these arguments ({error}): correct them.') from None
-
-
-def task_of(network: nn.Module) -> Task:
-    """The registered task that ``network`` belongs to: the most specific one.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    for kind in type(network).__mro__:
-        package = kind.__module__.partition('.')[0]
-        for module in FAMILIES.get(package, ()):
-            require(package, f'a {type(network).__name__}')
-            import_module(f'{__package__}.{module}')
-        for task in TASKS.module_dict.values():
-            if kind in task.model_types:
-                return task()
-    raise UsageError(
-        f'student: a {type(network).__name__} is no model of mmengine, which has a loss of its own: wrap it in '
-        "dict(type='shake_mm.PlainModel', network=dict(…), loss=dict(…))."
-    )
+    def attach_predictions(self, samples: Sequence[Any], others: Mapping[str, Sequence[Any]]) -> None:
+        """Put what every other member predicts, by member, into the student's evaluated samples."""
+        raise NotImplementedError

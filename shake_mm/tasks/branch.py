@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -80,6 +81,21 @@ def call(head: nn.Module, features: Any) -> Any:
     parameters = inspect.signature(head.forward).parameters.values()
     required = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
     return head(*[features] * max(1, len(required)))
+
+
+@contextmanager
+def as_in_training(head: nn.Module) -> Iterator[None]:
+    """While it is entered, a head computes what it does in training; its layers are in the mode they were in.
+
+    In evaluation a SOLO's gives scores instead of logits, and one that guesses its anchors skips places where it sees
+    none, by convolutions that no CPU has.
+    """
+    mode = head.training
+    head.training = True
+    try:
+        yield
+    finally:
+        head.training = mode
 
 
 def reached(head: nn.Module, features: Any) -> set[str]:

@@ -1,6 +1,7 @@
 """Object detection with mmdet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from mmdet.models.dense_heads import GuidedAnchorHead
@@ -13,8 +14,14 @@ from ..errors import UsageError
 from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .base import Task
-from .branch import ClassificationBranch, LogitsOnly, check_logits, pyramid
+from .branch import ClassificationBranch, LogitsOnly, as_in_training, check_logits, pyramid
+from .detection_boxes import box_aliases
+from .detection_facts import facts_of_samples
+from .detection_levels import count_levels
 from .detection_logits import logits_of
+from .detection_masks import mask_outputs
+from .detection_targets import NOTED, check_targets, noting_targets
+from .detection_tower import head_behind, tower_aliases
 
 
 @TASKS.register_module()
@@ -32,8 +39,8 @@ class DetectionTask(Task):
         return {f'f{i + 1}': f'{last}[{i}]' for i in range(self.levels(network))}
 
     def levels(self, network: nn.Module) -> int:
-        """Number of levels of the pyramid, 0 if the network does not tell."""
-        return getattr(getattr(network, 'neck', None), 'num_outs', 0)
+        """Number of levels of the pyramid, 0 if it is not known."""
+        return getattr(getattr(network, 'neck', None), 'num_outs', 0) or count_levels(network)
 
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
@@ -81,6 +88,10 @@ class DetectionTask(Task):
         """The levels of the pyramid, one by one."""
         return list(network.extract_feat(inputs))
 
+    def batch_field(self, samples: Sequence[Any], name: str) -> Any:
+        """``gt_bboxes`` and ``gt_labels`` of each image, or ``batch_input_shape``, the size of the padded batch."""
+        return facts_of_samples(samples, name)
+
     def num_classes(self, network: nn.Module) -> int | None:
         """The number that the first head states, if one does."""
         return next((head.num_classes for head in self.heads(network) if hasattr(head, 'num_classes')), None)
@@ -99,14 +110,17 @@ class DenseDetectionTask(DetectionTask):
     its logits; the shadow is a copy of its classification tower and predictor on the student's own pyramid.
     """
 
-    model_types = (SingleStageDetector, SingleStageInstanceSegmentor)
-    logit_outputs = ('bbox_head[0]',)
+    model_types: ClassVar[tuple[type, ...]] = (SingleStageDetector, SingleStageInstanceSegmentor)
+    logit_outputs: ClassVar[tuple[str, ...]] = ('bbox_head[0]',)
+    noted = NOTED
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:
         """The levels of the pyramid, and what the head reads and makes."""
         own: dict[str, Alias] = {'feats': 'bbox_head:input'}
         own['logits'] = tuple(f'bbox_head[0][{i}]' for i in range(self.levels(network)))
-        rule = logits_of(getattr(network, 'bbox_head', None))
+        head = getattr(network, 'bbox_head', None)
+        own |= {**box_aliases(head, self.levels(network)), **tower_aliases(head)}
+        rule = logits_of(head)
         if not rule.plain:
             own['logits'] = Combined(tuple(f'bbox_head[{i}]' for i in rule.outputs), rule.read)
         return {**super().aliases(network), **own}
@@ -141,6 +155,22 @@ class DenseDetectionTask(DetectionTask):
                         'places, give both detectors the same.'
                     )
 
+    def behind(self, network: nn.Module, paths: Sequence[str], name: str) -> nn.Module:
+        """The rest of the head behind both of its towers."""
+        return head_behind(network, paths, name)
+
+    def noting(self, network: nn.Module, names: Collection[str]) -> AbstractContextManager[dict[str, Any]]:
+        """Where the head's own loss sees objects: ``places``, and ``valuable_places`` around them."""
+        return noting_targets(getattr(network, 'bbox_head', None), names)
+
+    def check_facts(self, network: nn.Module, names: Collection[str]) -> None:
+        """What a loss asks for of the assignment must be what the head assigns by."""
+        check_targets(getattr(network, 'bbox_head', None), names)
+
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """With the background where a softmax has one."""
+        return getattr(network.bbox_head, 'cls_out_channels', self.num_classes(network))
+
     def heavy_layers(self, network: nn.Module) -> list[nn.Module]:
         """Backbone, neck and the head, also convolutions; a teacher of another kind may have none of that name."""
         return [*super().heavy_layers(network), *([head] if (head := getattr(network, 'bbox_head', None)) else [])]
@@ -169,9 +199,11 @@ class DenseDetectionTask(DetectionTask):
         return logits_of(head).write(output, logits)
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """All outputs of the head, level by level; the pyramid where there is none."""
+        """All outputs of the head, level by level; the pyramid where there is none; what tells of masks."""
         feats = network.extract_feat(inputs)
-        return tensors_in(feats if getattr(network, 'bbox_head', None) is None else network.bbox_head(feats))
+        head = getattr(network, 'bbox_head', None)
+        boxes = tensors_in(feats) if head is None else dense_outputs(head, feats)
+        return [*boxes, *tensors_in(mask_outputs(network, feats))]
 
     def _features(self, network: nn.Module) -> tuple[Tensor, ...]:
         channels, levels = network.bbox_head.in_channels, self.levels(network)
@@ -184,6 +216,12 @@ def tensors_in(value: Any) -> list[Tensor]:
     if isinstance(value, (list, tuple)):
         return [tensor for item in value for tensor in tensors_in(item)]
     return [value] if isinstance(value, Tensor) else []
+
+
+def dense_outputs(head: nn.Module, features: tuple[Tensor, ...]) -> list[Tensor]:
+    """All tensors that a dense head makes of a pyramid."""
+    with as_in_training(head) if isinstance(head, GuidedAnchorHead) else nullcontext():
+        return tensors_in(head(features))
 
 
 def _generator(head: nn.Module | None) -> Any:
@@ -209,15 +247,16 @@ def _anchors(head: nn.Module) -> list | None:
     return None if anchors is None else [[[round(v, 2) for v in box] for box in level.tolist()] for level in anchors]
 
 
-def _channels(head: nn.Module) -> int | None:
-    """Number of channels per prior."""
-    return getattr(head, 'cls_out_channels', None)
+def _background(head: nn.Module) -> int | None:
+    """Number of channels per prior beside those of the classes."""
+    channels = getattr(head, 'cls_out_channels', None)
+    return None if channels is None else channels - head.num_classes
 
 
 PLACES: dict[str, Callable] = {
     'strides': strides_of,
     'priors per place': _priors,
     'anchors': _anchors,
-    'class channels': _channels,
+    'channels of the background': _background,
 }
 """What two dense heads must have in common, or their logits belong to different places."""

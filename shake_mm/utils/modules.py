@@ -2,6 +2,7 @@
 
 import copy
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from mmengine.model import is_model_wrapper
@@ -38,9 +39,8 @@ def copy_module(module: M) -> M:
         for name in _HOOKS:
             hooks = getattr(layer, name, None)
             if hooks is not None:
-                kept = {key: hook for key, hook in hooks.items() if type(hook).__module__.startswith('torch.nn.utils')}
                 # A dict that stands in the memo is taken for its own copy.
-                memo[id(hooks)] = OrderedDict((key, copy.deepcopy(hook)) for key, hook in kept.items())
+                memo[id(hooks)] = OrderedDict((key, copy.deepcopy(hook)) for key, hook in _torch_s_own(hooks))
     return copy.deepcopy(module, memo)
 
 
@@ -50,6 +50,38 @@ def image_channels(network: nn.Module) -> int:
     return first if first in (1, 2, 4) else 3
 
 
+def _torch_s_own(hooks: Mapping[int, Any]) -> list[tuple[int, Any]]:
+    """Those by which a layer computes its weights."""
+    return [(key, hook) for key, hook in hooks.items() if type(hook).__module__.startswith('torch.nn.utils')]
+
+
 def unwrap_model(model: nn.Module) -> nn.Module:
     """The model inside a distributed wrapper, or the model itself where there is none."""
     return model.module if is_model_wrapper(model) else model
+
+
+def twin_of(module: M) -> M:
+    """A module of its own layers and without hooks, whose parameters and buffers are those of another.
+
+    Whatever changes them (training, ``.to()``, a checkpoint) changes both; a layer of the twin can be exchanged, and
+    the other keeps its own.
+
+    Args:
+        module (nn.Module): What the twin is of; it stays as it is.
+
+    Returns:
+        nn.Module: The twin.
+    """
+    twins: dict[int, nn.Module] = {}
+
+    def twin(layer: nn.Module) -> nn.Module:
+        if id(layer) not in twins:
+            twins[id(layer)] = made = copy.copy(layer)  # shares the dicts of parameters and buffers
+            for name in _HOOKS:
+                if (hooks := getattr(layer, name, None)) is not None:
+                    setattr(made, name, OrderedDict(_torch_s_own(hooks)))
+            children = layer._modules.items()
+            made._modules = {name: None if child is None else twin(child) for name, child in children}
+        return twins[id(layer)]
+
+    return twin(module)

@@ -1,5 +1,9 @@
 """Bad inputs: teachers that cannot be the student's."""
 
+from mmengine.config import Config
+
+from shake_mm.compat import configs_dir
+
 from .case import Case
 from .site import Site, classifier_of, retinanet, weights_of
 
@@ -44,6 +48,16 @@ def _classifier_for_detector(site: Site) -> list[str]:
     return site.scenes(model=model)
 
 
+def _method(name: str, student: dict, **spec: object):
+    """A method's file on a detector that is its own teacher."""
+
+    def prepare(site: Site) -> list[str]:
+        method = Config.fromfile(f'{configs_dir()}/_base_/methods/{name}.py').method.to_dict()
+        return site.scenes(model=dict(student=student, teachers=[dict(config=student, **spec)], **method))
+
+    return prepare
+
+
 def _pyramid(site: Site) -> list[str]:
     teacher = retinanet(classes=5)
     teacher['neck']['num_outs'] = 4
@@ -63,6 +77,20 @@ CASES = [
         'mismatch', 'weights of a wider network', _other(classifier_of(8), channels=6), 'other.pth', 'give the config'
     ),
     Case('mismatch', 'no weights', lambda s: s.kd({TEACHER: classifier_of(8)}), 'teacher0', 'give `checkpoint`'),
+    Case(
+        'mismatch',
+        'a map read as tokens',
+        _term(of='student.f2', to='teacher0.f2', to_connector=dict(type='TokenMap'), loss=dict(type='CosineLoss')),
+        'TokenMap',
+        'tap a block of a vision transformer',
+    ),
+    Case(
+        'mismatch',
+        'directions of other channels',
+        _term(of='student.f2', to='teacher0.f2', loss=dict(type='CosineLoss')),
+        'CosineLoss',
+        'ProjectMap',
+    ),
     Case('mismatch', 'logits of a model that no task knows', _unknown(), 'PlainModel', 'name it'),
     Case('mismatch', 'logits that are no layer', _unknown(logits='network.hed'), 'network.hed', 'name another'),
     Case('mismatch', 'logits that nobody can compare', _unknown(logits='network.head'), 'student', 'divergence=dict('),
@@ -188,6 +216,20 @@ CASES = [
         lambda s: s.detection_kd(retinanet(anchor_generator=ANCHORS)),
         'teacher0',
         'give both detectors the same',
+    ),
+    Case(
+        'mismatch',
+        'LD of boxes without distributions',
+        _method('ld', retinanet(), trainable=True),
+        'student.sides',
+        'as the GFL family does',
+    ),
+    Case(
+        'mismatch',
+        'CrossKD by a teacher that learns',
+        _method('crosskd', retinanet(), trainable=True),
+        'CrossHead goes on in the layers of teacher0',
+        'name taps of a frozen teacher',
     ),
     Case('mismatch', 'another pyramid', _pyramid, 'strides', 'give both detectors the same'),
     Case(

@@ -27,7 +27,6 @@ def test_torchvision_without_operators(tmp_path, declared):
     assert (plain.returncode == 0) == declared, plain.stderr
     worked_around = python(
         f"""{COMPAT}
-from shake_mm.compat.workarounds import imports
 assert workarounds.workaround_torchvision() and not workarounds.workaround_torchvision()
 assert 'torchvision' not in sys.modules and 'torch' not in sys.modules
 import torchvision

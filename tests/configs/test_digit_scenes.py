@@ -10,7 +10,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import EVALUATOR, DefaultScope, build_from_cfg
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
-DETECTORS = ('retinanet', 'faster-rcnn')
+DETECTORS = ('retinanet', 'faster-rcnn', 'gfl')
 MEMBERS = ('r18-w32', 'r18-w8')
 
 
@@ -67,7 +67,7 @@ def test_teacher_and_student_agree_on_places_and_classes(detector, tmp_path):
         maps = [model.eval().extract_feat(inputs) for model in (teacher, student)]
     sizes, others = ([tuple(level.shape[2:]) for level in levels] for levels in maps)
     assert sizes == others == [(24, 24), (12, 12), (6, 6)]
-    heads = [model.bbox_head if detector == 'retinanet' else model.rpn_head for model in (teacher, student)]
+    heads = [model.rpn_head if detector == 'faster-rcnn' else model.bbox_head for model in (teacher, student)]
     generators = [head.prior_generator for head in heads]
     for one, two in zip(*(generator.grid_priors(sizes, device='cpu') for generator in generators)):
         assert torch.equal(one, two)

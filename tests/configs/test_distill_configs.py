@@ -20,11 +20,13 @@ CELLS = {cell_path(method, pair) for method in METHODS for pair in PAIRS}
 GENERATED = {CONFIGS / name for name, _ in GENERATOR.configs()}
 DISTILLED = [path for path in FILES if GENERATOR.folder_of(path.stem.split('_')[0]) in FOLDERS]
 DETECTORS = {path for path in DISTILLED if path.stem.endswith(('_coco', '_digit-scenes'))}
+SEGMENTORS = {path for path in DISTILLED if path.stem.endswith(('_cityscapes', '_ade20k', '_digit-masks'))}
 # Of the augmentations one pair's are built: the others differ from them by the pair's file alone.
 WRN = [('wrn-40-2', 'wrn-16-2')]
 ELSEWHERE = {
     *CELLS,
     *DETECTORS,
+    *SEGMENTORS,
     *(CONFIGS / path for data in TABLES.FORM_PAIRS for path in forms_on(data)),
     *(
         {CONFIGS / path for path in augmented_on('cifar100')}

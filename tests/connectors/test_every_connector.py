@@ -9,6 +9,7 @@ import torch
 from shake_mm.registry import MODELS, build_part
 
 from ..support.stacks import HALVES
+from .test_cross_head import Behind
 
 MAP, SMALL = (6, 8, 8), (9, 4, 4)
 
@@ -25,7 +26,7 @@ class Case(NamedTuple):
 
     of: tuple | list
     to: tuple | list
-    result: tuple | None = None
+    result: tuple | list | None = None
     settings: dict = {}
 
 
@@ -35,6 +36,13 @@ CASES = {
     'Ensemble, of predictions': Case([(5,), (5,)], (5,), (5,), dict(tau=3.0)),
     'ConvRegressor': Case(MAP, SMALL),
     'ConvRegressor, pointwise': Case(MAP, SMALL, (9, 8, 8), dict(pointwise=True, relu=False)),
+    # Of two levels of four taps; the head behind it makes three classes and boxes of each.
+    'CrossHead': Case(
+        [MAP, (6, 4, 4)] * 2 + [(9, 8, 8), (9, 4, 4)] * 2,
+        MAP,
+        [(3, 8, 8), (3, 4, 4), (4, 8, 8), (4, 4, 4)],
+        dict(behind=Behind(9)),
+    ),
     'Embedding': Case(MAP, SMALL, (128,)),
     'Embedding, of unit length': Case((6,), (9,), (16,), dict(out_channels=16, normalize=True)),
     'LogitNorm': Case((5,), (5,)),
@@ -45,7 +53,11 @@ CASES = {
     'OrthogonalProjection, of maps': Case(MAP, (4, 8, 8)),
     'ParaphraserDecoder': Case(MAP, (9, 8, 8)),
     'ParaphraserEncoder': Case(MAP, MAP, (3, 8, 8)),
+    'RegionalLogits': Case(MAP, MAP, (21, 5), dict(classifier=torch.nn.Linear(6, 5))),
+    'ProjectMap': Case(MAP, (9, 13, 5)),
+    'ResizeMap': Case(MAP, (9, 16, 4), (6, 16, 4)),
     'ReviewFusion': Case([MAP, (9, 4, 4)], [(7, 4, 4), (8, 2, 2)]),
+    'TokenMap': Case((17, 6), MAP, (6, 4, 4)),
     'Translator': Case(MAP, (9, 8, 8)),
     'VIDRegressor': Case(MAP, (9, 8, 8)),
 }
@@ -70,7 +82,7 @@ def inputs(case, batch=3, **options):
 
 
 def listed(value):
-    return value if isinstance(value, list) else [value]
+    return [one for item in value for one in listed(item)] if isinstance(value, list) else [value]
 
 
 @every_connector
@@ -95,7 +107,8 @@ def test_in_a_dry_run_as_with_data(name):
 def test_the_gradient_reaches_all_of_it_and_what_it_reads(name):
     connector, read = build(name), inputs(CASES[name], requires_grad=True)
     sum((x * torch.randn_like(x)).sum() for x in listed(connector(read))).backward()
-    for value in (*listed(read), *connector.parameters()):
+    targets = 4 if name == 'CrossHead' else 0  # the second half are the teacher's
+    for value in (*listed(read)[: len(listed(read)) - targets], *connector.parameters()):
         assert value.grad.isfinite().all() and value.grad.abs().max() > 0
 
 
@@ -106,7 +119,7 @@ def test_finite_under_autocast(name, dtype):
     with torch.autocast('cpu', dtype):
         value = sum(x.float().square().mean() for x in listed(connector(read)))
     value.backward()
-    assert value.isfinite() and all(x.grad.isfinite().all() for x in listed(read))
+    assert value.isfinite() and all(x.grad.isfinite().all() for x in listed(read) if x.grad is not None)
 
 
 @every_connector

@@ -3,6 +3,7 @@
 import pickle
 from typing import Any, NamedTuple
 
+import mmcv
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,12 @@ SCENES = [
     dict(type='mmdet.LoadImageFromFile', backend_args=None),
     dict(type='mmdet.LoadAnnotations', with_bbox=True),
     dict(type='mmdet.PackDetInputs'),
+]
+
+MASKS = [
+    dict(type='mmseg.LoadImageFromFile', backend_args=None),
+    dict(type='mmseg.LoadAnnotations', backend_args=None),
+    dict(type='mmseg.PackSegInputs'),
 ]
 
 
@@ -45,6 +52,11 @@ CASES = {
     ),
     'ContrastDataset': Case(
         dict(type='shake_mm.ContrastDataset', dataset=RANDOM, negatives=3), (dict(negatives=0), 'negatives=0')
+    ),
+    'DigitMasks': Case(
+        dict(type='shake_mm.DigitMasks', num_images=12, image_size=48, pipeline=MASKS),
+        (dict(num_images=0), 'num_images=0'),
+        labeled=False,
     ),
     'DigitPairs': Case(RANDOM, (dict(split='test'), "split='test'")),
     'Digits': Case(
@@ -76,7 +88,7 @@ every_dataset = pytest.mark.parametrize('name', CASES)
 @pytest.fixture
 def build(tmp_path):
     def build(name, **changes):
-        place = dict(data_root=str(tmp_path)) if 'Scenes' in name else {}
+        place = dict(data_root=str(tmp_path)) if 'Scenes' in name or name == 'DigitMasks' else {}
         if 'Garment' in name:
             place['garment_root' if 'Scenes' in name else 'data_root'] = str(write_garments(tmp_path / 'garments'))
         return DATASETS.build({**CASES[name].config, **place, **changes})
@@ -94,6 +106,8 @@ def plain(item: Any) -> list[np.ndarray]:
     """What an item holds, as arrays."""
     sample = item['data_samples']
     annotations = [value for key, value in sorted(sample.items()) if torch.is_tensor(value)]
+    if 'gt_sem_seg' in sample:
+        annotations += [sample.gt_sem_seg.data]
     if 'gt_instances' in sample:
         annotations += [torch.as_tensor(sample.gt_instances.labels)]
     return [np.asarray(value) for value in (item['inputs'], *annotations)]
@@ -136,6 +150,9 @@ def test_labels_are_those_of_the_annotations(build, name):
     samples = [item['data_samples'] for item in items(dataset)]
     if CASES[name].labeled:
         assert [int(sample.gt_label) for sample in samples] == [int(label) for label in dataset.get_gt_labels()]
+    elif name == 'DigitMasks':
+        wanted = [mmcv.imread(dataset.get_data_info(n)['seg_map_path'], 'unchanged') for n in range(len(dataset))]
+        assert all(np.array_equal(sample.gt_sem_seg.data[0], mask) for sample, mask in zip(samples, wanted))
     else:
         wanted = [[i['bbox_label'] for i in dataset.get_data_info(n)['instances']] for n in range(len(dataset))]
         assert [sample.gt_instances.labels.tolist() for sample in samples] == wanted

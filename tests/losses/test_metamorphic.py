@@ -67,15 +67,24 @@ CASES = {
     'WTTMLoss, untransformed': Case(partial(losses.WTTMLoss, 1.0), ROW, ROW),
     # Least at the transformed prediction.
     'WTTMLoss': Case(losses.WTTMLoss, ROW, ROW, minimum=None),
+    'SDDLoss': Case(losses.SDDLoss, (4, 3, 6), (4, 3, 6)),
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
     'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
     'DenseKLLoss': Case(partial(losses.DenseKLLoss, 6, activation='softmax'), ROW, ROW, takes=('reference',)),
+    'CosineLoss': Case(losses.CosineLoss, MAP, MAP),
+    'PixelKLLoss': Case(losses.PixelKLLoss, MAP, (4, 6, 2, 2), takes=('gt_sem_seg',)),
     'KLDivLoss': Case(losses.KLDivLoss, ROW, ROW, target_learns=True),  # its caller detaches
     # Least at the target's prediction, where it is the target's entropy.
     'SoftCELoss': Case(losses.SoftCELoss, ROW, ROW, minimum=None),
     'HardLabelLoss': Case(losses.HardLabelLoss, ROW, ROW, minimum=None),
 }
 ELSEWHERE = {
+    'DenseBoxLoss': 'it weighs priors of an assignment: tests/losses/test_dense_box.py',
+    'FGDLoss': 'it asks for boxes: tests/losses/test_fgd.py',
+    'LocalizationDistillationLoss': 'it weighs priors of an assignment: tests/losses/test_box_distribution.py',
+    'MaskKLLoss': 'it asks for the classes of boxes: tests/losses/test_mask_kl.py',
+    'SoftQualityFocalLoss': 'it weighs priors of an assignment: tests/losses/test_soft_quality_focal.py',
+    'ValuableLocalizationLoss': 'likewise: tests/losses/test_box_distribution.py',
     'CRDLoss': 'its value depends on a memory of earlier batches: tests/losses/test_crd.py',
     'AdversarialLoss': 'its discriminator is drawn at random: tests/losses/test_adversarial.py',
     'PeerAttentionLoss': 'it compares peers with each other: tests/losses/test_peer_attention.py',

@@ -21,6 +21,7 @@ from ..support.stacks import AUTOCASTS, HALVES, needs_mmrazor
 
 CLASSES, BATCH, SAMPLES = 6, 4, 10
 ROW, MAP, LEVELS = (BATCH, CLASSES), (BATCH, CLASSES, 3, 5), [(BATCH, 2 * CLASSES, 3, 5), (BATCH, 2 * CLASSES, 2, 1)]
+BOXES = [(BATCH, 30, 4), (BATCH, 4, 4)]
 KINDS = (torch.float32, torch.float16, torch.bfloat16)
 PRECISIONS = [(kind, cast) for kind in KINDS for cast in (None, *AUTOCASTS)]
 
@@ -49,6 +50,23 @@ def contrast(labels):
     return (own[:, None] + torch.arange(4)) % SAMPLES, own
 
 
+def objects(labels):
+    """A box in each image, and the size of the batch."""
+    return [torch.tensor([[2.0, 1.0, 14.0, 9.0]])] * len(labels), (12, 20)
+
+
+def corners(x):
+    """Any numbers (N, P, 4) as boxes, of a pixel at least."""
+    return torch.cat([x[..., :2], x[..., :2] + x[..., 2:].abs() + 1], dim=-1)
+
+
+def places(labels, shapes, priors=1):
+    """All priors of the levels valid, some positive, an object an image."""
+    weight = [torch.ones(len(labels), priors * h * w) for *_, h, w in shapes]
+    positive = [torch.arange(level.numel()).view_as(level) % 3 == 0 for level in weight]
+    return losses.Places(positive, weight, torch.tensor(float(len(labels))))
+
+
 def foreign(kind, **arguments):
     """A part of another toolbox, as a config names it."""
     return MODELS.build(dict(type=kind, **arguments))
@@ -66,6 +84,11 @@ OURS = {
     'DKDLoss': Case(losses.DKDLoss, ROW, ROW, lambda labels: (labels,)),
     'DenseKLLoss': Case(partial(losses.DenseKLLoss, CLASSES), LEVELS, LEVELS),
     'DenseKLLoss, softmax': Case(partial(losses.DenseKLLoss, CLASSES, activation='softmax'), ROW, ROW),
+    'DenseBoxLoss': Case(losses.DenseBoxLoss, BOXES, BOXES, lambda labels: (places(labels, LEVELS, 2),), corners),
+    'DenseBoxLoss, l1': Case(
+        partial(losses.DenseBoxLoss, 'l1', 'weights'), BOXES, BOXES, lambda labels: (places(labels, LEVELS, 2),)
+    ),
+    'FGDLoss': Case(partial(losses.FGDLoss, CLASSES, CLASSES), MAP, MAP, objects),
     'FTLoss': Case(losses.FTLoss, MAP, (BATCH, CLASSES, 6, 10)),
     'FTLoss, attention': Case(partial(losses.FTLoss, 'attention'), MAP, (BATCH, 3, 2, 2)),
     'FitNetsLoss': Case(losses.FitNetsLoss, MAP, MAP),
@@ -75,16 +98,36 @@ OURS = {
     'KLDivLoss, cold': Case(partial(losses.KLDivLoss, 0.5), ROW, ROW),
     'MLKDLoss, batch': Case(partial(losses.MLKDLoss, 'batch'), ROW, ROW),
     'MLKDLoss, class': Case(partial(losses.MLKDLoss, 'class'), ROW, ROW),
+    'LocalizationDistillationLoss': Case(
+        losses.LocalizationDistillationLoss, LEVELS, LEVELS, lambda labels: (places(labels, LEVELS),)
+    ),
+    'LocalizationDistillationLoss, all': Case(
+        partial(losses.LocalizationDistillationLoss, 1.0, 'all', False),
+        LEVELS,
+        LEVELS,
+        lambda labels: (places(labels, LEVELS),),
+    ),
+    'MaskKLLoss': Case(losses.MaskKLLoss, (BATCH, CLASSES, 4, 4), (BATCH, CLASSES, 4, 4), lambda labels: ([labels],)),
     'MSELoss': Case(losses.FitNetsLoss, ROW, ROW),
     'NSTLoss': Case(losses.NSTLoss, MAP, (BATCH, 3, 2, 2)),
     'NSTLoss, few channels': Case(losses.NSTLoss, (BATCH, 2, 5, 5), (BATCH, 3, 5, 5)),
     'OFDLoss': Case(losses.OFDLoss, MAP, (BATCH, CLASSES, 2, 2)),
     'PKTLoss': Case(losses.PKTLoss, ROW, (BATCH, 3)),
     'PeerAttentionLoss': Case(partial(losses.PeerAttentionLoss, [CLASSES] * 6), [ROW] * 6, None),
+    'CosineLoss': Case(losses.CosineLoss, MAP, MAP),
+    'PixelKLLoss': Case(losses.PixelKLLoss, MAP, MAP),
+    'PixelKLLoss, sigmoid': Case(partial(losses.PixelKLLoss, activation='sigmoid'), MAP, MAP),
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),
+    'SDDLoss': Case(losses.SDDLoss, (BATCH, 3, CLASSES), (BATCH, 3, CLASSES)),
     'SPLoss': Case(losses.SPLoss, MAP, (BATCH, 3)),
     'SoftCELoss': Case(losses.SoftCELoss, ROW, ROW),
+    'SoftQualityFocalLoss': Case(
+        losses.SoftQualityFocalLoss, LEVELS, LEVELS, lambda labels: (places(labels, LEVELS, 2),)
+    ),
     'StagewiseLoss': Case(partial(losses.StagewiseLoss, dict(type='KLDivLoss'), (1, 0.5)), [ROW, ROW], [ROW, ROW]),
+    'ValuableLocalizationLoss': Case(
+        losses.ValuableLocalizationLoss, LEVELS, LEVELS, lambda labels: (places(labels, LEVELS).weight,)
+    ),
     'VIDLoss': Case(partial(losses.VIDLoss, CLASSES), MAP, (BATCH, CLASSES, 2, 2)),
     'WTTMLoss': Case(losses.WTTMLoss, ROW, ROW),
 }

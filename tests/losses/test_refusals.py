@@ -10,6 +10,7 @@ from shake_mm import losses
 from shake_mm.errors import UsageError
 
 ROW, MAP = (4, 6), (4, 6, 8, 8)
+PLACES = losses.Places([torch.ones(4, 64) > 0], [torch.ones(4, 64)], torch.tensor(4.0))
 KL = dict(type='KLDivLoss')
 
 
@@ -47,6 +48,14 @@ REFUSALS = {
     'DKDLoss, built': Refusal(partial(losses.DKDLoss, tau=0.0), None, 'temperature'),
     'DenseKLLoss': Refusal(partial(losses.DenseKLLoss, 6), (MAP, (4, 6, 4, 4)), 'DenseKLLoss: .* must agree'),
     'DenseKLLoss, built': Refusal(partial(losses.DenseKLLoss, 6, tau=0.0), None, 'DenseKLLoss: tau=0.0'),
+    'DenseBoxLoss': Refusal(
+        losses.DenseBoxLoss, ([MAP], [MAP], PLACES), 'DenseBoxLoss: .*`boxes` or `box_maps` of a dense head'
+    ),
+    'DenseBoxLoss, built': Refusal(partial(losses.DenseBoxLoss, 'l2'), None, "DenseBoxLoss: kind='l2'"),
+    'FGDLoss': Refusal(
+        partial(losses.FGDLoss, 6, 6), (MAP, (4, 6, 4, 4), [(1, 4)] * 4, (2,)), 'FGDLoss: .* they must be equal'
+    ),
+    'FGDLoss, built': Refusal(partial(losses.FGDLoss, 6, 6, tau=0.0), None, 'FGDLoss: tau=0.0'),
     'FTLoss': Refusal(losses.FTLoss, (MAP, (4, 7, 8, 8)), 'connector'),
     'FTLoss, built': Refusal(partial(losses.FTLoss, 'other'), None, "form of FTLoss is 'other': use 'factor'"),
     'FitNetsLoss': Refusal(losses.FitNetsLoss, (MAP, (4, 7, 8, 8)), 'connector'),
@@ -57,19 +66,43 @@ REFUSALS = {
     'MLKDLoss': Refusal(partial(losses.MLKDLoss, 'batch'), (ROW, (4, 7)), 'MLKDLoss'),
     'MLKDLoss, built': Refusal(partial(losses.MLKDLoss, 'pixel'), None, "level is 'pixel'.*instance, batch, class"),
     'MLKDLoss, cold': Refusal(partial(losses.MLKDLoss, 'batch', taus=(0.0,)), None, 'temperatures larger than 0'),
+    'LocalizationDistillationLoss': Refusal(
+        losses.LocalizationDistillationLoss, ([MAP], [MAP], PLACES), '6 numbers a prior are no distributions'
+    ),
+    'LocalizationDistillationLoss, built': Refusal(
+        partial(losses.LocalizationDistillationLoss, region='main'), None, "region='main', but it must be one of"
+    ),
+    'MaskKLLoss': Refusal(losses.MaskKLLoss, (MAP, MAP, [(3,)]), 'MaskKLLoss: masks of shape .* and 3 classes'),
+    'MaskKLLoss, built': Refusal(partial(losses.MaskKLLoss, 0.0), None, 'MaskKLLoss: tau=0.0'),
     'NSTLoss': Refusal(losses.NSTLoss, (ROW, ROW), 'NSTLoss.*maps'),
     'OFDLoss': Refusal(losses.OFDLoss, (MAP, (4, 7, 8, 8)), 'OFDLoss.*channels must be equal'),
     'PKTLoss': Refusal(losses.PKTLoss, (ROW, (3, 6)), 'PKTLoss.*same batch'),
     'PeerAttentionLoss': Refusal(partial(losses.PeerAttentionLoss, [6, 6, 8]), None, 'logits of two peers or more'),
     'PeerAttentionLoss, cold': Refusal(partial(losses.PeerAttentionLoss, [6] * 4, tau=0.0), None, 'tau is 0.0'),
+    'CosineLoss': Refusal(losses.CosineLoss, (MAP, (4, 64, 6)), 'CosineLoss.*TokenMap'),
+    'PixelKLLoss': Refusal(losses.PixelKLLoss, (MAP, (4, 7, 8, 8)), 'PixelKLLoss.*of as many classes'),
+    'PixelKLLoss, built': Refusal(partial(losses.PixelKLLoss, 0.0), None, 'PixelKLLoss: tau=0.0'),
+    'PixelKLLoss, activation': Refusal(partial(losses.PixelKLLoss, activation='tanh'), None, 'must be one of'),
     'RKDLoss': Refusal(losses.RKDLoss, (ROW, (3, 6)), 'RKDLoss.*same batch'),
+    'SDDLoss': Refusal(losses.SDDLoss, (ROW, ROW), 'SDDLoss: .*RegionalLogits'),
+    'SDDLoss, built': Refusal(partial(losses.SDDLoss, 0.0), None, 'tau is 0.0'),
     'SPLoss': Refusal(losses.SPLoss, (ROW, (3, 6)), 'SPLoss.*same batch'),
     'SoftCELoss': Refusal(losses.SoftCELoss, (ROW, (4, 7)), 'SoftCELoss'),
     'SoftCELoss, built': Refusal(partial(losses.SoftCELoss, tau=0.0), None, 'tau is 0'),
+    'SoftQualityFocalLoss': Refusal(
+        losses.SoftQualityFocalLoss, ([MAP], [(4, 6, 4, 4)], PLACES), 'SoftQualityFocalLoss: what it compares'
+    ),
+    'SoftQualityFocalLoss, built': Refusal(partial(losses.SoftQualityFocalLoss, 0.5), None, 'beta=0.5.*1 or more'),
     'StagewiseLoss': Refusal(
         partial(losses.StagewiseLoss, KL, (1, 0.5)), ([ROW], [ROW]), 'as many stages as `weights`'
     ),
     'StagewiseLoss, built': Refusal(partial(losses.StagewiseLoss, KL, ()), None, '`weights` is empty'),
+    'ValuableLocalizationLoss': Refusal(
+        losses.ValuableLocalizationLoss, ([MAP], [MAP], PLACES.weight), '6 numbers a prior are no distributions'
+    ),
+    'ValuableLocalizationLoss, built': Refusal(
+        partial(losses.ValuableLocalizationLoss, 0.0), None, 'ValuableLocalizationLoss: tau=0.0'
+    ),
     'VIDLoss': Refusal(partial(losses.VIDLoss, 6), (MAP, (4, 7, 8, 8)), 'connector'),
     'WTTMLoss': Refusal(losses.WTTMLoss, (ROW, (4, 7)), 'WTTMLoss'),
     'WTTMLoss, built': Refusal(partial(losses.WTTMLoss, 0.0), None, 'WTTMLoss: gamma is 0.0'),
@@ -78,7 +111,9 @@ REFUSALS = {
 
 
 def made(shape):
-    return [made(one) for one in shape] if isinstance(shape, list) else torch.zeros(shape)
+    if isinstance(shape, list):
+        return [one if isinstance(one, torch.Tensor) else made(one) for one in shape]
+    return torch.zeros(shape) if type(shape) is tuple else shape
 
 
 @pytest.mark.parametrize('name', REFUSALS)

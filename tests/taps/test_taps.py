@@ -108,6 +108,20 @@ def test_a_layer_that_ran_twice_is_an_error(taps):
             taps.tensor('student.logits')
 
 
+def test_each_time_that_a_layer_runs(taps):
+    """Once a level, in a head that serves several."""
+    net, taps = taps
+    taps.request('student.logits:each')
+    taps.request('student.logits:each[1]')
+    inputs = [torch.randn(8, 3) for _ in range(3)]
+    with taps.recording():
+        outputs = [net(x) for x in inputs]
+        assert all(map(torch.equal, taps.value('student.logits:each'), outputs))
+        assert torch.equal(taps.value('student.logits:each[1]'), outputs[1])
+    with taps.recording(), pytest.raises(UsageError, match='produced 0 times'):
+        taps.value('student.logits:each')
+
+
 def test_a_deep_copy_has_hooks_of_its_own(taps):
     holder = nn.Module()
     holder.net, holder.taps = taps

@@ -16,6 +16,9 @@ from shake_mm.tasks import task_of
 
 from ..support.detectors import detector, lively, scenes
 from ..support.own_model import TASK, own_model
+from ..support.segmentors import pictures, segmentor
+from .test_grid_detection import segmented, solo
+from .test_heatmap_detection import centernet, scene_batch
 
 
 class Case(NamedTuple):
@@ -71,6 +74,15 @@ CASES = {
     'GenericTask': Case(
         own_model, dict(SHAKE, task=TASK), lambda: own_model(6, classes=7), 'need the same number of classes'
     ),
+    'GridDetectionTask': Case(
+        lambda width: solo('SOLOV2Head', width), SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet'
+    ),
+    'HeatmapDetectionTask': Case(
+        centernet, SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet has no heatmap of centers'
+    ),
+    'SegmentationTask': Case(
+        segmentor, SHAKE, lambda: segmentor(classes=7), 'teacher0 has 7 classes and the student has 5'
+    ),
     'RoIDetectionTask': Case(
         lambda width: detector('faster_rcnn', width), SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet'
     ),
@@ -90,7 +102,12 @@ def data(batch):
 
     def data(name):
         if name not in ('ClassificationTask', 'GenericTask'):
-            return scenes()
+            made = {
+                'GridDetectionTask': segmented,
+                'HeatmapDetectionTask': scene_batch,
+                'SegmentationTask': lambda: pictures(even=True),
+            }
+            return made.get(name, scenes)()
         inputs, samples = batch(size=16)
         return dict(inputs=inputs, data_samples=samples)
 
@@ -139,8 +156,15 @@ def test_inference_is_the_plain_student_s(data, name):
         found, wanted = (network.eval().test_step(data(name)) for network in (model, plain))
     assert len(found) == len(wanted) > 0
     for a, b in zip(found, wanted):
-        scores = [s.pred_instances.scores if 'pred_instances' in s else s.pred_score for s in (a, b)]
+        scores = [scores_of(sample) for sample in (a, b)]
         assert len(scores[0]) and torch.equal(*scores)
+
+
+def scores_of(sample):
+    """What a sample holds by which a network predicts."""
+    if 'seg_logits' in sample:
+        return sample.seg_logits.data
+    return sample.pred_instances.scores if 'pred_instances' in sample else sample.pred_score
 
 
 @every_task

@@ -105,7 +105,7 @@ DATA = {
 }
 
 LATER = ('kd-logit-std', 'wttm', 'mlkd', 'ctkd', 'vkd', 'ofd', 'dist-plus', 'kd-eskd', 'dot', 'rco')
-LATER += ('kd-soft', 'kd-hard', 'kd-at')
+LATER += ('kd-soft', 'kd-hard', 'kd-at', 'sdd')
 """Methods with a config on one pair of CIFAR-100 and one of digits."""
 
 LATER_PAIRS = {'cifar100': [('resnet32x4', 'resnet8x4')], 'digits100': DIGIT_PAIRS[:1]}
@@ -167,7 +167,7 @@ SEVERAL_PAIRS = {
 }
 """``3xresnet14`` are three teachers ResNet-14."""
 
-DETECTION = ('baseline', 'kd', 'review', 'cwd', 'pkd', 'mgd', 'shake', 'shake-review', 'shake-pkd')
+DETECTION = ('baseline', 'kd', 'review', 'cwd', 'pkd', 'mgd', 'fgd', 'shake', 'shake-review', 'shake-pkd')
 """Methods on detectors."""
 
 DETECTION_PAIRS = {'2x_coco': [('retinanet-r101', 'retinanet-r50'), ('faster-rcnn-r101', 'faster-rcnn-r50')]}
@@ -192,10 +192,10 @@ VARIANTS = {
     **_on([('resnet34', 'resnet18')], kd_eskd='kd_eskd33', review='review_w1'),
     **_on([('resnet50', 'mobilenetv1')], ofd='ofd_in1k', review='review_w8'),
     # One-stage and two-stage detectors have weights of their own.
-    **_on([RETINANET, FASTER_RCNN], review='review_det', cwd='cwd_det', pkd='pkd_det', mgd='mgd_det'),
+    **_on([RETINANET, FASTER_RCNN], review='review_det', cwd='cwd_det', pkd='pkd_det', mgd='mgd_det', fgd='fgd_det'),
     **_on([RETINANET, FASTER_RCNN], shake_review='shake_review_det', shake_pkd='shake_pkd_det'),
     **_on([RETINANET], pkd='pkd_det_w10', shake_pkd='shake_pkd_det_w10'),
-    **_on([FASTER_RCNN], mgd='mgd_det_two_stage'),
+    **_on([FASTER_RCNN], mgd='mgd_det_two_stage', fgd='fgd_det_two_stage'),
 }
 """The file of a method on a pair, where it is not the one that has the method's name."""
 

@@ -1,0 +1,33 @@
+"""The rest of a network behind the taps that a connector reads, for connectors that let it go on from there."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import UsageError
+from ..members import Members
+from ..registry import asks_for
+from ..taps import TapName, listed
+
+
+def behind_of(members: Members, config: dict, source: str | Sequence[str]) -> dict[str, Any]:
+    """The argument ``behind`` of a connector that asks for it: what the last member of its source computes behind it.
+
+    Args:
+        members (Members): The networks.
+        config (dict): The connector's.
+        source (str | list[str]): The taps that it reads.
+
+    Raises:
+        UsageError: If that member is no frozen teacher, or does not go on behind these taps.
+    """
+    if not asks_for(config, 'behind'):
+        return {}
+    names = [TapName.parse(tap) for tap in listed(source)]
+    member = names[-1].member
+    if member not in members.frozen:
+        raise UsageError(
+            f'{config["type"]} goes on in the layers of {member}, which must not learn from what passes through them: '
+            'name taps of a frozen teacher last in its `source`.'
+        )
+    paths = [name.path for name in names if name.member == member]
+    return {'behind': members.task.behind(members.networks[member], paths, member)}
