@@ -35,6 +35,11 @@ _MMCV = {
 cache does not ask for."""
 
 
+NO_MMRAZOR = (
+    "mmrazor is not part of OneDL's line and refuses its mmcv: what is mmrazor's needs OpenMMLab's own packages."
+)
+
+
 @dataclass(frozen=True)
 class Found:
     """An installed package: the distributions that carry the module, and the module's own version."""
@@ -110,6 +115,8 @@ def problem(module: str) -> str:
     wanted = DISTRIBUTIONS[module][found.distributions[0] if found else _distribution(module)]
     if module == 'torch' and found and not _allows('>=2.4', found.version) and name() == 'onedl':
         wanted = '>=2.4'
+    if module == 'mmrazor' and not found and name() == 'onedl':
+        return NO_MMRAZOR
     if not found or not _allows(wanted, found.version):
         state = f'{module} is {found.version}' if found else f'{module} is not installed'
         return f'shake_mm needs {module}{wanted}, but {state} ({describe()}): run `{_mend(module, wanted)}`.'
