@@ -24,6 +24,7 @@ def write(folder, text):
     return path
 
 
+@pytest.mark.parametrize('missing', ['mmdet', pytest.param('mmpretrain', marks=pytest.mark.slow)], indirect=True)
 def test_the_other_task_trains(missing, tmp_path):
     package, packages = missing
     config = write(tmp_path, tiny.CLASSIFIERS if package == 'mmdet' else tiny.DETECTORS)

@@ -21,7 +21,9 @@ except ImportError as error:
 """
 
 
-@pytest.mark.parametrize(('stand_in', 'seen'), [(STAND_IN, ['False', 'True']), ('', ['True'])])
+@pytest.mark.parametrize(
+    ('stand_in', 'seen'), [(STAND_IN, ['False', 'True']), pytest.param('', ['True'], marks=pytest.mark.slow)]
+)
 def test_multimodal_networks_are_left_out_where_they_cannot_be_imported(stand_in, seen):
     apply = 'workarounds.workaround_torchvision(); assert workarounds.workaround_transformers()'
     look = LOOK if stand_in else LOOK.partition('try:')[0]
