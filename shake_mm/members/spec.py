@@ -11,7 +11,8 @@ from torch import nn
 
 from ..errors import UsageError
 from ..registry import MODELS
-from .classes import BY_NAME
+from .checkpoint import load_strictly, read_checkpoint, weights_in
+from .classes import BY_NAME, names_in
 from .inference import Inference
 from .normalization import Normalization, normalization_of_run
 
@@ -119,6 +120,15 @@ class MemberSpec:
         """Whether it is known how the network's images are normalized."""
         own = self.config is None or self.config.get('data_preprocessor') is not None
         return own or self.pipeline is not None
+
+    def load(self, network: nn.Module) -> tuple[str, ...] | None:
+        """Load the weights of a network that starts from a checkpoint; return the names of classes in that, if any."""
+        if self.checkpoint is None:
+            return None
+        loaded = read_checkpoint(self.checkpoint, self.name)
+        state = weights_in(loaded, self.name, self.checkpoint, network, self.key)
+        load_strictly(network, state, self.name, self.checkpoint)
+        return names_in(loaded.get('meta')) or names_in(loaded)
 
 
 def _read_model(name: str, source: Any) -> tuple[dict | nn.Module, Normalization | None]:
