@@ -90,16 +90,22 @@ def extras() -> dict[str, list[str]]:
     onedl = tuple(f'onedl-{name}' for name in core)
     own = {
         'cls': requirements('mminstall', of=(*core, 'mmpretrain')),
+        'cls-lite': [
+            *requirements('mminstall', of=('mmengine', 'mmpretrain')),
+            *(f'mmcv-lite{line.removeprefix("mmcv")}' for line in requirements('mminstall', of=('mmcv',))),
+        ],
         'det': requirements('mminstall', of=(*core, 'mmdet')),
+        'seg': requirements('mminstall', of=core) + requirements('interop', of=('mmsegmentation', 'ftfy', 'regex')),
         'onedl-cls': requirements('onedl', of=(*onedl, 'onedl-mmpretrain')),
         'onedl-det': requirements('onedl', of=(*onedl, 'onedl-mmdetection')),
+        'onedl-seg': requirements('onedl', of=(*onedl, 'onedl-mmsegmentation', 'ftfy', 'regex')),
         'optional': requirements('optional'),
         'safetensors': requirements('interop', of=('safetensors',)),
         'timm': requirements('interop', of=('timm',)),
         'transformers': requirements('interop', of=('transformers',)),
         'tests': requirements('tests'),
     }
-    everything = ('cls', 'det', 'optional', 'safetensors', 'timm', 'transformers')
+    everything = ('cls', 'det', 'seg', 'optional', 'safetensors', 'timm', 'transformers')
     return {**own, 'all': sorted({line for name in everything for line in own[name]}), 'mim': requirements('mminstall')}
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.collect import Collection, collect
-from analysis.markdown import caption, page
+from analysis.markdown import caption, page, read_notes
 from analysis.studies import missing, render, studies
 from analysis.tables import arrange
 from shake_mm import cli
@@ -53,7 +53,7 @@ def build(args: argparse.Namespace) -> None:
         f'# {study.title}, in miniature',
         f'{args.pair.replace("_", " → ")}. {caption(collection, False, "Top-1 accuracy in %")}'
         + (f' The teacher has {teacher.accuracy:.2f} %.' if teacher else ''),
-        '' if args.notes is None else Path(args.notes).read_text(encoding='utf-8').strip(),
+        *read_notes(args.notes),
         *render(study, table, times),
         measured,
         f'Not run: {", ".join(absent)}.' if absent else '',
@@ -76,15 +76,19 @@ def read_times(path: str | None) -> tuple[dict[str, float], str]:
     try:
         timing = json.loads(Path(path).read_text(encoding='utf-8'))
         setting, ratios = timing['setting'], timing['ratios']
-        times = {name.removesuffix('/kd'): value['median'] for name, value in ratios.items() if name.endswith('/kd')}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        medians = {name: float(value['median']) for name, value in ratios.items() if name.endswith('/kd')}
+        how = (
+            f'median of {setting["rounds"]} rounds, batch {setting["batch_size"]}, {setting["threads"]} thread, '
+            f'{setting["hardware"]}, torch {setting["torch"]}'
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(
-            f'--times: {path} is not what benchmarks.compare_steps --cells --out writes ({error}).'
+            f'--times: {path} is not what benchmarks.compare_steps --cells --out writes ({error}): give such a file.'
         ) from None
+    times = {name.removesuffix('/kd'): median for name, median in medians.items()}
     return {**times, 'kd': 1.0}, (
-        f'time / KD: a training’s steps in one process, in turns (median of {setting["rounds"]} rounds, batch '
-        f'{setting["batch_size"]}, {setting["threads"]} thread, {setting["hardware"]}, torch {setting["torch"]}); the '
-        "paper's is a whole training on an RTX 2080 Ti."
+        f"time / KD: a training’s steps in one process, in turns ({how}); the paper's is a whole training on an RTX "
+        '2080 Ti.'
     )
 
 

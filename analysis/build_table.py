@@ -17,7 +17,7 @@ from pathlib import Path
 
 from analysis import detection
 from analysis.collect import ACCURACY, AP, collect
-from analysis.markdown import caption, report
+from analysis.markdown import caption, read_notes, report
 from analysis.plots.seeds import draw_seeds
 from analysis.plots.tables import draw_tables
 from analysis.tables import arrange
@@ -75,14 +75,6 @@ def build(args: argparse.Namespace) -> None:
         write_page(args.out, page, 'analysis.build_table')
     else:
         print(page, end='')
-
-
-def read_notes(path: str | None) -> list[str]:
-    """The paragraphs of the notes, none without a file."""
-    try:
-        return [] if path is None else [Path(path).read_text(encoding='utf-8').strip()]
-    except UnicodeDecodeError:
-        raise UsageError(f'--notes: {path} is no text in UTF-8: save it as such.') from None
 
 
 def read_mapping(pairs: Sequence[str]) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """Write tables of methods and pairs as Markdown."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from analysis.collect import Collection
 from analysis.tables import TEACHER, PairTable, Row
+from shake_mm.errors import UsageError
 
 EMPTY = '–'
 
@@ -41,6 +43,14 @@ def report(
 def page(parts: Sequence[str]) -> str:
     """Join paragraphs, leaving out empty ones."""
     return '\n\n'.join(part for part in parts if part) + '\n'
+
+
+def read_notes(path: str | None) -> list[str]:
+    """The paragraphs of the notes, none without a file."""
+    try:
+        return [] if path is None else [Path(path).read_text(encoding='utf-8').strip()]
+    except UnicodeDecodeError:
+        raise UsageError(f'--notes: {path} is no text in UTF-8: save it as such.') from None
 
 
 def footer(tables: Sequence[PairTable], collection: Collection, how: Sequence[str]) -> list[str]:

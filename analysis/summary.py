@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+LIMIT = 1e100
+
 
 class Stat(NamedTuple):
     """Mean and sample standard deviation.
@@ -23,6 +25,8 @@ class Stat(NamedTuple):
     def of(cls, values: Iterable[float]) -> 'Stat':
         """Summarize ``values``, at least one."""
         values = list(values)
+        if not all(abs(value) < LIMIT for value in values):  # NaN, Inf, or what only a damaged log holds
+            return cls(math.nan, math.nan, len(values))
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan, len(values))
 
     def __format__(self, spec: str) -> str:

@@ -4,7 +4,6 @@ import copy
 from typing import Any, ClassVar
 
 import torch
-from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
@@ -117,6 +116,8 @@ class DetectionLoops:
     @staticmethod
     def batch(network: nn.Module, number: int, size: tuple[int, int]) -> dict[str, Any]:
         """Images of noise, each with 1 to 6 boxes, an eighth to half of it wide and high, and random labels."""
+        from mmdet.structures import DetDataSample  # classifiers do without mmdet
+
         samples = []
         for _ in range(number):
             boxes = torch.rand(int(torch.randint(1, 7, ())), 4)

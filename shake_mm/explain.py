@@ -50,6 +50,12 @@ UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern,
         "env_cfg.mp_cfg.mp_start_method='{0}': use 'spawn' or 'fork'",
     ),
     (
+        ValueError,
+        re.compile(r"loaded state dict (?:has a different|contains a parameter group that doesn't match)"),
+        'the checkpoint is of a run whose optimizer had other parameters: give the config that it was trained with, or '
+        'start from its weights by `load_from`, without resuming',
+    ),
+    (
         RuntimeError,
         re.compile(r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is killed|exited)'),
         DEAD_WORKER.format(' (pid {0})'),
@@ -149,15 +155,21 @@ def explain_build(error: BaseException) -> str | None:
     what = None
     for frame in frames:
         module, name = frame.f_globals.get('__name__', ''), frame.f_code.co_name
+        if (module, name) == ('mmengine.runner.runner', 'resume') and frame is not frames[-1]:
+            return f'the checkpoint cannot be gone on from ({_with_type(error)}): it is damaged, use an earlier one'
         if module.startswith('mmengine.') and name in BUILDERS:
             what = BUILDERS[name]
         elif module == 'mmengine.registry.build_functions' and 'obj_cls' in frame.f_locals:
             what = getattr(frame.f_locals['obj_cls'], '__name__', what)
     if what is None or frames[-1].f_globals.get('__name__', '').startswith('shake_mm.engine'):
         return None
-    told = one_line(error).rstrip('.')
-    told = told if ' ' in told else f'{type(error).__name__} {told}'
+    told = _with_type(error)
     return f'{what} in the config cannot be built ({told}): correct its options; --debug shows where it failed'
+
+
+def _with_type(error: BaseException) -> str:
+    told = one_line(error).rstrip('.')
+    return told if ' ' in told else f'{type(error).__name__} {told}'
 
 
 def one_line(error: BaseException) -> str:
@@ -173,7 +185,9 @@ def one_line(error: BaseException) -> str:
     if 'weights_only' in str(message):
         found = UNPICKLER.search(str(message))
         message = found[1] if found and 'weights_only' not in found[1] else 'it holds more than weights'
-    return ' '.join(str(message).split()) or type(error).__name__
+    told = ' '.join(str(message).split()) or type(error).__name__
+    # Names may come from files: none of their characters commands a terminal.
+    return ''.join(letter if letter.isprintable() else '?' for letter in told)
 
 
 def _lacking(error: ImportError) -> str:
@@ -238,5 +252,5 @@ def _registries(kind: str) -> Iterator[Registry]:
         stack.extend(registry.children.values())
         if registry.name == kind:
             with suppress(Exception):  # whatever a library lacks must not hide the error that is explained
-                registry.import_from_location()
+                getattr(registry, 'import_all', registry.import_from_location)()
             yield registry

@@ -20,6 +20,7 @@ from .atomic import write
 from .engine import Distiller
 from .errors import UsageError
 from .imports import require
+from .locks import locked
 from .members import MemberSpec, load_strictly, read_checkpoint, weights_in
 from .outputs import claim, write_config
 from .registry import MODELS
@@ -104,15 +105,17 @@ def _class_head_alone(student: nn.Module) -> tuple[dict, str]:
 
 @contextmanager
 def _drafts(folder: Path, name: str) -> Iterator[tuple[Path, Path]]:
-    """Names of a checkpoint and a config that are written first; what is left of them goes in the end."""
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f'.{name}.{os.getpid()}.pth'
-    drafts = (draft, draft.with_suffix('.py'))
-    try:
-        yield drafts
-    finally:
-        for path in drafts:
-            path.unlink(missing_ok=True)
+    """Names of a checkpoint and a config that are written first; what is left of them goes in the end.
+
+    Drafts of an export that was killed have the same names: they are written anew. Of two at once one waits.
+    """
+    drafts = (folder / f'.{name}.draft.pth', folder / f'.{name}.draft.py')
+    with locked(folder, 'an export', wait=60):
+        try:
+            yield drafts
+        finally:
+            for path in drafts:
+                path.unlink(missing_ok=True)
 
 
 def _save(meta: dict, state: dict, path: Path) -> None:
@@ -176,11 +179,18 @@ def _verify(
     distilled.load_state_dict({f'student.{k}': v for k, v in state.items()}, strict=False)
     model = MODELS.build(Config.fromfile(config_file).model)
     load_strictly(model, read_checkpoint(str(weights), 'export')['state_dict'], 'export', str(weights))
-    inputs = torch.randn(2, *distilled.task.input_shape(spec.config or {}), generator=torch.Generator().manual_seed(0))
+    shape: tuple[int, ...] = distilled.task.input_shape(spec.config or {})
+    size = distilled.task.image_size(distilled.student)
+    if size is not None and 'backbone' not in (spec.config or {}):  # of another library, which its config does not tell
+        shape = (shape[0], *((size, size) if isinstance(size, int) else size))
+    inputs = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     if layer is not None:
         heard: list[torch.Tensor] = []
         distilled.student.get_submodule(layer).register_forward_hook(lambda *call: heard.append(call[-1]))
-    ours, theirs = (distilled.task.outputs(network.eval(), inputs) for network in (distilled.student, model))
+    networks = (distilled.student, model)
+    for network in networks:
+        network.eval()  # mmdet's LAD and LD return nothing
+    ours, theirs = (distilled.task.outputs(network, inputs) for network in networks)
     ours = ours if layer is None else heard
     if len(ours) != len(theirs) or not all(map(_same, ours, theirs)):
         raise RuntimeError(

@@ -5,6 +5,7 @@ A config names a part of ours as ``shake_mm.Part``, whatever its ``default_scope
 
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -41,6 +42,14 @@ class PartRegistry(Registry):
                 getattr(import_module(location), name, None)
         return super().get(key)
 
+    def import_all(self) -> None:
+        """Import every part whose package is installed, for the names of all."""
+        self.import_from_location()
+        for module in map(import_module, self._locations):
+            for name in getattr(module, '__all__', ()):
+                with suppress(UsageError):
+                    getattr(module, name)
+
 
 MODELS = Registry(
     'model',
@@ -67,7 +76,7 @@ OPTIMIZERS = Registry('optimizer', parent=MMENGINE_OPTIMIZERS, scope='shake_mm',
 OPTIM_WRAPPERS = Registry(
     'optimizer wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='shake_mm', locations=['shake_mm.optim']
 )
-TASKS = Registry('task', scope='shake_mm', locations=['shake_mm.tasks'])
+TASKS = PartRegistry('task', scope='shake_mm', locations=['shake_mm.tasks'])
 """Filled by :func:`shake_mm.tasks.task_of`: the module of a task is imported where there is a network of its kind."""
 
 

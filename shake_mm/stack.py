@@ -18,6 +18,7 @@ DISTRIBUTIONS = {
     'mmcv': {'mmcv': '>=2.0,<2.4', 'mmcv-lite': '>=2.0,<2.4', 'onedl-mmcv': '>=2.3,<2.4'},
     'mmpretrain': {'mmpretrain': '>=1.2,<1.3', 'onedl-mmpretrain': '>=1.3,<1.4'},
     'mmdet': {'mmdet': '>=3.3,<3.4', 'onedl-mmdetection': '>=3.5,<3.6'},
+    'mmseg': {'mmsegmentation': '>=1.2,<1.3', 'onedl-mmsegmentation': '>=1.4,<1.5'},
     'mmrazor': {'mmrazor': '>=1.0,<1.1'},
 }
 """By module, the distributions that carry it and the versions that work; which other packages refuse is asked below."""
@@ -32,6 +33,11 @@ _MMCV = {
 }
 """Its operators are compiled: prebuilt for the classic torch, else built against the torch that is there, which pip's
 cache does not ask for."""
+
+
+NO_MMRAZOR = (
+    "mmrazor is not part of OneDL's line and refuses its mmcv: what is mmrazor's needs OpenMMLab's own packages."
+)
 
 
 @dataclass(frozen=True)
@@ -109,25 +115,27 @@ def problem(module: str) -> str:
     wanted = DISTRIBUTIONS[module][found.distributions[0] if found else _distribution(module)]
     if module == 'torch' and found and not _allows('>=2.4', found.version) and name() == 'onedl':
         wanted = '>=2.4'
+    if module == 'mmrazor' and not found and name() == 'onedl':
+        return NO_MMRAZOR
     if not found or not _allows(wanted, found.version):
         state = f'{module} is {found.version}' if found else f'{module} is not installed'
         return f'shake_mm needs {module}{wanted}, but {state} ({describe()}): run `{_mend(module, wanted)}`.'
-    return _mmdet_problem(found) if module == 'mmdet' else ''
+    return _operators_problem(module, found) if module in ('mmdet', 'mmseg') else ''
 
 
-def _mmdet_problem(mmdet: Found) -> str:
-    """What mmdet needs of mmcv: its compiled operators, and for mmdet 3.3 a version before 2.2."""
+def _operators_problem(module: str, package: Found) -> str:
+    """What mmdet and mmseg need of mmcv: its compiled operators, and those of OpenMMLab a version before 2.2."""
     mmcv = find('mmcv')
     if mmcv is None:
         return problem('mmcv')
-    if not mmdet.is_onedl and not _allows('<2.2', mmcv.version):
+    if not package.is_onedl and not _allows('<2.2', mmcv.version):
         return (
-            f'mmdet {mmdet.version} refuses mmcv {mmcv.version}: run `{_mend("mmcv")}`, or move to OneDL, whose '
-            'onedl-mmdetection takes it.'
+            f'{module} {package.version} refuses mmcv {mmcv.version}: run `{_mend("mmcv")}`, or move to OneDL, whose '
+            f'{list(DISTRIBUTIONS[module])[-1]} takes it.'
         )
     if not has_operators():
         return (
-            f'mmdet needs the compiled operators of mmcv, which {mmcv} lacks: '
+            f'{module} needs the compiled operators of mmcv, which {mmcv} lacks: '
             f'run `pip uninstall {mmcv.distributions[0]}`, then `{_mend("mmcv")}`.'
         )
     return ''

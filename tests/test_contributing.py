@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,10 +42,7 @@ def registered(registry: Registry, package: str) -> Callable[[], dict[str, str]]
     """Lists the classes of a package that a registry knows, under any number of names."""
 
     def parts() -> dict[str, str]:
-        registry.import_from_location()
-        whole = import_module(f'shake_mm.{package}')
-        for name in whole.__all__:
-            getattr(whole, name)  # some are imported when they are asked for
+        getattr(registry, 'import_all', registry.import_from_location)()
         modules = {cls.__name__: cls.__module__ for cls in registry.module_dict.values()}
         return {name: module for name, module in modules.items() if module.startswith(f'shake_mm.{package}.')}
 

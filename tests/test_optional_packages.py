@@ -24,6 +24,7 @@ def write(folder, text):
     return path
 
 
+@pytest.mark.parametrize('missing', ['mmdet', pytest.param('mmpretrain', marks=pytest.mark.slow)], indirect=True)
 def test_the_other_task_trains(missing, tmp_path):
     package, packages = missing
     config = write(tmp_path, tiny.CLASSIFIERS if package == 'mmdet' else tiny.DETECTORS)
@@ -77,6 +78,9 @@ for needed, names in theirs.items():
                 assert 'shake_mm.' + name in str(error)
             else:
                 assert needed != {package!r} and found.__name__ == name
+DATASETS.import_all()
+here = {{name for needed, names in theirs.items() for name in names if needed != {package!r}}}
+assert here <= set(DATASETS.module_dict) and not set(theirs[{package!r}]) & set(DATASETS.module_dict)
 assert TRANSFORMS.get('shake_mm.RandomView') and {package!r} not in sys.modules
 """
     result = python(packages, '-c', code, cwd=tmp_path)

@@ -1,42 +1,57 @@
 """The package as a whole: what a wheel carries, what importing registers."""
 
-import shutil
+import email
 import subprocess
 import sys
 import tarfile
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS, DefaultScope
+from packaging.requirements import Requirement
+
+from shake_mm import __main__, stack
+
+from .support.wheels import build_wheel, copy_sources
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ('analysis', 'benchmarks', 'configs', 'requirements', 'shake_mm', 'tools')
 TOOLS = (
-    *('train.py', 'test.py', 'export_student.py', 'cache_teacher.py', 'run_grid.py', 'dataset_prepare.py'),
+    *(
+        'train.py',
+        'test.py',
+        'export_student.py',
+        'cache_teacher.py',
+        'run_grid.py',
+        'misc/print_config.py',
+        'dataset_prepare.py',
+    ),
     *('dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'),
 )
-FILES = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'CITATION.cff', 'model-index.yml')
 
 
 @pytest.fixture(scope='module')
 def checkout(tmp_path_factory) -> Path:
     """A copy of the sources, so that a build leaves nothing in this checkout."""
-    folder = tmp_path_factory.mktemp('checkout')
-    for name in SOURCES:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns('__pycache__', '.mim'))
-    for name in FILES:
-        shutil.copy(ROOT / name, folder / name)
-    return folder
+    return copy_sources(tmp_path_factory.mktemp('checkout'))
 
 
-def build_wheel(source: Path, folder: Path) -> set[str]:
-    command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--wheel-dir', str(folder)]
-    result = subprocess.run([*command, str(source)], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    (wheel,) = folder.glob('shake_mm-*.whl')
+@pytest.fixture(scope='module')
+def wheel(checkout, tmp_path_factory) -> Path:
+    return build_wheel(checkout, tmp_path_factory.mktemp('wheel'))
+
+
+def names_in(wheel: Path) -> set[str]:
     with zipfile.ZipFile(wheel) as archive:
         return set(archive.namelist())
+
+
+def read_in(wheel: Path, name: str) -> str:
+    """A file of the wheel's metadata."""
+    with zipfile.ZipFile(wheel) as archive:
+        (found,) = (entry for entry in archive.namelist() if entry.endswith(f'.dist-info/{name}'))
+        return archive.read(found).decode()
 
 
 def expected_files() -> set[str]:
@@ -58,8 +73,48 @@ def assert_complete(files: set[str]) -> None:
     assert not any('__pycache__' in name or 'analysis' in name or 'benchmark' in name for name in files)
 
 
-def test_wheel_carries_configs_and_tools(checkout, tmp_path):
-    assert_complete(build_wheel(checkout, tmp_path))
+def test_wheel_carries_configs_and_tools(wheel):
+    assert_complete(names_in(wheel))
+
+
+def test_metadata_says_who_where_and_for_which_python(wheel):
+    metadata = email.message_from_string(read_in(wheel, 'METADATA'))
+    assert metadata['Home-page'].startswith('https://') and metadata['Author'] == 'The shake_mm authors'
+    assert metadata['Requires-Python'] == '>=3.10,<3.14'
+    versions = {line.rpartition(' :: ')[2] for line in metadata.get_all('Classifier') if 'Python :: 3.' in line}
+    assert versions == {'3.10', '3.11', '3.12', '3.13'} and 'Apache' in metadata['License']
+    assert metadata.get_payload().startswith('# shake_mm')
+
+
+def test_extras_pull_what_they_say(wheel):
+    metadata = email.message_from_string(read_in(wheel, 'METADATA'))
+    extras = {name: set() for name in [None, *metadata.get_all('Provides-Extra')]}
+    for requirement in map(Requirement, metadata.get_all('Requires-Dist')):
+        for name, pulled in extras.items():
+            always = requirement.marker is None
+            if always == (name is None) and (always or requirement.marker.evaluate({'extra': name or ''})):
+                pulled.add(requirement.name)
+    assert 'torch' in extras[None] and not {'mmengine', 'mmcv', 'onedl-mmengine'} & extras[None]
+    assert extras['cls'] == {'mmengine', 'mmcv', 'mmpretrain'} and extras['det'] == {'mmengine', 'mmcv', 'mmdet'}
+    assert extras['cls-lite'] == {'mmengine', 'mmcv-lite', 'mmpretrain'}
+    assert extras['seg'] == {'mmengine', 'mmcv', 'mmsegmentation', 'ftfy', 'regex'}
+    assert extras['onedl-seg'] == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation', 'ftfy', 'regex'}
+    assert extras['onedl-cls'] == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain'}
+    assert extras['onedl-det'] == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection'}
+    others = {'safetensors', 'timm', 'transformers'}
+    assert all(extras[name] == {name} for name in others)
+    assert extras['all'] == extras['cls'] | extras['det'] | extras['seg'] | extras['optional'] | others
+    named = {name for names in stack.DISTRIBUTIONS.values() for name in names}
+    assert extras['cls'] | extras['det'] | extras['onedl-cls'] | extras['onedl-det'] <= named
+
+
+def test_every_command_has_an_entry_point(wheel):
+    points = ConfigParser()
+    points.read_string(read_in(wheel, 'entry_points.txt'))
+    commands = {name: module for name, (module, _) in __main__.COMMANDS.items()}
+    wanted = {f'shake-{name}': f'shake_mm.__main__:{module}' for name, module in commands.items()}
+    assert dict(points['console_scripts']) == wanted
+    assert all(callable(getattr(__main__, module)) for module in commands.values())
 
 
 def test_sdist_builds_the_same_wheel(checkout, tmp_path):
@@ -70,7 +125,7 @@ def test_sdist_builds_the_same_wheel(checkout, tmp_path):
         archive.extractall(tmp_path, filter='data')
     (source,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert {path.name for path in source.iterdir()} >= {'analysis', 'benchmarks', 'tools'}
-    assert_complete(build_wheel(source, tmp_path))
+    assert_complete(names_in(build_wheel(source, tmp_path)))
 
 
 def test_editable_installation_links(checkout, tmp_path):
@@ -131,12 +186,12 @@ def test_parts_resolve_in_any_scope(scope):
     with DefaultScope.overwrite_default_scope(scope):
         for registry in (MODELS, DATASETS, TRANSFORMS, METRICS, HOOKS):
             ours = registry.children['shake_mm']
-            ours.import_from_location()
+            getattr(ours, 'import_all', ours.import_from_location)()
             assert ours.module_dict
             for name, part in ours.module_dict.items():
                 with registry.switch_scope_and_registry(None) as current:
                     assert current.get(f'shake_mm.{name}') is part
 
 
-def test_a_wheel_says_that_the_package_is_typed(checkout, tmp_path):
-    assert 'shake_mm/py.typed' in build_wheel(checkout, tmp_path)
+def test_a_wheel_says_that_the_package_is_typed(wheel):
+    assert 'shake_mm/py.typed' in names_in(wheel)

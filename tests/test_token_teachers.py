@@ -169,7 +169,7 @@ def test_a_network_that_brings_its_weights_needs_no_checkpoint():
     options = dict(type='shake_mm.Distiller', student=student(), terms=dict(x=term('network.norm')), input_size=64)
     with pytest.raises(UsageError, match='a frozen teacher needs trained weights'):
         MODELS.build(dict(options, teachers=dict(config=entry, resize=32)))
-    from shake_mm.members.members import _brings_weights
+    from shake_mm.members.build import _brings_weights
 
     assert _brings_weights({**entry, 'network': {**VIT, 'pretrained': True}})
     assert _brings_weights({**entry, 'network': dict(type='transformers.AutoModel.from_pretrained')})

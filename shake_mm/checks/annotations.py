@@ -1,6 +1,5 @@
 """Annotations in COCO's format, checked as they are read: mmdet silently drops what it cannot use."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from mmdet.datasets.api_wrappers import COCO
 
 from ..errors import UsageError
+from .schema import is_finite, shown
 
 NEEDED = {
     'images': ('id', 'file_name', 'height', 'width'),
@@ -83,8 +83,8 @@ def check_coco(content: Mapping[str, Any], file: str) -> None:
                 )
         if not _is_box(annotation['bbox']):
             raise UsageError(
-                f'{file}: annotation {annotation["id"]} has the bbox {annotation["bbox"]}, but a box is [x, y, width, '
-                'height] in finite numbers, the last two 0 or more: fix it, or take it out.'
+                f'{file}: annotation {annotation["id"]} has the bbox {shown(annotation["bbox"])}, but a box is [x, y, '
+                'width, height] in finite numbers, the last two 0 or more: fix it, or take it out.'
             )
 
 
@@ -93,4 +93,4 @@ _REFERENCES = {'images': 'image_id', 'categories': 'category_id'}
 
 def _is_box(box: Any) -> bool:
     numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) for side in box)
-    return numbers and all(map(math.isfinite, box)) and min(box[2:]) >= 0
+    return numbers and all(map(is_finite, box)) and min(box[2:]) >= 0

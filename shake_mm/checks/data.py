@@ -1,11 +1,13 @@
 """Checks of a run's data before it begins: that there are samples, and that the first ones pass through the model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from logging import WARNING
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -133,13 +135,31 @@ def _check_labels(dataset: Any, name: str, classes: int | None) -> None:
                 f'{name}.dataset has {len(names)} classes and the model {classes}: set `num_classes` of its head to '
                 f'{len(names)}.'
             )
+        _check_folders(inner, names, name)
         if hasattr(inner, 'get_data_info') and 'gt_label' in inner.get_data_info(0):
             _check_each_label(inner, name, classes)
+
+
+def _check_folders(dataset: Any, names: Sequence[str], name: str) -> None:
+    """Warn where names of classes are those of folders in another order: labels follow the alphabet in any case."""
+    labels = getattr(dataset, 'folder_to_idx', None) or {}  # of mmpretrain's CustomDataset
+    wrong = next((each for i, each in enumerate(names) if labels.get(each, i) != i), None)
+    if wrong is not None and set(labels) == set(names):
+        print_log(
+            f"{name}.dataset: metainfo's `classes` are its folders in another order, but the label of the folder "
+            f"'{wrong}' is {labels[wrong]}, by the alphabet: these names, by which teachers may be matched, are wrong: "
+            'leave them out, or list the files in an `ann_file`.',
+            'current',
+            WARNING,
+        )
 
 
 def _check_each_label(dataset: Any, name: str, classes: int) -> None:
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
+        if 'gt_label' not in info:
+            where = info.get('img_path') or f'sample {i}'
+            raise UsageError(f'{name}.dataset: {where} has no label, and others have: add its gt_label.')
         labels = np.atleast_1d(info['gt_label'])
         if not labels.size:  # of a network that finds any number of classes
             continue

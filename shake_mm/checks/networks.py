@@ -1,4 +1,4 @@
-"""Whether networks, connectors and proxies take the batches of a run: their size, and a last batch of one sample."""
+"""Whether networks, connectors and proxies take the batches of a run, which end: their size, a last one of one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_world_size
+from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -133,6 +134,24 @@ def check_last_batch(model: nn.Module, loader: DataLoader, inputs: Tensor, sampl
         raise UsageError(
             f'{name}: {"the last batch of an epoch" if size > 1 else "each batch"} has one sample, of which {found}, a '
             f'BatchNorm, sees a single value of each channel, and that has no variance: {mend}.'
+        )
+
+
+def check_ends(loop: Any) -> None:
+    """Refuse a training by epochs none of which ever ends.
+
+    Args:
+        loop (BaseLoop): Of training.
+
+    Raises:
+        UsageError: With both ways out.
+    """
+    loader = loop.dataloader
+    sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
+    if isinstance(sampler, InfiniteSampler) and isinstance(loop, EpochBasedTrainLoop):
+        raise UsageError(
+            'train_dataloader.sampler: an InfiniteSampler never ends an epoch, and train_cfg counts epochs: use '
+            "DefaultSampler, or train_cfg=dict(type='IterBasedTrainLoop', max_iters=…)."
         )
 
 

@@ -18,11 +18,16 @@ def check_packages(cfg: Config) -> None:
     Raises:
         UsageError: Naming the package, and what to install.
     """
-    asked = set(_scopes(cfg.to_dict()))
+    asked = scopes_in(cfg)
     for package in DISTRIBUTIONS:
         reason = problem(package) if package in asked else ''
         if reason:
             raise UsageError(reason.replace('shake_mm needs', f'config {cfg.filename} needs', 1))
+
+
+def scopes_in(cfg: Config) -> set[str]:
+    """The scopes that a config names, and the first parts of its types that have one."""
+    return set(_scopes(cfg.to_dict()))
 
 
 def _scopes(value: Any) -> Iterator[str]:

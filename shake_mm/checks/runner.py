@@ -18,13 +18,17 @@ from ..engine import Distiller
 from ..engine.optimizers import build_student_optimizer
 from ..errors import UsageError
 from ..hooks import AuditHook, MemberEvalHook, ReadGuardHook, ResumeGuardHook, StageHook
+from ..hooks.stage import check_units
 from ..imports import when_imported
+from ..members import names_in
 from ..outputs import write_config
 from ..utils import unwrap_model
 from .config import check_config
 from .data import building, check_data
 from .metrics import check_metrics
+from .networks import check_ends
 from .overlap import warn_of_overlap
+from .ranks import check_ranks
 from .resume import check_last, check_resume
 from .views import fit_views
 from .weights import Start, StartWeightsHook, check_start, read_start
@@ -73,6 +77,7 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     finally:
         Runner.dump_config = dump
+    check_ranks(cfg)
     runner.register_hook(_DumpConfigHook())
     guard = next((hook for hook in runner.hooks if isinstance(hook, ReadGuardHook)), None)
     if guard is None:
@@ -93,9 +98,16 @@ def build_runner(cfg: Config, mode: str) -> Runner:
             config = cfg[key].get('dataset')
             with building(key, config):
                 loop: Any = getattr(runner, f'{name}_loop')
+            if name == 'train':
+                check_ends(loop)
+            if isinstance(model, Distiller) and name != 'val':
+                names = names_in(getattr(loop.dataloader.dataset, 'metainfo', None))
+                model.members.fit_classes(names, f'{key}.dataset', model.objective.compared)
             with guard.skipping(loop.dataloader.dataset) if name == 'train' else nullcontext():
                 check_data(loop.dataloader, key, config, model)
     if mode == 'train':
+        if isinstance(model, Distiller):
+            check_units(model, runner.train_loop)
         check_metrics(runner, model)
         if runner.val_loop is not None:
             warn_of_overlap(runner.train_dataloader.dataset, runner.val_dataloader.dataset)
@@ -131,12 +143,21 @@ def _prepare(runner: Runner, model: Distiller, cfg: Config, mode: str) -> None:
     fit_views(cfg, model, [f'{name}_dataloader' for name in (('train', 'val') if mode == 'train' else ('test',))])
     if mode != 'train':
         return
+    _check_epochs(runner, model)
     if not any(isinstance(hook, AuditHook) for hook in runner.hooks):
         runner.register_hook(AuditHook())
     config = runner.optim_wrapper
     told_apart = isinstance(config, Mapping) and (config.get('paramwise_cfg') or config.get('constructor'))
     if told_apart and isinstance(runner.model, Distiller | DistributedDataParallel):  # no sharded parameters
         runner.optim_wrapper = build_student_optimizer(model, config)  # which the Runner takes as it is
+
+
+def _check_epochs(runner: Runner, model: Distiller) -> None:
+    """Refuse a training in which nobody tells the model its epochs, where something changes with them."""
+    paced = [name for name, term in model.terms.items() if term.is_scheduled]
+    if (paced or len(model.stages) > 1) and not any(isinstance(hook, StageHook) for hook in runner.hooks):
+        what = 'several stages need' if len(model.stages) > 1 else f'terms.{paced[0]} changes with time and needs'
+        raise UsageError(f"custom_hooks: {what} dict(type='shake_mm.StageHook'): add it.")
 
 
 def _check_hooks(runner: Runner, model: Any) -> None:

@@ -17,15 +17,24 @@ class Rule(NamedTuple):
     wanted: str
 
 
+def is_finite(value: Real) -> bool:
+    """Whether a number is one of those that a float can be."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
 def number(least: float, most: float = math.inf, above: bool = False) -> Rule:
     """A finite number in a range; with ``above`` more than ``least``."""
 
     def holds(value: Any) -> bool:
-        real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        real = isinstance(value, Real) and not isinstance(value, bool) and is_finite(value)
         return real and least <= value <= most and not (above and value == least)
 
-    bounds = f'above {least}' if above else f'{least} or more'
-    return Rule(holds, f'a finite number, {bounds}' + (f', {most} at most' if most < math.inf else ''))
+    bounds = f', above {least}' if above else f', {least} or more'
+    bounds = '' if least == -math.inf else bounds
+    return Rule(holds, f'a finite number{bounds}' + (f', {most} at most' if most < math.inf else ''))
 
 
 def whole(least: int, most: float = math.inf, exact: bool = True) -> Rule:
@@ -178,7 +187,10 @@ def at(part: Any, way: Sequence[str], before: str = '') -> Iterator[tuple[str, A
 
 def shown(value: Any) -> str:
     """A value as it stands in a sentence, cut off where it is long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write whole numbers of thousands of digits
+        text = 'a number of thousands of digits'
     return text if len(text) <= 80 else f'{text[:80]}…'
 
 

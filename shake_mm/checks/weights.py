@@ -11,7 +11,7 @@ from torch import nn
 
 from ..engine import Distiller
 from ..errors import UsageError
-from ..members import check_fits, mend_for, read_checkpoint, weights_in
+from ..members import check_fits, mend_for, read_checkpoint, state_within, weights_in
 
 RESUMED = ('meta', 'message_hub', 'optimizer')
 
@@ -73,7 +73,7 @@ def check_start(model: nn.Module, start: Start) -> None:
     mine = network.state_dict()
     if isinstance(network, Distiller):
         whole = any(name.startswith('student.') for name in state)
-        mine = network.student.state_dict(prefix='student.' if whole else '')
+        mine = state_within(network.student, 'student.') if whole else network.student.state_dict()
     check_fits(mine, state, f"{where}: checkpoint '{source}' has", mend_for(state))
     missing = [key for key in RESUMED if where == 'resume' and key not in loaded]
     if missing:

@@ -170,7 +170,7 @@ def parse_print_config(argv: Sequence[str] | None = None, prog: str | None = Non
     """Define and parse the command line of :mod:`.print_config`."""
     parser = ArgumentParser(prog=prog, description='Print the whole config')
     parser.add_argument('config', help='config file path')
-    parser.add_argument('--save-path', help='also write the config to this file (.py, .yml, .json)')
+    parser.add_argument('--save-path', help="also write it to this file (.py, .yml, .json), for any package's train.py")
     parser.add_argument('--overwrite', action='store_true', help='let --save-path replace a file that no tool wrote')
     add_common_arguments(parser)
     return parser.parse_args(argv)

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from ..errors import UsageError
 from ..grid.progress import Display
-from ..grid.provenance import forget_sessions, record_session
+from ..grid.provenance import forget_sessions, record_session, remove_draft
 from ..grid.runs import TRAIN, Run, check_jobs, clear, own_entries, sigterm_interrupts, train_all
 from . import common
 from .parsers import parse_run_grid as parse_args
@@ -141,6 +141,7 @@ def run_grid(args: argparse.Namespace, command: str, console: Console) -> None:
     """
     check_jobs(args.jobs)
     planned = plan(args)
+    remove_draft(planned.work_dir)
     if args.fresh:
         start_over(planned)
     unfinished = [run for run in planned.runs.values() if not run.finished()]

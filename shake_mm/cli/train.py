@@ -51,6 +51,11 @@ def enable_amp(cfg: Config) -> None:
         raise UsageError('--amp needs an accelerator, and there is none: leave it out')
     if 'optimizer' not in cfg.get('optim_wrapper', {}):
         raise UsageError('--amp needs a config with one optimizer in optim_wrapper')
+    if (kind := switches.type_name(cfg.optim_wrapper.get('type', 'OptimWrapper'))) not in (
+        'OptimWrapper',
+        'AmpOptimWrapper',
+    ):
+        raise UsageError(f'--amp makes optim_wrapper an AmpOptimWrapper, but the config has a {kind}: leave it out')
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 

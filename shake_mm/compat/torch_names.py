@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ['autocast_off', 'get_total_norm', 'is_autocast_available', 'tree_leaves']
+__all__ = ['ChannelShuffle', 'autocast_off', 'get_total_norm', 'is_autocast_available', 'set_submodule', 'tree_leaves']
 
 try:
     from torch.utils._pytree import tree_leaves
@@ -48,3 +49,31 @@ except ImportError:  # before torch 2.4
 def autocast_off(device_type: str) -> AbstractContextManager:
     """Switch autocast off for a type of device, also for ``'meta'``, which has none to switch off."""
     return torch.autocast(device_type, enabled=False) if is_autocast_available(device_type) else nullcontext()
+
+
+def set_submodule(network: nn.Module, name: str, module: nn.Module) -> None:
+    """Put a module in the place of another, named as in ``network.named_modules()``; networks do so since torch 2.5."""
+    if hasattr(network, 'set_submodule'):
+        network.set_submodule(name, module)
+        return
+    parent, _, child = name.rpartition('.')
+    setattr(network.get_submodule(parent), child, module)
+
+
+class ChannelShuffle(nn.ChannelShuffle):
+    """torch's own, where that can be trained; the one of torch 2.1 has no derivative and knows no meta device."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shuffle the channels of an input of shape (N, C, H, W)."""
+        if _trains_channel_shuffle():
+            return super().forward(x)
+        return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
+@cache
+def _trains_channel_shuffle() -> bool:
+    try:
+        torch.channel_shuffle(torch.empty(1, 2, 1, 1, device='meta', requires_grad=True), 2)
+    except RuntimeError:
+        return False
+    return True

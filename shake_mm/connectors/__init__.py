@@ -10,12 +10,14 @@ from .map_transfer import MapTransfer
 from .margin_relu import MarginReLU
 from .orthogonal import OrthogonalProjection
 from .project_map import ProjectMap
+from .regional import RegionalLogits
 from .resize_map import ResizeMap
 from .review import ReviewFusion
 from .token_map import TokenMap
 from .vid_regressor import VIDRegressor
 
 __all__ = [
+    'RegionalLogits',
     'BranchGate',
     'Ensemble',
     'ConvRegressor',

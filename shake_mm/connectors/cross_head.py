@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
@@ -10,7 +11,7 @@ from ..registry import MODELS
 
 
 def align_scale(feature: Tensor, target: Tensor) -> Tensor:
-    """Give each channel of a map the mean and standard deviation that it has in a target's.
+    """Give each channel of a map the mean and standard deviation that it has in a target's, in float32 at least.
 
     Args:
         feature (Tensor): Shape (N, C, H, W).
@@ -19,7 +20,8 @@ def align_scale(feature: Tensor, target: Tensor) -> Tensor:
     Returns:
         Tensor: Shape (N, C, H, W).
     """
-    (mean, std), (its_mean, its_std) = (_moments(x) for x in (feature, target.detach()))
+    feature, target = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (feature, target.detach()))
+    (mean, std), (its_mean, its_std) = _moments(feature), _moments(target)
     return (feature - mean) / (std + 1e-6) * its_std + its_mean
 
 
@@ -66,7 +68,7 @@ class CrossHead(nn.Module):
         sides = _four(features)
         towers = []
         for adapt, mine, its in zip(self.adapt, sides[:2], sides[2:]):
-            towers.append([align_scale(adapt(level), target) for level, target in zip(mine, its)])
+            towers.append([_aligned(adapt(level), target) for level, target in zip(mine, its)])
         return self.behind(*towers)
 
 
@@ -83,6 +85,15 @@ def _four(values: Sequence[Any]) -> list[Sequence[Any]]:
 
 
 def _adapter(mine: Sequence[Any], its: Sequence[Any]) -> nn.Module:
-    if mine[0] is None or its[0] is None:
-        raise UsageError('CrossHead: the shapes of its taps are not known here: give `input_size`.')
-    return nn.Identity() if mine[0][0] == its[0][0] else nn.Conv2d(mine[0][0], its[0][0], 1)
+    if mine[0] is None or its[0] is None or mine[0][0] == its[0][0]:  # unknown ones are looked at in the first step
+        return nn.Identity()
+    return nn.Conv2d(mine[0][0], its[0][0], 1)
+
+
+def _aligned(feature: Tensor, target: Tensor) -> Tensor:
+    if feature.shape != target.shape:
+        raise UsageError(
+            f'CrossHead: a tower of the student makes {tuple(feature.shape)} and of the teacher {tuple(target.shape)}: '
+            'give both heads one width and the same strides.'
+        )
+    return align_scale(feature, target)

@@ -184,7 +184,12 @@ class Distiller(BaseModel):
     def enter_epoch(self, epoch: int) -> None:
         """Set what changes with the epochs (weights that warm up), at the beginning of ``epoch`` (counted from 0)."""
         for term in self.terms.values():
-            term.enter_epoch(epoch)
+            term.enter(epoch, by_epoch=True)
+
+    def enter_iteration(self, iteration: int) -> None:
+        """Set what changes with the iterations, before ``iteration`` (counted from 0)."""
+        for term in self.terms.values():
+            term.enter(iteration, by_epoch=False)
 
     def train(self, mode: bool = True) -> 'Distiller':
         """Set the mode; what is not trained of peers, of connectors, and by the stage, stays in evaluation mode."""

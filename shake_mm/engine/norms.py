@@ -1,4 +1,4 @@
-"""Which batch norm a feature comes from: found by a dry run, for parts that read its scale and shift."""
+"""Which batch norm a feature comes from, found by a dry run, and which classifier is behind it: for parts that ask."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -55,3 +55,24 @@ def norm_behind(members: Members, taps: Taps, sizes: Mapping[str, Sequence[int]]
         for handle in handles:
             handle.remove()
     return found[0] if found else None
+
+
+def part_behind(
+    members: Members, taps: Taps, sizes: Mapping[str, Sequence[int]], fact: str, tap: str
+) -> nn.Module | None:
+    """What a part of a term asks for: see :func:`norm_behind`, and the classifier of the network that a tap is of.
+
+    Args:
+        members (Members): The networks.
+        taps (Taps): Which knows the layers behind a tap.
+        sizes (dict): Height and width of the images of each member.
+        fact (str): ``'in_norm'`` or ``'classifier'``.
+        tap (str): One tap of a network.
+
+    Returns:
+        nn.Module | None: None if there is none.
+    """
+    if fact == 'in_norm':
+        return norm_behind(members, taps, sizes, tap)
+    name = TapName.parse(tap).member if isinstance(tap, str) else ''
+    return members.task.classifier(members.networks[name], name) if name in members.networks else None

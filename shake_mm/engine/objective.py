@@ -11,12 +11,12 @@ from torch import nn
 from ..errors import UsageError
 from ..members import Members
 from ..registry import build_part
-from ..taps import Derived, Taps, Trace, levels_of, listed, trace
+from ..taps import Derived, TapName, Taps, Trace, levels_of, listed, trace
 from ..validation import check_mapping
 from .behind import behind_of
 from .dry_run import facts_of, run_members, try_out
 from .expand import Expanded, expand_terms, select
-from .norms import norm_behind
+from .norms import part_behind
 from .proxies import PlannedProxy, build_proxy, plan_proxy
 from .term_config import check_terms, compares, popped_source, taps_of
 from .terms import build_term
@@ -56,6 +56,12 @@ class Objective:
     def trace_proxies(self, names: Iterable[str] | None = None) -> Trace:
         """What the logits of some proxies depend on; of all, where none is named."""
         return self.trace(f'{name}.logits' for name in (self.proxies if names is None else names))
+
+    @property
+    def compared(self) -> set[str]:
+        """The members whose logits a term reads."""
+        read = (TapName.parse(tap) for term in self.terms.values() for tap in term.taps)
+        return {name.member for name in read if name.path == 'logits'}
 
     @property
     def read(self) -> set[str]:
@@ -100,7 +106,7 @@ def build_objective(
             taps.request(tap)  # also of the proxies' layers, which are known now
         _try_proxies(built, taps)
         modules = _build_connectors(members, shared, taps, num_samples)
-        fitted = _build_terms(members, expanded, taps, num_samples, partial(norm_behind, members, taps, sizes))
+        fitted = _build_terms(members, expanded, taps, num_samples, partial(part_behind, members, taps, sizes))
     taps.unknown = set()
     derived = [Derived(f'{name}.logits', m, planned[name].source, f'proxies.{name}', True) for name, m in built.items()]
     derived += [Derived(tap, modules[_name_of(tap)], source, tap, False) for tap, (_, source) in shared.items()]
@@ -136,7 +142,7 @@ def _declare_taps(
     read = [tap for term in expanded.values() if compares(term.config) for tap in taps_of(term.config)]
     evaluated = [f'{name}.logits' for name in members.networks] if members.compared else []
     behind = [tap for source in sources.values() for tap in listed(source)]
-    for tap in (*evaluated, *behind, *read, *members.task.guides):
+    for tap in (*evaluated, *behind, *read, *members.task.guides_of(read)):
         if tap.partition('.')[0] not in planned:  # a proxy's layers are known once it is built
             taps.request(tap)
     return taps, read
@@ -156,9 +162,19 @@ def _check_expanded(terms: Mapping[str, Expanded], members: Members) -> None:
     if any(tap.partition('.')[2].startswith('logits') for tap in read):
         compared = {name: network for name, network in members.networks.items() if f'{name}.logits' in read}
         for name, network in compared.items():
+            _check_number_of_classes(members, name)
             if 'logits' not in members.specs[name].taps:
                 members.task_for(name).check_scores(network, name, name in members.learners)
         members.task.check_logits(members.student, {name: net for name, net in compared.items() if name != 'student'})
+
+
+def _check_number_of_classes(members: Members, name: str) -> None:
+    mine, theirs = members.number_of_classes('student'), members.number_of_classes(name)
+    if mine is not None and theirs is not None and mine != theirs:
+        raise UsageError(
+            f'{name} has {theirs} classes and the student has {mine}: set both `num_classes` alike, or classes='
+            f"'by_name' in the entry of {name}, or distill features."
+        )
 
 
 def proxy_entries(proxies: Any, number: int) -> list[dict | nn.Module]:
@@ -225,7 +241,7 @@ def _build_terms(
     expanded: Mapping[str, Expanded],
     taps: Taps,
     num_samples: int | None,
-    norm_of: Callable[[str], nn.Module | None],
+    behind: Callable[[str, str], nn.Module | None],
 ) -> ModuleDict:
     """Build the terms to what the taps hold; a loss without a type is the task's."""
     terms = ModuleDict()
@@ -233,6 +249,6 @@ def _build_terms(
         config = term.config
         if isinstance(config.get('loss'), Mapping) and 'type' not in config['loss']:
             config = {**config, 'loss': members.task.logits_loss(members.student, config['loss'])}
-        terms[name] = build_term(name, config, taps, num_samples, norm_of)
+        terms[name] = build_term(name, config, taps, num_samples, behind)
         members.task.check_facts(members.student, terms[name].fields)
     return terms

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from ..errors import UsageError
 from ..members import Members
 from ..registry import MODELS, asks_for, build_part
 from ..taps import listed
@@ -50,7 +51,10 @@ def plan_proxy(
     if not isinstance(config, dict):
         return PlannedProxy(name, config, config.source, teacher)
     config = {key: value for key, value in config.items() if value is not None}
-    source = config.get('source') or getattr(_class_of(config), 'reads', None) or members.task.shadow_source
+    source = config.get('source') or getattr(_class_of(config), 'reads', None)
+    if not source:
+        members.task.check_shadow(members.student, name)
+        source = members.task.shadow_source
     own = [re.sub(r'^teacher\*', f'teacher{number}', tap) for tap in listed(source)]
     taps = [tap for entry in own for tap in levels_behind(name, entry, levels)]
     source = taps[0] if isinstance(source, str) and taps == own else taps
@@ -89,6 +93,11 @@ def build_proxy(
         facts['head'] = members.task.build_branch(student, config)
     if asks_for(plan.config, 'classifier'):
         facts['classifier'] = None if plan.teacher is None else members.task.classifier(plan.teacher, plan.name)
+        mapped = members.frozen.get(plan.name.replace('proxy', 'teacher'))
+        if mapped is not None and mapped.classes is not None:
+            raise UsageError(
+                f"{plan.name}: it asks its teacher's classifier, whose classes are matched by name: use another proxy."
+            )
     own = dict(plan.config)
     if isinstance(own.get('neck'), dict):
         own['neck'] = build_part(own['neck'], facts, f'{plan.name}.neck')

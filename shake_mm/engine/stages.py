@@ -1,4 +1,7 @@
-"""Stages: which terms are active and which members are trained, until when, and how many epochs they add."""
+"""Stages: which terms are active and which members are trained, until when, and how many epochs they add.
+
+Whether ``until`` counts epochs or iterations is what mmengine's schedulers call ``by_epoch``.
+"""
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,11 +20,12 @@ PARTS = ('student', 'peers', 'proxies', 'connectors', 'terms')
 
 @dataclass(frozen=True)
 class Stage:
-    """A span of epochs.
+    """A span of epochs, or of iterations.
 
     Args:
         name (str): Its key in the config.
-        until (int, optional): The first epoch that does not belong to the stage. None for the last stage.
+        until (int, optional): The first epoch that does not belong to the stage, or the first iteration, both counted
+            from 0. None for the last stage.
         terms (list[str], optional): Names of the active terms. Defaults to all.
         train (list[str], optional): Prefixes of the trained parameters, as ``state_dict`` names them
             (``'student'``, ``'peers.teacher0.head'``, ``'proxies'``), or a network's body (``'student.body'``, see
@@ -33,6 +37,8 @@ class Stage:
             to False.
         lr_factor (float): What the learning rate is multiplied by in a stage that adds epochs, which is otherwise the
             optimizer's own. Defaults to 1.
+        by_epoch (bool): Whether ``until`` counts epochs. A training by iterations has none, and needs False. Defaults
+            to True.
     """
 
     name: str
@@ -42,6 +48,7 @@ class Stage:
     reset_optimizer: bool = False
     adds_epochs: bool = False
     lr_factor: float = 1.0
+    by_epoch: bool = True
 
     def trains(self, name: str) -> bool:
         """Whether the parameter ``name`` is trained."""
@@ -86,6 +93,7 @@ def build_stages(configs: Mapping[str, dict | None] | Sequence[dict] | None) -> 
     stages = stages or [Stage('main')]
     if isinstance(configs, Mapping):
         stages.sort(key=lambda stage: inf if stage.until is None else stage.until)
+    _check_units(stages)
     ends = [inf if stage.until is None else stage.until for stage in stages]
     if ends[-1] != inf or ends != sorted(set(ends)):
         raise UsageError(
@@ -100,6 +108,20 @@ def build_stages(configs: Mapping[str, dict | None] | Sequence[dict] | None) -> 
             'first stages alone, and never in the last.'
         )
     return tuple(stages)
+
+
+def _check_units(stages: Sequence[Stage]) -> None:
+    """Refuse stages of which some end at an epoch and others at an iteration, and added epochs that are none."""
+    ending = [stage for stage in stages if stage.until is not None]
+    other = next((stage for stage in ending if stage.by_epoch != ending[0].by_epoch), None)
+    if other is not None:
+        raise UsageError(
+            f'stages.{other.name}: by_epoch is {other.by_epoch} here and {not other.by_epoch} in stages.'
+            f'{ending[0].name}: set it alike in all.'
+        )
+    adding = next((stage for stage in ending if stage.adds_epochs and not stage.by_epoch), None)
+    if adding is not None:
+        raise UsageError(f'stages.{adding.name}: adds_epochs=True adds epochs, and by_epoch=False counts iterations.')
 
 
 def _by_name(configs: Any) -> list[tuple[str, dict | None]]:
@@ -179,20 +201,30 @@ def total_epochs(cfg: Mapping[str, Any]) -> int:
 
     Args:
         cfg (dict): The run's config.
+
+    Raises:
+        UsageError: If it counts iterations.
     """
     stages = (cfg.get('model') or {}).get('stages') or {}
     configs = stages.values() if isinstance(stages, Mapping) else stages
+    if 'max_epochs' not in cfg['train_cfg']:
+        raise UsageError('train_cfg.max_epochs is missing: grids and tables count epochs, give the training some.')
     added = [stage['until'] for stage in configs if stage and stage.get('adds_epochs')]
     return cfg['train_cfg']['max_epochs'] + max(added, default=0)
 
 
-def stage_at(stages: Sequence[Stage], epoch: int) -> int:
-    """Index of the stage that ``epoch`` (counted from 0) belongs to."""
-    return next(i for i, stage in enumerate(stages) if stage.until is None or epoch < stage.until)
+def by_iteration(stages: Iterable[Stage]) -> bool:
+    """Whether the stages end at iterations."""
+    return any(stage.until is not None and not stage.by_epoch for stage in stages)
+
+
+def stage_at(stages: Sequence[Stage], count: int) -> int:
+    """Index of the stage that an epoch belongs to, or an iteration, whichever the stages count, from 0."""
+    return next(i for i, stage in enumerate(stages) if stage.until is None or count < stage.until)
 
 
 def begins_at(stages: Sequence[Stage], index: int) -> int:
-    """First epoch (counted from 0) of the stage ``index``."""
+    """First epoch, or iteration, of the stage ``index``, counted from 0."""
     return stages[index - 1].until or 0 if index else 0
 
 

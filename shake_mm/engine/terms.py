@@ -36,11 +36,13 @@ class Term(BaseModule):
         to (str | list[str], optional): Tap that is the target.
         loss (dict | nn.Module, optional): A registered loss, called as ``loss(of, to)``, or ``loss(of)``.
         weight (float): Factor. Defaults to 1.
-        warmup (int): Epochs over which the weight rises linearly to its value. Defaults to 0.
+        warmup (int): Epochs, or iterations, over which the weight rises linearly to its value. Defaults to 0.
         connector (dict | nn.Module, optional): A registered module applied to ``of`` first, trained with the student.
         to_connector (dict | nn.Module, optional): One applied to the detached ``to``, likewise trained.
         reference (str, optional): Tap from which a loss that takes a ``reference`` weighs positions (a detector's
             teacher, whose confidence tells objects from background); the others ignore it. Detached.
+        by_epoch (bool): Whether ``warmup``, and a part that changes with the epochs, count those. A training by
+            iterations has none, and needs False. Defaults to True.
 
     Raises:
         UsageError: If ``weight`` is negative, or ``to`` is given without a ``loss``.
@@ -57,6 +59,7 @@ class Term(BaseModule):
         connector: dict | nn.Module | None = None,
         to_connector: dict | nn.Module | None = None,
         reference: str | None = None,
+        by_epoch: bool = True,
     ) -> None:
         super().__init__()
         check_number(f'terms.{name}.weight', weight)
@@ -64,6 +67,7 @@ class Term(BaseModule):
         if loss is None and to is not None:
             raise UsageError(f"terms.{name}: give a 'loss' too, or neither it nor 'to' for the own loss of '{of}'.")
         self.name, self.of, self.to, self.weight, self.warmup = name, of, to, weight, warmup
+        self.by_epoch = by_epoch
         self.loss, self.connector, self.to_connector = (build_part(part) for part in (loss, connector, to_connector))
         self.fields = () if self.loss is None else fields_of(self.loss, 1 if to is None else 2)
         if to is None and not {'target', 'teacher'}.isdisjoint(self.fields):
@@ -71,19 +75,26 @@ class Term(BaseModule):
                 f'terms.{name}: {type(self.loss).__name__} compares two taps, and there is only {of}: give `to` too.'
             )
         self.paced = [part for part in self.modules() if part is not self and hasattr(part, 'enter_epoch')]
-        self.factor = None if self.counts_epochs else 1.0  # of the warm-up; StageHook sets it
+        self.factor = None if self.is_scheduled else 1.0  # StageHook sets it
         self.reference = reference if self.loss is not None and takes_reference(self.loss) else None
 
     @property
-    def counts_epochs(self) -> bool:
-        """Whether the term changes with the epochs: its weight warms up, or a part of it has an ``enter_epoch``."""
+    def is_scheduled(self) -> bool:
+        """Whether the term changes with time: its weight warms up, or a part of it has an ``enter_epoch``."""
         return bool(self.warmup or self.paced)
 
-    def enter_epoch(self, epoch: int) -> None:
-        """Set what changes with the epochs, at the beginning of ``epoch`` (counted from 0)."""
-        self.factor = min((epoch + 1) / self.warmup, 1.0) if self.warmup else 1.0
+    def enter(self, count: int, by_epoch: bool) -> None:
+        """Set what changes with time.
+
+        Args:
+            count (int): The epoch or iteration that begins, counted from 0.
+            by_epoch (bool): Which of them; nothing happens if the term counts the other.
+        """
+        if self.is_scheduled and by_epoch != self.by_epoch:
+            return
+        self.factor = min((count + 1) / self.warmup, 1.0) if self.warmup else 1.0
         for part in self.paced:
-            part.enter_epoch(epoch)
+            part.enter_epoch(count)
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -103,7 +114,7 @@ class Term(BaseModule):
             dict[str, Tensor]: Scalars by log name.
         """
         if self.factor is None:
-            what = 'a warm-up' if self.warmup else f'{type(self.paced[0]).__name__}, which counts epochs,'
+            what = 'a warm-up' if self.warmup else f'{type(self.paced[0]).__name__}, which changes with the epochs,'
             raise UsageError(f"terms.{self.name}: {what} needs dict(type='shake_mm.StageHook') in `custom_hooks`.")
         weight = self.weight * self.factor
         if self.loss is None:
@@ -123,7 +134,7 @@ def build_term(
     config: dict,
     taps: Taps,
     num_samples: int | None,
-    norm_of: Callable[[str], nn.Module | None] = lambda tap: None,
+    part_behind: Callable[[str, str], nn.Module | None] = lambda fact, tap: None,
 ) -> Term:
     """Build a term whose connectors and loss fit the shapes of its taps, and try them out.
 
@@ -132,7 +143,8 @@ def build_term(
         config (dict): Arguments of :class:`Term`.
         taps (Taps): Holding what the dry run recorded.
         num_samples (int, optional): Size of the training set.
-        norm_of (callable): Finds the batch norm that a tap comes from, for parts that ask for ``in_norm``.
+        part_behind (callable): Finds what parts ask for by these names: ``in_norm``, the batch norm that a tap comes
+            from, or ``classifier``, that of its network.
 
     Raises:
         UsageError: If a part cannot be built, or does not take what it is to read.
@@ -142,8 +154,9 @@ def build_term(
 
     def build(key: str, learner: Any, target: Any) -> nn.Module:
         facts = facts_of(learner, target, num_samples)
-        if asks_for(config[key], 'in_norm'):
-            facts['in_norm'] = norm_of(config['to' if key == 'to_connector' else 'of'])
+        for fact in ('in_norm', 'classifier'):
+            if asks_for(config[key], fact):
+                facts[fact] = part_behind(fact, config['to' if key == 'to_connector' else 'of'])
         return build_part(config[key], facts, f'terms.{name}.{key}')
 
     learner, target = taps.value(config['of']), taps.value(config.get('to') or [])

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from .. import stack
+from ..atomic import DRAFT
 from ..errors import UsageError
 from ..locks import locked
 from ..outputs import write_text
@@ -98,13 +99,25 @@ def read_sessions(folder: Path) -> list[dict[str, Any]]:
         content = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {'sessions': []}
         sessions = content['sessions']
         # What holds more was written by others, and would lose it as soon as a call is added.
-        entries = [(session[key], kind) for session in sessions for key, kind in _SESSION.items()]
-        whole = len(content) == 1 and all(isinstance(value, kind) for value, kind in entries)
+        whole = len(content) == 1 and all(map(_is_session, sessions))
     except (ValueError, LookupError, TypeError, RecursionError):
         whole = False
     if not whole or not isinstance(sessions, list):
         raise UsageError(f'{path} is damaged, so it is unknown how the runs beside it were trained: move it away.')
     return sessions
+
+
+def _is_session(session: dict[str, Any]) -> bool:
+    typed = all(isinstance(session[key], kind) for key, kind in _SESSION.items())
+    return typed and max(abs(session['seconds']), abs(session['trained'])) < 2**40 and session['command'].isprintable()
+
+
+def remove_draft(folder: Path) -> None:
+    """Remove what a killed call has left half written."""
+    draft = folder / f'{FILE}{DRAFT}'
+    if draft.is_file():
+        with locked(folder, 'a grid', wait=60):
+            draft.unlink(missing_ok=True)
 
 
 def forget_sessions(folder: Path) -> None:

@@ -74,9 +74,14 @@ def _row(line: str, number: int, path: str | Path) -> Row:
     except (ValueError, RecursionError):
         row = None
     steps = row.get('step') if isinstance(row, dict) else None
-    if not isinstance(steps, int | float) or not all(isinstance(value, _LOGGED) for value in row.values()):
+    if not isinstance(steps, int | float) or not all(map(_is_logged, row.values())):
         raise UsageError(f"'{path}' is damaged in line {number}: take the line out, or train again.")
     return row
+
+
+def _is_logged(value: object) -> bool:
+    """Whether a run logs such values; a whole number must be one that a float can be."""
+    return isinstance(value, _LOGGED) and not (isinstance(value, int) and abs(value) >= 2**64)
 
 
 def read_run(work_dir: str | Path) -> Scalars:

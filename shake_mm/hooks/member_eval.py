@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..engine import MemberEvaluation, MemberPredictions, MemberPredictor
 from ..engine.evaluation import StandIn
+from ..members import names_in
 from ..registry import HOOKS, METRICS
 from ..utils import unwrap_model
 
@@ -54,6 +55,9 @@ class MemberEvalHook(Hook):
         self._end(runner)  # where an error ended an earlier pass
         if isinstance(unwrap_model(runner.model), BaseTTAModel):
             return  # several views of an image are the student's alone
+        unwrap_model(runner.model).members.fit_classes(
+            names_in(evaluator.dataset_meta), f'{loop}_dataloader.dataset', ()
+        )
         if self.member != 'student':
             runner.model = MemberPredictor(runner.model, self.member)
         elif (members := unwrap_model(runner.model).members).compared:

@@ -93,16 +93,16 @@ def parts_of(runner: Any) -> dict[str, Any]:
         'batch size': loader.get('batch_size'),
         'number of processes': get_world_size(),
         'data size': len(runner.train_loop.dataloader.dataset),
-        'data': _digest(data),
-        'order of the samples': _digest([loader.get(key) for key in ('sampler', 'batch_sampler', 'drop_last')]),
-        'augmentation': _digest([views, cfg.get('data_preprocessor')]),
+        'data': fingerprint(data),
+        'order of the samples': fingerprint([loader.get(key) for key in ('sampler', 'batch_sampler', 'drop_last')]),
+        'augmentation': fingerprint([views, cfg.get('data_preprocessor')]),
         'accumulation': wrapper.get('accumulative_counts', 1),
         'learning rate': optimizer.get('lr'),
-        'optimizer': _digest([{**wrapper, 'accumulative_counts': 1, 'optimizer': {**optimizer, 'lr': 0}}, scaled]),
-        'schedule': _digest(cfg.get('param_scheduler')),
-        'objective': _digest(cfg.get('model')),
+        'optimizer': fingerprint([{**wrapper, 'accumulative_counts': 1, 'optimizer': {**optimizer, 'lr': 0}}, scaled]),
+        'schedule': fingerprint(cfg.get('param_scheduler')),
+        'objective': fingerprint(cfg.get('model')),
         'teachers': _teachers(runner.model),
-        'custom hooks': _digest(hooks),
+        'custom hooks': fingerprint(hooks),
     }
     seed = _part(cfg, 'randomness').get('seed')
     return parts if seed is None else {**parts, 'seed': seed}
@@ -123,8 +123,8 @@ def _without_views(part: Any, views: list) -> Any:
     return {key: _without_views(value, views) for key, value in part.items() if key not in _VIEWS}
 
 
-def _digest(part: Any) -> str:
-    """Fingerprint of a part of a config: files count by name alone, as they may have moved."""
+def fingerprint(part: Any) -> str:
+    """A text that tells a part of a config from others; files count by name alone, as they may have moved."""
     return digest([json.dumps(_plain(part), sort_keys=True, default=_name)])[:12]
 
 

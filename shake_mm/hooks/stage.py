@@ -10,8 +10,10 @@ from mmengine.optim import OptimWrapperDict, _ParamScheduler
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 
-from ..engine.stages import Stage, added_epochs, begins_at, stage_at
+from ..engine import Distiller
+from ..engine.stages import Stage, added_epochs, begins_at, by_iteration, stage_at
 from ..errors import UsageError
+from ..members import names_in
 from ..registry import HOOKS
 from ..utils import unwrap_model
 from .finite_guard import optimizers_of
@@ -19,7 +21,7 @@ from .finite_guard import optimizers_of
 
 @HOOKS.register_module()
 class StageHook(Hook):
-    """Enters the stage that each epoch belongs to, also after a resume.
+    """Enters the stage that each epoch belongs to, or each iteration, also after a resume.
 
     Where the set of trained parameters changes, the distributed wrapper is built anew: it fixes at construction which
     gradients it waits for, so ``find_unused_parameters`` can stay False. The optimizer holds all parameters from the
@@ -28,7 +30,8 @@ class StageHook(Hook):
     Stages that add epochs lengthen the run: its ``max_epochs``, its parameter schedulers and its later validations
     (``val_begin`` where it is not the first epoch, and ``dynamic_intervals``) are moved behind them before it begins.
 
-    It also tells the model the epoch, for terms whose weight warms up.
+    It also tells the model the epoch and the iteration, for terms whose weight warms up. In a training by iterations
+    (``IterBasedTrainLoop``) stages and warm-ups have to count these, by ``by_epoch=False``.
     """
 
     priority = 'VERY_HIGH'
@@ -40,34 +43,49 @@ class StageHook(Hook):
         """Lengthen the training by the epochs that stages add, before a checkpoint is resumed.
 
         Raises:
-            UsageError: If the training runs by iterations, in which stages and warm-ups cannot be counted.
+            UsageError: If stages or warm-ups count epochs in a training that never ends one.
         """
         loop = runner._train_loop
         if not isinstance(loop, BaseLoop):  # no training, but a validation or a test
             return
         model = unwrap_model(runner.model)
-        warms_up = any(term.counts_epochs for term in model.terms.values())
-        if isinstance(loop, IterBasedTrainLoop) and (len(model.stages) > 1 or warms_up):
-            raise UsageError(
-                f'train_cfg: {"stages count" if len(model.stages) > 1 else "the warm-up of a term counts"} epochs, but '
-                'the training runs by iterations: set by_epoch=True and max_epochs.'
-            )
+        check_units(model, loop)
         if added_epochs(model.stages) and loop is not self._lengthened:
             lengthen(runner, model.stages)
             self._lengthened = loop
 
+    def before_train(self, runner: Any) -> None:
+        """Match the classes of teachers by name, where that is asked."""
+        model = unwrap_model(runner.model)
+        if isinstance(model, Distiller):
+            names = names_in(getattr(runner.train_dataloader.dataset, 'metainfo', None))
+            model.members.fit_classes(names, 'train_dataloader.dataset', ())
+
     def before_train_epoch(self, runner: Any) -> None:
         """Enter the stage of the epoch that begins."""
-        wrapped = is_model_wrapper(runner.model)
         model = unwrap_model(runner.model)
         model.enter_epoch(runner.epoch)
-        if not model.enter_stage(stage_at(model.stages, runner.epoch)):
+        self._enter(runner, model)
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Enter the stage of the iteration that begins, where stages count iterations."""
+        model = unwrap_model(runner.model)
+        model.enter_iteration(runner.iter)
+        if by_iteration(model.stages):
+            self._enter(runner, model)
+
+    def _enter(self, runner: Any, model: Distiller) -> None:
+        counts = by_iteration(model.stages)
+        wrapped = is_model_wrapper(runner.model)
+        if not model.enter_stage(stage_at(model.stages, runner.iter if counts else runner.epoch)):
             return
-        stage = model.stages[model.stage_index]
-        runner.logger.info(f'Stage {stage.name} begins at epoch {runner.epoch}: {stage}')
+        index = model.stage_index or 0
+        stage, first = model.stages[index], begins_at(model.stages, index)
+        place = f'iteration {runner.iter}' if counts else f'epoch {runner.epoch}'
+        runner.logger.info(f'Stage {stage.name} begins at {place}: {stage}')
         _forget_losses(runner.message_hub)
-        begins = runner.iter == begins_at(model.stages, model.stage_index) * len(runner.train_dataloader)
-        if stage.reset_optimizer and begins:  # not where a resumed run is in the midst of the stage's first epoch
+        begins = runner.iter == (first if counts else first * len(runner.train_dataloader))
+        if stage.reset_optimizer and begins:  # not where a resumed run is in the midst of it
             for optimizer in optimizers_of(runner.optim_wrapper):
                 optimizer.state.clear()
         if wrapped:
@@ -75,6 +93,31 @@ class StageHook(Hook):
             runner.model = model
             runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
             runner.model.train()
+
+
+def check_units(model: Distiller, loop: BaseLoop) -> None:
+    """Refuse stages and warm-ups that count epochs in a training that never ends one.
+
+    Args:
+        model (Distiller): The run's.
+        loop (BaseLoop): Its loop of training.
+
+    Raises:
+        UsageError: Naming the stage or the term, and how it counts iterations.
+    """
+    if not isinstance(loop, IterBasedTrainLoop):
+        return
+    stages = [stage.name for stage in model.stages if stage.until is not None and stage.by_epoch]
+    terms = [term for term in model.terms.values() if term.is_scheduled and term.by_epoch]
+    counted = f'stages.{stages[0]}: `until`' if stages else ''
+    if terms and not stages:
+        term = terms[0]
+        counted = f'terms.{term.name}: {"`warmup`" if term.warmup else type(term.paced[0]).__name__}'
+    if counted:
+        raise UsageError(
+            f'{counted} counts epochs, but the training runs by iterations (train_cfg): give it in iterations, with '
+            'by_epoch=False beside it.'
+        )
 
 
 def lengthen(runner: Any, stages: Sequence[Stage]) -> None:

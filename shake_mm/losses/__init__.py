@@ -23,6 +23,7 @@ from .ft import FTLoss, factor_transfer
 from .hard_label import HardLabelLoss, hard_label
 from .hcl import HCLLoss, hcl
 from .kl_div import KLDivLoss, kl_div
+from .mask_kl import MaskKLLoss, mask_kl
 from .mlkd import MLKDLoss, batch_alignment, class_alignment, instance_alignment
 from .nst import NSTLoss, neuron_selectivity
 from .ofd import OFDLoss, partial_l2
@@ -31,6 +32,7 @@ from .pixel_kl import PixelKLLoss, pixel_kl
 from .pkt import PKTLoss, probabilistic_transfer
 from .places import Places
 from .rkd import RKDLoss, relational_kd
+from .sdd import SDDLoss, scale_decoupled
 from .soft_ce import SoftCELoss, soft_ce
 from .soft_quality_focal import SoftQualityFocalLoss, soft_quality_focal
 from .sp import SPLoss, similarity_preserving
@@ -39,6 +41,8 @@ from .vid import VIDLoss, variational_information
 from .wttm import WTTMLoss, transformed_matching
 
 __all__ = [
+    'SDDLoss',
+    'scale_decoupled',
     'AdversarialLoss',
     'PeerAttentionLoss',
     'adversarial',
@@ -70,6 +74,7 @@ __all__ = [
     'HardLabelLoss',
     'KLDivLoss',
     'LocalizationDistillationLoss',
+    'MaskKLLoss',
     'NSTLoss',
     'PKTLoss',
     'PixelKLLoss',
@@ -99,6 +104,7 @@ __all__ = [
     'hcl',
     'kl_div',
     'localization_distillation',
+    'mask_kl',
     'neuron_selectivity',
     'pixel_kl',
     'probabilistic_transfer',

@@ -163,7 +163,7 @@ def _total(
     if bins < 2 or rest:
         raise UsageError(
             f'{name}: {a.shape[-1]} numbers a prior are no distributions of the four sides of a box: take the '
-            '`box_maps` of detectors of the GFL family.'
+            '`sides` of detectors of the GFL family.'
         )
     factor = loss.loss_weight / bins if loss.mean_of_bins else loss.loss_weight
     return factor * localization_distillation(a, b, weight, loss.tau)

@@ -1,11 +1,13 @@
 """Members: the networks of a distiller, how they are configured, loaded and, for teachers, kept frozen."""
 
+from .build import build_members
 from .cached import CachedMember, check_cacheable
 from .checkpoint import load_strictly, read_checkpoint, read_weights, weights_in
-from .fitting import check_fits, fit_student_state
+from .classes import names_in
+from .fitting import check_fits, fit_student_state, state_within
 from .frozen import FrozenMember
 from .inference import Inference
-from .members import Members, build_members
+from .members import Members
 from .naming import mend_for
 from .normalization import Normalization, normalization, normalization_before
 from .spec import MemberSpec
@@ -25,9 +27,11 @@ __all__ = [
     'fit_student_state',
     'load_strictly',
     'mend_for',
+    'names_in',
     'normalization',
     'normalization_before',
     'read_checkpoint',
     'read_weights',
+    'state_within',
     'weights_in',
 ]

@@ -187,7 +187,7 @@ class LogitsCache:
         with os.fdopen(self._open(path)[0], encoding='utf-8') as file:
             try:
                 there = json.load(file)
-            except ValueError:
+            except (ValueError, RecursionError):
                 there = None
         if not isinstance(there, dict):
             raise UsageError(f'{self.where}: {path} is damaged: delete the folder, it will be built anew.')
@@ -213,7 +213,10 @@ def _agree(here: Any, there: Any) -> bool:
     """Whether two networks answer alike, as far as float16 and the rounding of other processors allow."""
     if here is None or there is None:
         return here is there
-    here, there = np.array(here, np.float32), np.array(there, np.float32)
+    try:
+        here, there = np.array(here, np.float32), np.array(there, np.float32)
+    except (ValueError, TypeError, OverflowError):  # numbers that a file was to hold
+        return False
     return here.shape == there.shape and deviation(here, there) <= TOLERANCE
 
 

@@ -125,7 +125,8 @@ class CachedMember(FrozenMember):
     def forward_head(self, passed: Any, taps: Taps) -> None:
         """Put the logits that were looked up where the network's head would have put them."""
         if isinstance(passed, Looked):
-            taps.put(f'{self.name}.logits', passed.logits)
+            logits = passed.logits  # the cache holds all, whichever classes a student has
+            taps.put(f'{self.name}.logits', logits if self.classes is None else self.classes.take(logits))
         else:
             super().forward_head(passed, taps)
 

@@ -30,6 +30,13 @@ def check_fits(mine: Mapping[str, Tensor], state: Mapping[str, Tensor], what: st
         )
 
 
+def state_within(network: nn.Module, prefix: str) -> dict[str, Tensor]:
+    """The state dict of a network with the names that it has as a part of another, in the order of its own."""
+    holder = nn.Module()
+    holder.add_module('network', network)
+    return {f'{prefix}{name.removeprefix("network.")}': value for name, value in holder.state_dict().items()}
+
+
 def fit_student_state(student: nn.Module, state: dict[str, Tensor], prefix: str) -> None:
     """Turn a plain checkpoint of the student into the student's part of a distiller's, in place.
 
@@ -41,9 +48,12 @@ def fit_student_state(student: nn.Module, state: dict[str, Tensor], prefix: str)
     Raises:
         UsageError: If it is of another network.
     """
-    mine = student.state_dict(prefix=f'{prefix}student.')
+    mine = state_within(student, f'{prefix}student.')
     if state and not any(key in state for key in mine):
-        plain = {key: f'{prefix}{key[len(prefix) + len("student.") :]}' for key in mine}
-        state.update({key: state.pop(name) for key, name in plain.items() if name in state})
+        # By itself a network may save other names than within another: mmpretrain's of timm's.
+        for key, name in zip(mine, student.state_dict()):
+            plain = next((each for each in (f'{prefix}student.{name}', prefix + name) if each in state), None)
+            if plain is not None:
+                state[key] = state.pop(plain)
     if state:
         check_fits(mine, state, 'checkpoint: it has', 'give the config that it was trained with')

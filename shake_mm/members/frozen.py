@@ -6,10 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from ..errors import UsageError
 from ..taps import Taps
 from ..tasks import Task
 from ..utils import image_channels
+from .classes import ClassMap
 from .inference import Inference
 
 
@@ -32,6 +35,8 @@ class FrozenMember(nn.Module):
         self.network = network.requires_grad_(False)
         self.view = view
         self.task = task
+        self.classes: ClassMap | None = None
+        """Takes the logits of the student's classes, where they are matched by name."""
         self._shortened: AbstractContextManager = nullcontext()
         self.eval()
 
@@ -76,6 +81,24 @@ class FrozenMember(nn.Module):
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list | None) -> Any:
-        """The network's own predictions for the student's batch."""
+        """The network's own predictions for the student's batch, of the student's classes where they are matched."""
         view = self.view(inputs, data_samples)
-        return self.network(view, data_samples, mode='predict')
+        handles = [] if self.classes is None else self._answer_by(self.classes)
+        try:
+            return self.network(view, data_samples, mode='predict')
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _answer_by(self, classes: ClassMap) -> list[RemovableHandle]:
+        heads = self.task.heads(self.network) if self.task.compares_members(self.network) else []
+        if not heads:
+            raise UsageError(
+                f'{classes.name}: its predictions cannot be turned into those of the classes that are matched by name: '
+                'test it with its own config.'
+            )
+
+        def replace(head: nn.Module, args: tuple, output: Any) -> Any:
+            return self.task.replaced(head, output, classes.take(self.task.logits_of(self.network, output)))
+
+        return [head.register_forward_hook(replace) for head in heads]

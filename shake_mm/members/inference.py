@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils._pytree import tree_map
 
-from ..compat.torch_names import tree_leaves
+from ..compat.torch_names import set_submodule, tree_leaves
 from ..errors import UsageError
 
 # Folding BatchNorm rounds differently, and that in every layer.
@@ -147,4 +147,4 @@ def _fold(network: nn.Module, conv: str, norm: str, where: str) -> None:
     before.requires_grad_(False)
     stand_in = nn.Identity().eval()
     stand_in._forward_hooks.update(after._forward_hooks)  # a tap of the norm reads what stands for it
-    network.set_submodule(norm, stand_in)
+    set_submodule(network, norm, stand_in)

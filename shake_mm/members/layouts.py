@@ -106,11 +106,11 @@ def find_prefix(state: Collection[str], names: Collection[str] | None, origin: O
     _check_one_network(state, wrapped, origin)
     if names:
         fitting = [prefix for prefix in _prefixes(state, SHARE * len(names)) if count(prefix) >= SHARE * len(names)]
-        ours = f'{wrapped}student.'
-        if len(fitting) > 1 and ours not in fitting:
+        ours = [prefix for prefix in fitting if prefix.startswith(f'{wrapped}student.')]
+        if len(fitting) > 1 and not ours:
             raise _ask(origin, [prefix.removesuffix('.') for prefix in fitting])
         if fitting:
-            return ours if ours in fitting else fitting[0]
+            return (ours or fitting)[0]
     known = _wrappers(state, (*WRAPPERS, *STUDENTS, 'model.'), all_of=('model.',))
     return known if not names or count(known) > count('') else None
 

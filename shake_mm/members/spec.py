@@ -11,10 +11,12 @@ from torch import nn
 
 from ..errors import UsageError
 from ..registry import MODELS
+from .checkpoint import load_strictly, read_checkpoint, weights_in
+from .classes import BY_NAME, names_in
 from .inference import Inference
 from .normalization import Normalization, normalization_of_run
 
-_KEYS = ('config', 'checkpoint', 'key', 'trainable', 'resize', 'taps', 'cache', 'inference')
+_KEYS = ('config', 'checkpoint', 'key', 'trainable', 'resize', 'taps', 'cache', 'inference', 'classes')
 
 
 @dataclass
@@ -33,6 +35,8 @@ class MemberSpec:
         inference (Inference): How a frozen teacher computes.
         pipeline (Normalization, optional): What the pipeline of its config file does before its preprocessor; None
             where the config has no pipeline.
+        classes (str | tuple[str], optional): ``'by_name'`` takes those of a frozen teacher's logits that are of the
+            student's classes, by the names in its checkpoint; a list gives these names, in the order of its logits.
     """
 
     name: str
@@ -45,6 +49,7 @@ class MemberSpec:
     cache: str | None = None
     inference: Inference = Inference()
     pipeline: Normalization | None = None
+    classes: str | tuple[str, ...] | None = None
 
     @classmethod
     def parse(cls, name: str, spec: Any) -> 'MemberSpec':
@@ -78,7 +83,10 @@ class MemberSpec:
             resize = (resize, resize)
         if resize is not None and not _is_size(resize):
             raise UsageError(f'{name}: resize={resize!r} is no size: give one side or height and width, 1 or more.')
-        for key in ('cache', 'inference'):
+        classes = spec.get('classes')
+        if not (classes in (None, BY_NAME) or (isinstance(classes, (list, tuple)) and all(map(_is_text, classes)))):
+            raise UsageError(f"{name}: classes={classes!r} must be '{BY_NAME}', or the names of its classes in a list.")
+        for key in ('cache', 'inference', 'classes'):
             if spec.get('trainable') and spec.get(key):
                 raise UsageError(f'{name}: `{key}` is for frozen teachers, and this one is trained: leave it out.')
         model, pipeline = _read_model(name, spec['config'])
@@ -93,6 +101,7 @@ class MemberSpec:
             spec.get('cache'),
             Inference.parse(name, spec.get('inference')),
             pipeline,
+            classes if classes is None or isinstance(classes, str) else tuple(classes),
         )
 
     def build(self) -> nn.Module:
@@ -111,6 +120,15 @@ class MemberSpec:
         """Whether it is known how the network's images are normalized."""
         own = self.config is None or self.config.get('data_preprocessor') is not None
         return own or self.pipeline is not None
+
+    def load(self, network: nn.Module) -> tuple[str, ...] | None:
+        """Load the weights of a network that starts from a checkpoint; return the names of classes in that, if any."""
+        if self.checkpoint is None:
+            return None
+        loaded = read_checkpoint(self.checkpoint, self.name)
+        state = weights_in(loaded, self.name, self.checkpoint, network, self.key)
+        load_strictly(network, state, self.name, self.checkpoint)
+        return names_in(loaded.get('meta')) or names_in(loaded)
 
 
 def _read_model(name: str, source: Any) -> tuple[dict | nn.Module, Normalization | None]:
@@ -133,6 +151,10 @@ def _read_model(name: str, source: Any) -> tuple[dict | nn.Module, Normalization
     if config.get('default_scope'):
         model.setdefault('_scope_', config['default_scope'])
     return model, normalization_of_run(config, f'{name}: ')
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_size(size: Any) -> bool:

@@ -15,8 +15,28 @@ from .plain import MAX_DEPTH, check_plain
 from .unpickler import unpickle
 
 KEY = 'trust_pickles'
-_Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+MAX_MERGED = 1_000_000
+MAX_DIGITS = 1000
 _trusted = False
+
+
+class _Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[misc]
+    """PyYAML's reader of plain values, which comes to an end."""
+
+    _merged = 0
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Put what `<<` names into a mapping; mappings that merge each other may grow without end."""
+        super().flatten_mapping(node)
+        self._merged += len(node.value)
+        if self._merged > MAX_MERGED:
+            raise damaged('its values unfold without end')
+
+    def construct_scalar(self, node: Any) -> Any:
+        """Give the text of a value; a number to the base of 60 is made in a time that grows with its square."""
+        if node.tag in ('tag:yaml.org,2002:int', 'tag:yaml.org,2002:float') and len(node.value) > MAX_DIGITS:
+            raise damaged('a number of thousands of digits')
+        return super().construct_scalar(node)
 
 
 def trust_pickles(trusted: Any) -> None:
@@ -55,7 +75,7 @@ def load_yaml(self: Any, file: Any, **kwargs: Any) -> Any:
     try:
         _check_depth(text)
         return check_plain(yaml.load(text, Loader=_Loader))
-    except (yaml.YAMLError, Refused, RecursionError, ValueError) as error:
+    except Exception as error:  # whatever a forged tag brings the parser to
         reason = error.reason if isinstance(error, Refused) else ' '.join(str(error).split()) or type(error).__name__
         raise UsageError(
             f'{_name_of(file)} cannot be read as plain YAML ({reason}): write it with text, numbers, lists and '
@@ -92,6 +112,27 @@ def loader_of_arrays(load: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return load_array
+
+
+class TrustedPickles:
+    """Stands for the module ``pickle`` where mmseg reads pictures that are pickles.
+
+    Args:
+        module (module): What mmseg uses without us.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def loads(self, content: bytes, **kwargs: Any) -> Any:
+        """As the module's, where the config trusts pickles.
+
+        Raises:
+            UsageError: If it does not.
+        """
+        if not _trusted:
+            raise UsageError(_pickled('a picture of decode_backend pickle'))
+        return self._module.loads(content, **kwargs)
 
 
 class PlainPickles:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .errors import SHOWN, damaged, unsupported
-from .tensors import DTYPES, Storage, as_plain_booleans, check_storage, itemsize, strided
+from .tensors import DTYPES, MAX_DIMENSIONS, Storage, as_plain_booleans, check_storage, itemsize, strided
 from .unpickler import Bounded, unpickle
 from .values import Name
 
@@ -214,6 +214,8 @@ def _read_safetensors(file: BinaryIO, size: int) -> dict[str, Tensor]:
             )
         start, end = about['data_offsets']
         shape = tuple(about['shape'])
+        if len(shape) > MAX_DIMENSIONS:
+            raise damaged(f'the tensor {name[:SHOWN]!r} has {len(shape)} dimensions')
         number = check_storage(math.prod(shape), kind, size - begin)
         if (
             type(start) is not int

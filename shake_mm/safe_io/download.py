@@ -6,13 +6,14 @@ import hashlib
 import http.client
 import os
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO, Any
 from urllib.error import URLError
 from urllib.parse import unquote, urlparse
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import torch
 from mmengine.logging import print_log
@@ -24,6 +25,8 @@ HASH = re.compile(r'-([0-9a-f]{8,64})\.[A-Za-z]+$')
 _DATE = '%Y%m%d'
 _TIMEOUT = 60
 _BLOCK = 2**20
+_LEAST, _PATIENCE = 1024, 600
+"""Bytes a second that must come on average, once so many seconds have passed."""
 
 
 def fetch(address: str, folder: str | None = None, name: str | None = None) -> str:
@@ -110,7 +113,7 @@ def _download(address: str, path: str, digits: str | None) -> None:
     try:
         with os.fdopen(handle, 'wb') as file:
             request = Request(address, headers={'User-Agent': 'torch.hub'})
-            with urlopen(request, timeout=_TIMEOUT) as answer:
+            with build_opener(_Redirects).open(request, timeout=_TIMEOUT) as answer:
                 digest = _copy(answer, file)
             file.flush()
             os.fsync(file.fileno())
@@ -122,14 +125,36 @@ def _download(address: str, path: str, digits: str | None) -> None:
             os.remove(draft)
 
 
-def _copy(answer: http.client.HTTPResponse, file: BinaryIO) -> str:
+class _Redirects(HTTPRedirectHandler):
+    """Follows an address to others, but not out of http, nor from an encrypted one to one that is not."""
+
+    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
+        """As its parent's.
+
+        Raises:
+            OSError: If the address leads elsewhere.
+        """
+        old, new = (urlparse(address).scheme for address in (req.full_url, newurl))
+        if new not in ('http', 'https') or (old == 'https' and new == 'http'):
+            raise OSError(f'it leads from {old} to {newurl[:80]}')
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _copy(answer: http.client.HTTPResponse, file: IO[bytes]) -> str:
     """Copy an answer to a file; returns its SHA-256."""
-    digest, number = hashlib.sha256(), 0
-    while block := answer.read(_BLOCK):
+    digest, number, begin = hashlib.sha256(), 0, time.monotonic()
+    expected, free = answer.headers.get('Content-Length'), shutil.disk_usage(file.name).free
+    # Who does not say how much comes may send without end.
+    room = free if expected is not None else free // 2
+    while block := answer.read1(_BLOCK):
+        number += len(block)
+        if max(number, int(expected or 0)) > room:
+            raise OSError(f'{expected or "too many"} bytes come, more than there is room for')
+        seconds = time.monotonic() - begin
+        if seconds > _PATIENCE and number < _LEAST * seconds:
+            raise OSError(f'{number} bytes came in {seconds:.0f} seconds')
         file.write(block)
         digest.update(block)
-        number += len(block)
-    expected = answer.headers.get('Content-Length')
     if expected is not None and int(expected) != number:
         raise OSError(f'{number} of {expected} bytes came')
     return digest.hexdigest()

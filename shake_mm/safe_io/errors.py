@@ -2,6 +2,7 @@
 
 SHOWN = 80
 """Letters that are shown of a name in a file."""
+_TOLD = 300
 
 
 class Refused(ValueError):
@@ -30,6 +31,7 @@ def code(name: str) -> Refused:
 
 def damaged(reason: str) -> Refused:
     """The refusal of a file whose parts do not fit together."""
+    reason = reason if len(reason) <= _TOLD else f'{reason[:_TOLD]}…'
     return Refused(
         f'cannot be read as weights ({reason}), it is truncated or not a checkpoint: save or download it again',
         reason,

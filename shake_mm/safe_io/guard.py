@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import mmengine.runner.checkpoint
@@ -25,7 +25,11 @@ from .checkpoint import read
 from .download import fetch
 from .errors import Refused
 
-CIFAR = 'mmpretrain.datasets.cifar'
+PICKLES: dict[str, Callable[[Any], Any]] = {
+    'mmpretrain.datasets.cifar': lambda pickle: annotations.PlainPickles,
+    'mmseg.utils.io': annotations.TrustedPickles,
+}
+"""Modules that unpickle data by themselves, and what stands for ``pickle`` in them."""
 _depth = 0
 
 
@@ -36,7 +40,7 @@ def guard_loaders() -> Iterator[None]:
     - ``torch.load`` and all that ends in it, such as ``torch.hub.load_state_dict_from_url`` and the loaders of
       mmengine's ``CheckpointLoader`` for each of its prefixes, read by :func:`.read`.
     - ``mmengine.load`` reads YAML as plain values, and pickles where :func:`.trust_pickles` was told so; likewise
-      ``numpy.load``.
+      ``numpy.load``, and mmseg's pictures in pickles.
 
     It may be entered again inside. What was there before comes back at the end.
     """
@@ -48,7 +52,8 @@ def guard_loaders() -> Iterator[None]:
         for owner, name, value in _replacements():
             stack.callback(setattr, owner, name, getattr(owner, name))
             setattr(owner, name, value)
-        stack.callback(when_imported(CIFAR, lambda: _guard_cifar(stack)))
+        for module in PICKLES:
+            stack.callback(when_imported(module, partial(_guard_pickles, stack, module)))
         stack.enter_context(_guarded_prefixes())
         stack.callback(annotations.trust_pickles, False)
         _depth += 1
@@ -72,11 +77,11 @@ def _replacements() -> list[tuple[Any, str, Any]]:
     ]
 
 
-def _guard_cifar(stack: ExitStack) -> None:
-    """Let mmpretrain read CIFAR's pickles as plain values; a run that does not need it does not import it."""
-    module = sys.modules[CIFAR]
+def _guard_pickles(stack: ExitStack, name: str) -> None:
+    """Give a module that unpickles data another ``pickle``; a run that does not need the module does not import it."""
+    module = sys.modules[name]
     stack.callback(setattr, module, 'pickle', module.pickle)
-    setattr(module, 'pickle', annotations.PlainPickles)  # noqa: B010 (a name that no type checker knows)
+    setattr(module, 'pickle', PICKLES[name](module.pickle))  # noqa: B010 (a name that no type checker knows)
 
 
 def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:

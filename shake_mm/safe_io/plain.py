@@ -12,6 +12,8 @@ from .errors import damaged
 
 MAX_DEPTH = 100
 MAX_VALUES = 50_000_000
+MAX_BITS = 1000
+"""Of a whole number: one beyond cannot be told in a message, nor become a float."""
 _CONTAINERS = (list, tuple, dict, set, frozenset, OrderedDict, Counter, torch.Size)
 _LEAVES = (
     (type(None), bool, int, float, complex, str, bytes, np.ndarray, HistoryBuffer)
@@ -60,6 +62,8 @@ class _Walk:
             known = type(value) in _LEAVES or isinstance(value, np.generic)
             if self._foreign is not None and not known:
                 raise self._foreign(value)
+            if type(value) is int and value.bit_length() > MAX_BITS:
+                raise damaged('a whole number of thousands of digits')
             self.stack.pop()
         elif id(value) in self._sizes:
             self.stack.pop()
@@ -86,12 +90,18 @@ class _Walk:
 
 
 def is_key(value: Any) -> bool:
-    """Whether a value may be a key: hashing deeply nested tuples would end the process."""
-    flat = value if type(value) is tuple else (value,)
-    return all(
-        type(part) in (str, bool, float, bytes, type(None)) or (type(part) is int and abs(part) < 2**64)
-        for part in flat
-    )
+    """Whether a value may be a key.
+
+    Hashing deeply nested tuples would end the process. Of numbers beyond 2^31 one can make any number of tuples of one
+    hash, among which a dictionary does not come to an end.
+    """
+    if type(value) is tuple:
+        return all(_is_word(part) or (type(part) is int and abs(part) < 2**31) for part in value)
+    return _is_word(value) or type(value) is float or (type(value) is int and abs(value) < 2**64)
+
+
+def _is_word(value: Any) -> bool:
+    return type(value) in (str, bool, bytes, type(None))
 
 
 def _parts(value: Any) -> list:

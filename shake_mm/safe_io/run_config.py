@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from .errors import Refused
+from .plain import check_plain
 
-MAX_BYTES = 4 * 2**20
+MAX_BYTES = 2**20
 _NAMES = {'inf': math.inf, 'nan': math.nan}
 
 
@@ -31,11 +33,12 @@ def read_run_config(path: str | Path) -> dict[str, Any]:
         if Path(path).stat().st_size > MAX_BYTES:
             raise _NotPlain(f'more than {MAX_BYTES} bytes')
         module = ast.parse(Path(path).read_bytes())
-        return dict(_assignment(statement) for statement in module.body)
+        return check_plain(dict(_assignment(statement) for statement in module.body))
     except OSError as error:
         raise UsageError(f'{path} cannot be read ({error.strerror}): correct the path.') from None
     except (_NotPlain, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
-        reason = f'line {error.lineno}' if isinstance(error, SyntaxError) else str(error) or type(error).__name__
+        reason = error.reason if isinstance(error, Refused) else str(error) or type(error).__name__
+        reason = f'line {error.lineno}' if isinstance(error, SyntaxError) else reason
         raise UsageError(
             f'{path} is no config as a run writes it ({reason}), and it is not run as code: take it out of the '
             'results, or train again.'

@@ -25,7 +25,18 @@ class Combined:
     combine: Callable[..., Tensor]
 
 
-Alias = str | tuple[str, ...] | Combined
+@dataclass(frozen=True)
+class Absent:
+    """A short name that other networks have and this one has not.
+
+    Args:
+        reason (str): Why, and what to do, as a sentence without its first word and full stop.
+    """
+
+    reason: str
+
+
+Alias = str | tuple[str, ...] | Combined | Absent
 """What a short name of a network stands for: one tap below the network, several, or what is computed from several."""
 
 

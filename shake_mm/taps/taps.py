@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from ..errors import UsageError
-from .names import Alias, Combined, TapName, element_of, with_last_level
+from .names import Absent, Alias, Combined, TapName, element_of, with_last_level
 from .recorder import Recorder
 
 
@@ -71,6 +71,10 @@ class Taps:
         if not self._is_virtual(TapName.parse(text)):
             for name in self._resolve(text):
                 self._recorder(name, text)
+
+    def is_read(self, text: str) -> bool:
+        """Whether the tap ``text`` is recorded, as something reads it."""
+        return all(name in self._recorders for name in self._resolve(text))
 
     def put(self, name: str, value: Any) -> None:
         """Set a declared tap for the current step, or one of a layer that does not run in it."""
@@ -153,6 +157,8 @@ class Taps:
         alias, indices = self._alias(name), name.indices
         if alias is None:
             return [name]
+        if isinstance(alias, Absent):
+            raise UsageError(f"tap '{text}' is none of this network's: {alias.reason}.")
         if isinstance(alias, Combined):
             alias, indices = alias.taps, ()
         elif isinstance(alias, tuple) and indices:

@@ -14,6 +14,8 @@ __getattr__ = lazy_parts(
     {
         'classification': ('ClassificationTask',),
         'detection': ('DenseDetectionTask', 'DetectionTask'),
+        'grid_detection': ('GridDetectionTask',),
+        'heatmap_detection': ('HeatmapDetectionTask',),
         'roi_detection': ('RoIDetectionTask',),
     },
     needs={module: package for package, modules in FAMILIES.items() for module in modules},
@@ -24,6 +26,8 @@ __all__ = [
     'DenseDetectionTask',
     'DetectionTask',
     'GenericTask',
+    'GridDetectionTask',
+    'HeatmapDetectionTask',
     'RoIDetectionTask',
     'SegmentationTask',
     'Task',

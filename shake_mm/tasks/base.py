@@ -70,6 +70,21 @@ class Task:
         """Number of classes, or None if the network does not tell."""
         raise NotImplementedError
 
+    def image_size(self, network: nn.Module) -> int | Sequence[int] | None:
+        """Height and width, or one of both, of the images that a network was made for; None if it takes any."""
+        return getattr(getattr(network, 'backbone', None), 'img_size', None)
+
+    def check_shadow(self, network: nn.Module, name: str) -> None:
+        """Refuse a student in which the place that a shadow, of this name, reads by default is not known."""
+
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """How many logits of a teacher belong together, to choose classes of by name: perhaps more than its classes.
+
+        Raises:
+            UsageError: If other outputs are bound to its classes.
+        """
+        return self.num_classes(network)
+
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
     ) -> None:
@@ -233,6 +248,10 @@ class Task:
             UsageError: If the samples do not have it.
         """
         raise NotImplementedError
+
+    def guides_of(self, read: Sequence[str]) -> tuple[str, ...]:
+        """Taps of the student that :meth:`forward_head` reads so that others make these taps."""
+        return self.guides
 
     def noting(self, network: nn.Module, names: Collection[str]) -> AbstractContextManager[dict[str, Any]]:
         """A context in which the student's own loss runs, and facts of the batch that it makes are noted.

@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..compat.torch_names import set_submodule
 from ..errors import UsageError
 from ..utils import copy_module
 from .detection_logits import logits_of
@@ -37,7 +39,7 @@ class ClassificationBranch(BaseModule):
         for name, parameter in self.head.named_parameters():
             parameter.requires_grad_(name in wanted)
         for place in places:
-            self.head.set_submodule(place, Nothing())
+            set_submodule(self.head, place, Nothing())
 
     def init_weights(self) -> None:
         """Do nothing: the branch was initialized when it was built."""
@@ -79,6 +81,21 @@ def call(head: nn.Module, features: Any) -> Any:
     parameters = inspect.signature(head.forward).parameters.values()
     required = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
     return head(*[features] * max(1, len(required)))
+
+
+@contextmanager
+def as_in_training(head: nn.Module) -> Iterator[None]:
+    """While it is entered, a head computes what it does in training; its layers are in the mode they were in.
+
+    In evaluation a SOLO's gives scores instead of logits, and one that guesses its anchors skips places where it sees
+    none, by convolutions that no CPU has.
+    """
+    mode = head.training
+    head.training = True
+    try:
+        yield
+    finally:
+        head.training = mode
 
 
 def reached(head: nn.Module, features: Any) -> set[str]:
@@ -137,7 +154,7 @@ def removable(head: nn.Module, wanted: set[str], features: Any) -> list[str]:
     kept = {id(parameter) for name, parameter in probe.named_parameters() if name in wanted}
     names = list(_unwanted(probe, kept))
     for name in names:
-        probe.set_submodule(name, Nothing())
+        set_submodule(probe, name, Nothing())
     try:
         with torch.no_grad():
             logits_of(probe).of(call(probe, features))

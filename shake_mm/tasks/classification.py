@@ -1,11 +1,12 @@
 """Image classification with mmpretrain."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from mmpretrain.models.backbones.resnet import BasicBlock, Bottleneck
-from mmpretrain.models.classifiers import BaseClassifier, HuggingFaceClassifier, TimmClassifier
+from mmpretrain.models.classifiers import BaseClassifier
 from mmpretrain.models.heads import ConformerHead, CSRAClsHead, DeiTClsHead, MultiTaskHead
 from torch import Tensor, nn
 
@@ -14,9 +15,7 @@ from ..registry import MODELS, TASKS
 from ..taps import Alias, Combined
 from .base import Task
 from .scores import LogitsHead, activation_of, check_scores, logits_in, logits_tap, replaced
-
-WRAPPERS = {TimmClassifier: 'model', HuggingFaceClassifier: 'model[0]'}
-"""Networks of other libraries, and the taps of their logits."""
+from .wrapped import is_wrapped, last_layer, wrapped_aliases, wrapped_branch, wrapped_classes, wrapped_size
 
 SUMMED = {BasicBlock: 'norm2_name', Bottleneck: 'norm3_name'}
 """Residual blocks of mmpretrain, and what holds the name of the norm whose output they add to the shortcut."""
@@ -32,8 +31,8 @@ class ClassificationTask(Task):
     What compares logits, and what members are measured by, is the head's: with a softmax the divergence of
     distributions over the classes, with sigmoids (multi-label heads) that of each class by itself.
 
-    A ``TimmClassifier`` or ``HuggingFaceClassifier``, which holds a whole network of another library, can be a teacher:
-    its logits are known, its stages are not.
+    A ``TimmClassifier`` or ``HuggingFaceClassifier`` holds a whole network of another library: its logits are known and
+    what its last layer reads, but not its stages.
     """
 
     model_types = (BaseClassifier,)
@@ -44,9 +43,8 @@ class ClassificationTask(Task):
         The levels ``f0``, ``f1``, … are what the backbone states as ``tap_points``, or the ``res_layers`` of
         mmpretrain's ResNets, of which ``f1.preact`` is the sum of the last block before its ReLU.
         """
-        for kind, logits in WRAPPERS.items():
-            if isinstance(network, kind):
-                return {'inputs': 'model:input', 'logits': logits}
+        if is_wrapped(network):
+            return wrapped_aliases(network)
         backbone = getattr(network, 'backbone', None)
         layers = enumerate(getattr(backbone, 'res_layers', ()), start=1)
         points = getattr(backbone, 'tap_points', None) or {f'f{i}': layer for i, layer in layers}
@@ -66,6 +64,19 @@ class ClassificationTask(Task):
         if not isinstance(teacher, BaseClassifier):
             raise UsageError(
                 f'{name} is a {type(teacher).__name__}, but the student classifies: give an mmpretrain classifier.'
+            )
+
+    def image_size(self, network: nn.Module) -> int | Sequence[int] | None:
+        """What the backbone states, or the network of another library."""
+        return wrapped_size(network) if is_wrapped(network) else super().image_size(network)
+
+    def check_shadow(self, network: nn.Module, name: str) -> None:
+        """A network of another library must end in one linear layer."""
+        if is_wrapped(network) and last_layer(network)[0] is None:
+            raise UsageError(
+                f'{name}: the network of a {type(network).__name__} does not end in one linear layer that a shadow '
+                "could copy: give proxies=dict(type='ShadowNetwork'), or dict(type='ShadowHead', head=dict(…), "
+                "source='student.model.…')."
             )
 
     def check_logits(self, student: nn.Module, others: Mapping[str, nn.Module]) -> None:
@@ -93,6 +104,8 @@ class ClassificationTask(Task):
 
     def build_branch(self, network: nn.Module, config: dict | None) -> dict | nn.Module:
         """A copy of the config of the student's head, or such a head where its output are not the logits."""
+        if is_wrapped(network):
+            return wrapped_branch(network)
         config = config or {}
         head = config.get('head')
         if head is None:
@@ -127,11 +140,16 @@ class ClassificationTask(Task):
 
     def logits_of(self, network: nn.Module, output: Any) -> Tensor:
         """The logits that the head predicts by."""
+        output = getattr(output, 'logits', output)  # of transformers
         return logits_in(output, getattr(network, 'head', None))
 
     def replaced(self, head: nn.Module, output: Any, logits: Tensor) -> Any:
         """With several outputs, all those by which the head predicts."""
-        return replaced(output, logits, head)
+        if not hasattr(output, 'logits'):
+            return replaced(output, logits, head)
+        changed = copy.copy(output)
+        changed.logits = logits
+        return changed
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
         """The logits; those of every task where there are several."""
@@ -144,11 +162,13 @@ class ClassificationTask(Task):
         return (1, 32, 32) if lenet else super().input_shape(config)
 
     def heads(self, network: nn.Module) -> list[nn.Module]:
-        """The network's head, of which there is one."""
-        return [network.head]
+        """The network's head, of which there is one; the whole network of another library."""
+        return [network.model if is_wrapped(network) else network.head]
 
     def num_classes(self, network: nn.Module) -> int | None:
         """What the head states, else what its layers, or the backbone that classifies, make."""
+        if is_wrapped(network):
+            return wrapped_classes(network)
         head = getattr(network, 'head', None)
         if isinstance(head, CSRAClsHead):
             return head.csra_heads[0].head.out_channels

@@ -1,8 +1,7 @@
 """Object detection with mmdet."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from mmdet.models.dense_heads import GuidedAnchorHead
@@ -15,10 +14,12 @@ from ..errors import UsageError
 from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .base import Task
-from .branch import ClassificationBranch, LogitsOnly, check_logits, pyramid
-from .detection_boxes import boxes_of
+from .branch import ClassificationBranch, LogitsOnly, as_in_training, check_logits, pyramid
+from .detection_boxes import box_aliases
 from .detection_facts import facts_of_samples
+from .detection_levels import count_levels
 from .detection_logits import logits_of
+from .detection_masks import mask_outputs
 from .detection_targets import NOTED, check_targets, noting_targets
 from .detection_tower import head_behind, tower_aliases
 
@@ -38,8 +39,8 @@ class DetectionTask(Task):
         return {f'f{i + 1}': f'{last}[{i}]' for i in range(self.levels(network))}
 
     def levels(self, network: nn.Module) -> int:
-        """Number of levels of the pyramid, 0 if the network does not tell."""
-        return getattr(getattr(network, 'neck', None), 'num_outs', 0)
+        """Number of levels of the pyramid, 0 if it is not known."""
+        return getattr(getattr(network, 'neck', None), 'num_outs', 0) or count_levels(network)
 
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
@@ -80,8 +81,8 @@ class DetectionTask(Task):
         return self.check_logits(network, {})
 
     def input_shape(self, config: Mapping[str, Any]) -> tuple[int, int, int]:
-        """Large enough for a 3x3 kernel on the last level, of stride 128."""
-        return 3, 320, 320
+        """Large enough for a 3x3 kernel on the last level, of stride 128, and a multiple of that (for FPG)."""
+        return 3, 384, 384
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
         """The levels of the pyramid, one by one."""
@@ -109,8 +110,8 @@ class DenseDetectionTask(DetectionTask):
     its logits; the shadow is a copy of its classification tower and predictor on the student's own pyramid.
     """
 
-    model_types = (SingleStageDetector, SingleStageInstanceSegmentor)
-    logit_outputs = ('bbox_head[0]',)
+    model_types: ClassVar[tuple[type, ...]] = (SingleStageDetector, SingleStageInstanceSegmentor)
+    logit_outputs: ClassVar[tuple[str, ...]] = ('bbox_head[0]',)
     noted = NOTED
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:
@@ -118,10 +119,7 @@ class DenseDetectionTask(DetectionTask):
         own: dict[str, Alias] = {'feats': 'bbox_head:input'}
         own['logits'] = tuple(f'bbox_head[0][{i}]' for i in range(self.levels(network)))
         head = getattr(network, 'bbox_head', None)
-        if (decode := boxes_of(head)) is not None:
-            maps = tuple(f'bbox_head[1][{i}]' for i in range(self.levels(network)))
-            own |= {'box_maps': maps, 'boxes': Combined(maps, partial(_listing, decode))}
-        own |= tower_aliases(head)
+        own |= {**box_aliases(head, self.levels(network)), **tower_aliases(head)}
         rule = logits_of(head)
         if not rule.plain:
             own['logits'] = Combined(tuple(f'bbox_head[{i}]' for i in rule.outputs), rule.read)
@@ -169,6 +167,10 @@ class DenseDetectionTask(DetectionTask):
         """What a loss asks for of the assignment must be what the head assigns by."""
         check_targets(getattr(network, 'bbox_head', None), names)
 
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """With the background where a softmax has one."""
+        return getattr(network.bbox_head, 'cls_out_channels', self.num_classes(network))
+
     def heavy_layers(self, network: nn.Module) -> list[nn.Module]:
         """Backbone, neck and the head, also convolutions; a teacher of another kind may have none of that name."""
         return [*super().heavy_layers(network), *([head] if (head := getattr(network, 'bbox_head', None)) else [])]
@@ -197,9 +199,11 @@ class DenseDetectionTask(DetectionTask):
         return logits_of(head).write(output, logits)
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """All outputs of the head, level by level; the pyramid where there is none."""
+        """All outputs of the head, level by level; the pyramid where there is none; what tells of masks."""
         feats = network.extract_feat(inputs)
-        return tensors_in(feats if getattr(network, 'bbox_head', None) is None else network.bbox_head(feats))
+        head = getattr(network, 'bbox_head', None)
+        boxes = tensors_in(feats) if head is None else dense_outputs(head, feats)
+        return [*boxes, *tensors_in(mask_outputs(network, feats))]
 
     def _features(self, network: nn.Module) -> tuple[Tensor, ...]:
         channels, levels = network.bbox_head.in_channels, self.levels(network)
@@ -207,16 +211,17 @@ class DenseDetectionTask(DetectionTask):
         return pyramid(channels, next(network.parameters()).device)
 
 
-def _listing(function: Callable[[Sequence[Tensor]], Any], *values: Tensor) -> Any:
-    """Call a function with its further arguments as a list."""
-    return function(values)
-
-
 def tensors_in(value: Any) -> list[Tensor]:
     """The tensors in nested lists, in their order."""
     if isinstance(value, (list, tuple)):
         return [tensor for item in value for tensor in tensors_in(item)]
     return [value] if isinstance(value, Tensor) else []
+
+
+def dense_outputs(head: nn.Module, features: tuple[Tensor, ...]) -> list[Tensor]:
+    """All tensors that a dense head makes of a pyramid."""
+    with as_in_training(head) if isinstance(head, GuidedAnchorHead) else nullcontext():
+        return tensors_in(head(features))
 
 
 def _generator(head: nn.Module | None) -> Any:
@@ -242,15 +247,16 @@ def _anchors(head: nn.Module) -> list | None:
     return None if anchors is None else [[[round(v, 2) for v in box] for box in level.tolist()] for level in anchors]
 
 
-def _channels(head: nn.Module) -> int | None:
-    """Number of channels per prior."""
-    return getattr(head, 'cls_out_channels', None)
+def _background(head: nn.Module) -> int | None:
+    """Number of channels per prior beside those of the classes."""
+    channels = getattr(head, 'cls_out_channels', None)
+    return None if channels is None else channels - head.num_classes
 
 
 PLACES: dict[str, Callable] = {
     'strides': strides_of,
     'priors per place': _priors,
     'anchors': _anchors,
-    'class channels': _channels,
+    'channels of the background': _background,
 }
 """What two dense heads must have in common, or their logits belong to different places."""

@@ -3,11 +3,16 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from mmdet.models.dense_heads import FCOSHead, RTMDetHead
+from mmdet.models.dense_heads import CondInstBboxHead, FCOSHead, RTMDetHead
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.structures.bbox import distance2bbox
 from torch import Tensor, nn
+
+from ..taps import Absent, Alias, Combined
+
+_AS_FCOS = (FCOSHead.forward_single, CondInstBboxHead.forward_single)
+"""Passes that make distances as FCOS does."""
 
 Decode = Callable[[Sequence[Tensor]], list[Tensor]]
 
@@ -24,9 +29,32 @@ def boxes_of(head: nn.Module | None) -> Decode | None:
         getattr(head, 'prior_generator', None), AnchorGenerator
     ):
         return partial(_of_deltas, head)
-    if type(head) is FCOSHead or isinstance(head, RTMDetHead):
+    if isinstance(head, RTMDetHead) or getattr(type(head), 'forward_single', None) in _AS_FCOS:
         return partial(_of_distances, head)
     return None
+
+
+def box_aliases(head: nn.Module | None, levels: int) -> dict[str, Alias]:
+    """Taps of the boxes that a dense head predicts: ``boxes``, ``box_maps`` and, of GFL's family, ``sides``.
+
+    Args:
+        head (nn.Module): The head.
+        levels (int): Number of levels of the pyramid.
+    """
+    kind, decode = type(head).__name__, boxes_of(head)
+    unknown = Absent(f'how a {kind} codes its boxes is not known, distill logits or features (f1, f2, …)')
+    plain = Absent(f'a {kind} predicts no distributions of the sides of boxes, as the GFL family does')
+    maps = tuple(f'bbox_head[1][{i}]' for i in range(levels))
+    return {
+        'box_maps': unknown if decode is None else maps,
+        'boxes': unknown if decode is None else Combined(maps, partial(_listing, decode)),
+        'sides': maps if is_distributional(head) else plain,
+    }
+
+
+def _listing(decode: Decode, *maps: Tensor) -> list[Tensor]:
+    """Decode maps that are given one by one."""
+    return decode(maps)
 
 
 def is_distributional(head: nn.Module | None) -> bool:

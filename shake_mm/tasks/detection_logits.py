@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from mmdet.models.dense_heads import TOODHead, YOLOV3Head, YOLOXHead
+from mmdet.models.dense_heads import DecoupledSOLOHead, SOLOHead, TOODHead, YOLOV3Head, YOLOXHead
 from mmdet.models.losses import SeesawLoss
 from torch import Tensor, nn
 
@@ -32,7 +32,7 @@ class HeadLogits(NamedTuple):
     @property
     def plain(self) -> bool:
         """Whether they are the first of the outputs as it is."""
-        return self.read is _first
+        return self.read is _first and self.outputs == (0,)
 
     def of(self, output: Any) -> Any:
         """The logits in a head's output; of a head that classifies alone it is the logits."""
@@ -46,6 +46,7 @@ def logits_of(head: nn.Module | None) -> HeadLogits:
     classes alone mean nothing in the background. The logits are those of the products. Seesaw's head has two
     softmaxes, of the classes and of objects against the background; its logits are the logarithms of the probabilities
     that they make together. TOOD's returns probabilities, of two branches together; its logits are theirs.
+    A SOLO's stand behind the masks, or their kernels.
     """
     if isinstance(head, YOLOXHead):
         return HeadLogits((0, 2), _of_levels, _into_levels)
@@ -53,6 +54,9 @@ def logits_of(head: nn.Module | None) -> HeadLogits:
         return HeadLogits((0,), _Packed(head.num_attrib).read, _Packed(head.num_attrib).write)
     if isinstance(head, TOODHead):
         return HeadLogits((0,), _of_probabilities, _into_probabilities)
+    if isinstance(head, SOLOHead):
+        place = 2 if isinstance(head, DecoupledSOLOHead) else 1
+        return HeadLogits((place,), _first, _At(place).write)
     if isinstance(getattr(head, 'loss_cls', None), SeesawLoss):
         return HeadLogits((0,), seesaw, _into_seesaw)
     return HeadLogits((0,), _first, _into_first)
@@ -102,6 +106,16 @@ def _into_seesaw(output: Any, logits: Tensor) -> Any:
     classes, background = logits[..., :-1], logits[..., -1:]
     scores = torch.cat([classes, classes.logsumexp(-1, keepdim=True), background], dim=-1)
     return (scores, *output[1:]) if isinstance(output, tuple) else scores
+
+
+class _At(NamedTuple):
+    """Logits at a place of the output."""
+
+    place: int
+
+    def write(self, output: Any, logits: Any) -> Any:
+        """The output with others in their place."""
+        return (*output[: self.place], logits, *output[self.place + 1 :])
 
 
 class _Packed(NamedTuple):

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmdet.models.dense_heads import FreeAnchorRetinaHead, PAAHead
 from mmdet.models.task_modules.assigners import ATSSAssigner, MaxIoUAssigner
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
@@ -27,8 +28,11 @@ def check_targets(head: nn.Module | None, names: Collection[str]) -> None:
         UsageError: With the reason.
     """
     wanted, kind = set(names) & set(NOTED), type(head).__name__
-    if wanted and not hasattr(head, 'get_targets'):
-        raise UsageError(f'student: a {kind} assigns no places to objects (`get_targets`), which a loss asks for.')
+    if wanted and (not hasattr(head, 'get_targets') or isinstance(head, (FreeAnchorRetinaHead, PAAHead))):
+        raise UsageError(
+            f'student: a {kind} assigns no places of every level to objects (`get_targets`), which a loss asks for: '
+            'leave the term out, or use another head.'
+        )
     if 'valuable_places' in wanted and not isinstance(getattr(head, 'assigner', None), (ATSSAssigner, MaxIoUAssigner)):
         raise UsageError(
             f'student: the valuable region lies below the IoU from which on anchors are positive, and a {kind} assigns '
@@ -67,6 +71,8 @@ def noting_targets(head: nn.Module | None, names: Collection[str]) -> Iterator[d
         yield noted
     finally:
         del head.get_targets
+    if not noted:
+        raise UsageError(f"student: a {type(head).__name__}'s own loss assigns no places, which a loss asks for.")
 
 
 def places_of(head: nn.Module, targets: Sequence[Any], images: int) -> Places:

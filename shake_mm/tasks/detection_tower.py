@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..errors import UsageError
-from ..taps import Alias
+from ..taps import Absent, Alias
 from ..utils import twin_of
 from .detection_boxes import boxes_of
 from .detection_logits import logits_of
@@ -21,14 +21,16 @@ TOWERS = {'cls_tower': 'cls_convs', 'reg_tower': 'reg_convs'}
 
 
 def tower_aliases(head: nn.Module | None) -> dict[str, Alias]:
-    """Taps of the maps of all levels in the towers of a head that has two.
+    """Taps of the maps of all levels in the two towers of a head.
 
     ``cls_tower2`` is what the second convolution of the classification tower makes, normalized, before its activation;
     ``cls_tower`` that of the last but one (of the only one in a tower of one). ``reg_tower`` are those of the boxes.
     """
     depth = depth_of(head)
+    if not depth:
+        return dict.fromkeys(TOWERS, Absent(f'a {type(head).__name__} has no two towers (`cls_convs`, `reg_convs`)'))
     aliases: dict[str, Alias] = {}
-    for name, layers in TOWERS.items() if depth else ():
+    for name, layers in TOWERS.items():
         aliases |= {f'{name}{i + 1}': _tap(getattr(head, layers), f'bbox_head.{layers}', i) for i in range(depth)}
         aliases[name] = aliases[f'{name}{max(depth - 1, 1)}']
     return aliases

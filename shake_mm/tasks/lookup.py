@@ -11,7 +11,10 @@ from ..imports import require
 from ..registry import TASKS
 from .base import Task
 
-FAMILIES = {'mmpretrain': ('classification',), 'mmdet': ('detection', 'roi_detection')}
+FAMILIES = {
+    'mmpretrain': ('classification',),
+    'mmdet': ('detection', 'grid_detection', 'heatmap_detection', 'roi_detection'),
+}
 """By package, the modules beside this one that know its networks, and import it."""
 
 

@@ -1,6 +1,7 @@
 """Object detection with mmdet's two-stage detectors, which classify boxes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from mmdet.models.roi_heads import (
     CascadeRoIHead,
     DoubleHeadRoIHead,
     HybridTaskCascadeRoIHead,
+    MultiInstanceRoIHead,
     PISARoIHead,
     SCNetRoIHead,
     StandardRoIHead,
@@ -23,8 +25,9 @@ from ..errors import UsageError
 from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .branch import ClassificationBranch
-from .detection import DetectionTask, strides_of, tensors_in
+from .detection import DetectionTask, dense_outputs, strides_of, tensors_in
 from .detection_logits import logits_of
+from .detection_masks import NOTED, check_mask_facts, forward_masks, mask_aliases, masks_of, noting_masks
 
 _PLAIN = (
     StandardRoIHead,
@@ -36,6 +39,7 @@ _PLAIN = (
 )
 """RoI heads that classify given boxes by the features, and by what their own branches make of these."""
 
+_GIVEN = 'does not classify given boxes alone'
 _BRANCHES = {'with_semantic': ('semantic_head', 'semantic_feat'), 'with_glbctx': ('glbctx_head', 'glbctx_feat')}
 """Branches of HTC and SCNet whose features join those of the boxes: the layer and the argument, by what tells of it."""
 
@@ -51,6 +55,7 @@ class RoIDetectionTask(DetectionTask):
 
     model_types = (TwoStageDetector,)
     guides = ('student.rois',)
+    noted = NOTED
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:
         """The levels of the pyramid, and what the head reads and makes."""
@@ -62,7 +67,7 @@ class RoIDetectionTask(DetectionTask):
         rules = [logits_of(head) for head in self.heads(network)]
         if any(not rule.plain for rule in rules):
             aliases['logits'] = Combined(layers['logits'], partial(_staged, [rule.read for rule in rules]))
-        return {**super().aliases(network), **aliases}
+        return {**super().aliases(network), **aliases, **mask_aliases(getattr(network, 'roi_head', None))}
 
     def repeated(self, network: nn.Module) -> tuple[str, ...]:
         """Samplers that choose boxes by their losses (OHEM, PISA) let the head classify them all before.
@@ -74,6 +79,13 @@ class RoIDetectionTask(DetectionTask):
         names = {type(s).__name__ for s in (samplers if isinstance(samplers, (list, tuple)) else [samplers])}
         chosen = names & {'OHEMSampler', 'ScoreHLRSampler'} or isinstance(head, DoubleHeadRoIHead)
         return ('roi_head.bbox_roi_extractor', 'roi_head.bbox_head') if chosen else ()
+
+    def logit_channels(self, network: nn.Module, name: str) -> int | None:
+        """Refuse: boxes are refined by the class."""
+        raise UsageError(
+            f'{name}: a {type(network).__name__} has a box regressor for each class, so that its classes cannot be '
+            'matched by name: give both detectors the same classes, or distill features (f1, f2, …).'
+        )
 
     def check_teacher(
         self, student: nn.Module, teacher: nn.Module, name: str, *, resized: bool = False, trained: bool = False
@@ -93,7 +105,9 @@ class RoIDetectionTask(DetectionTask):
             head = getattr(network, 'roi_head', None)
             if getattr(type(head), '_bbox_forward', None) not in plain:
                 kind = type(network if head is None else head).__name__
-                raise UsageError(f'{name}: a {kind} does not classify given boxes alone: {self.advice(network)}.')
+                several = isinstance(head, MultiInstanceRoIHead)
+                reason = 'finds several objects in a box, in any order' if several else _GIVEN
+                raise UsageError(f'{name}: a {kind} {reason}: {self.advice(network)}.')
             loss = getattr(self.heads(network)[0], 'loss_cls', None)
             if getattr(loss, 'custom_activation', False) and not isinstance(loss, SeesawLoss):
                 raise UsageError(
@@ -108,6 +122,24 @@ class RoIDetectionTask(DetectionTask):
         boxes, head = taps.value('student.rois'), network.roi_head
         own = [_of_images(stage, len(passed[0])) for stage in ([boxes] if isinstance(boxes, Tensor) else boxes)]
         _classified(head, passed, own)
+        if taps.is_read('student.mask_rois'):
+            forward_masks(head, passed, taps)
+
+    def guides_of(self, read: Sequence[str]) -> tuple[str, ...]:
+        """The student's boxes, and those that its masks are of where a teacher's masks are read."""
+        names = [tap.partition('.') for tap in read]
+        masks = any(
+            member != 'student' and path.startswith(('masks', 'roi_head.mask_head')) for member, _, path in names
+        )
+        return (*self.guides, *(['student.mask_rois'] if masks else []))
+
+    def noting(self, network: nn.Module, names: Collection[str]) -> AbstractContextManager[dict[str, Any]]:
+        """The classes of the boxes that masks are compared of: ``mask_labels``."""
+        return noting_masks(getattr(network, 'roi_head', None), names)
+
+    def check_facts(self, network: nn.Module, names: Collection[str]) -> None:
+        """There must be masks of given boxes."""
+        check_mask_facts(getattr(network, 'roi_head', None), names)
 
     def build_branch(self, network: nn.Module, config: dict | None) -> nn.Module:
         """The layers of the box head, or of each stage's, without those of the boxes."""
@@ -135,14 +167,16 @@ class RoIDetectionTask(DetectionTask):
         return {'type': 'StagewiseLoss', 'loss': {**kind, **config}, 'weights': weights}
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """The RPN's outputs, and the box heads' for one box per image."""
+        """The RPN's outputs, and the box and mask heads' for one box per image."""
         features = network.extract_feat(inputs)
         height, width = inputs.shape[2:]
         box = inputs.new_tensor([0, 0, width / 2, height / 2]).expand(len(inputs), -1)
         boxes = torch.cat([torch.arange(len(inputs), device=box.device)[:, None].to(box), box], dim=1)
         results = _classified(network.roi_head, features, [boxes] * len(self.heads(network)))
         proposals = _proposed(network.rpn_head, features, inputs) if network.with_rpn else []
-        return [*proposals, *tensors_in([[result['cls_score'], result.get('bbox_pred')] for result in results])]
+        masks = masks_of(network.roi_head, features, boxes)
+        scores = [[result['cls_score'], result.get('bbox_pred')] for result in results]
+        return [*proposals, *tensors_in([scores, masks])]
 
     def replaced(self, head: nn.Module, output: Any, logits: Tensor) -> Any:
         """In the place of the head's own, whatever it computes them of."""
@@ -150,7 +184,8 @@ class RoIDetectionTask(DetectionTask):
 
     def levels(self, network: nn.Module) -> int:
         """As many as the neck gives, else as the RPN reads."""
-        return super().levels(network) or (len(strides_of(network.rpn_head)) if network.with_rpn else 0)
+        stated = getattr(getattr(network, 'neck', None), 'num_outs', 0)
+        return stated or (len(strides_of(network.rpn_head)) if network.with_rpn else 0) or super().levels(network)
 
 
 class StagedBranch(BaseModule):
@@ -184,7 +219,7 @@ def _classified(head: nn.Module, features: tuple[Tensor, ...], boxes: Sequence[T
 def _proposed(head: nn.Module, features: tuple[Tensor, ...], inputs: Tensor) -> list[Tensor]:
     """The outputs of an RPN; of one in stages, which has no `forward` (Cascade RPN), what it proposes."""
     if type(head).forward is not nn.Module.forward:
-        return tensors_in(head(features))
+        return dense_outputs(head, features)
     shapes = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape'), tuple(inputs.shape[2:]))
     images = [DetDataSample(metainfo=dict(shapes, scale_factor=(1.0, 1.0))) for _ in inputs]
     return [each.bboxes for each in head.predict(features, images)]

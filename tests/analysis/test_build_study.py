@@ -28,14 +28,30 @@ def test_page(root, times, tmp_path, capsys):
     assert build_study.main([str(root), *ARGS]) == 0 and capsys.readouterr().out.startswith('# Table 1')
 
 
+DAMAGED = {
+    'list.json': '[]',
+    'words.json': '{"setting": {}, "ratios": {"a/kd": {"median": "x"}}}',
+    'setting.json': '{"setting": {}, "ratios": {}}',
+    'texts.json': '{"setting": "x", "ratios": "y"}',
+    'large.json': '{"setting": {}, "ratios": {"a/kd": {"median": 1%s}}}' % ('0' * 400),
+    'deep.json': '[' * 100_000,
+}
+"""Files that no benchmark writes."""
+
+
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
         (['--study', 'table1', '--pair', 'a_b'], "there is no finished run of table1 on 'a_b' below"),
         ([*ARGS, '--times', 'nowhere.json'], 'nowhere.json is not what benchmarks.compare_steps --cells --out writes'),
+        ([*ARGS, '--notes', 'notes.bin'], 'notes.bin is no text in UTF-8'),
+        *(([*ARGS, '--times', name], f'{name} is not what') for name in DAMAGED),
     ],
 )
-def test_errors_are_one_sentence(root, capsys, args, message):
+def test_errors_are_one_sentence(root, capsys, args, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in {**DAMAGED, 'notes.bin': '\udcff'}.items():
+        (tmp_path / name).write_text(text, errors='surrogateescape')
     assert build_study.main([str(root), *args]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count('\n') == 1

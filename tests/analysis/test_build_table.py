@@ -27,6 +27,19 @@ def test_to_files(root, tmp_path, capsys):
     assert '| shake    |   92.00 |                          72.02 | +2.00 |     1 |' in text
 
 
+@pytest.mark.parametrize('value', ['NaN', 'Infinity', '1e308', '-1e308', '1e-320', 'true', '1' + '0' * 400])
+@pytest.mark.parametrize('key', ['accuracy/top1', 'teacher/top1', 'proxy/top1', 'gap/teacher', 'time', 'step'])
+def test_figures_that_no_run_measures_cost_no_other_run(root, tmp_path, key, value):
+    log = next((root / 'kd').rglob('scalars.json'))
+    log.write_text(
+        f'{{"accuracy/top1": 91.0, "step": 1, "{key}": {value}}}\n{{"epoch": 1, "step": 1, "{key}": {value}}}\n'
+    )
+    args = ['--beside', 'resnet14_resnet8=resnet110_resnet20', '--plot', str(tmp_path / 'a.png')]
+    assert build_table.main([str(root), '--out', str(tmp_path / 'a.md'), *args]) == 0
+    page = (tmp_path / 'a.md').read_text()
+    assert '| baseline |   90.00 |' in page and '| shake    |   92.00 |' in page
+
+
 @pytest.mark.parametrize(
     ('args', 'message'),
     [

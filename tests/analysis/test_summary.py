@@ -16,6 +16,11 @@ def test_a_single_seed_has_no_spread():
     assert math.isnan(stat.std) and f'{stat}' == '5.00'
 
 
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf, 1e308, 10**400])
+def test_what_no_run_measures_has_no_mean(value):
+    assert all(math.isnan(part) for part in Stat.of([value, 1.0, -value])[:2])
+
+
 def test_over_seeds_keeps_what_all_have():
     assert over_seeds([{'a': 1.0, 'b': 0.0}, {'a': 3.0}]) == {'a': (2.0, math.sqrt(2), 2)}
 

@@ -1,5 +1,6 @@
 """Bad inputs: annotations, of detection (COCO's format) and of classification."""
 
+import json
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -75,6 +76,19 @@ def _file_of_sets(name: str, content: str | bytes) -> Callable[[Site], list[str]
     return prepare
 
 
+_UNLABELED = json.dumps(
+    dict(
+        metainfo=dict(classes=['a', 'b']),
+        data_list=[dict(img_path='data/class0/0.png', gt_label=0), dict(img_path='data/class1/1.png')],
+    )
+)
+
+
+def _tenfold(part: str) -> str:
+    """Nine names, each of which stands for ten times the one before."""
+    return ''.join(f'a{i + 1}: &a{i + 1} {part.format(",".join([f"*a{i}"] * 10))}\n' for i in range(9))
+
+
 CASES = [
     Case(
         'annotation',
@@ -138,4 +152,30 @@ CASES = [
     ),
     Case('annotation', 'YAML that holds itself', _file_of_sets('list.yml', 'a: &a [*a]'), 'holds itself', 'write it'),
     Case('annotation', 'YAML nested deeply', _file_of_sets('list.yml', '[' * 50_000), 'nested too deeply', 'write it'),
+    Case(
+        'annotation',
+        'YAML that unfolds without end',
+        _file_of_sets('list.yaml', 'a0: &a0 [x]\n' + _tenfold('[{}]')),
+        'list.yaml',
+        'unfold without end',
+    ),
+    Case(
+        'annotation',
+        'YAML that merges itself without end',
+        _file_of_sets('list.yaml', 'a0: &a0 {x: 1}\n' + _tenfold('{{<<: [{}]}}')),
+        'list.yaml',
+        'unfold without end',
+    ),
+    Case(
+        'annotation',
+        'YAML with a number to the base of 60',
+        _file_of_sets('list.yaml', 'a: 1' + ':59' * 100_000),
+        'list.yaml',
+        'thousands of digits',
+    ),
+    Case('annotation', 'YAML with no number', _file_of_sets('list.yaml', 'a: !!int ""'), 'list.yaml', 'YAML'),
+    Case('annotation', 'YAML that is nested deeply', _file_of_sets('list.yaml', '- ' * 5000), 'list.yaml', 'deeply'),
+    Case('annotation', 'a box of 400 digits', _box(bbox=[0, 0, 10**400, 5]), 'annotation 1', 'finite numbers'),
+    Case('annotation', 'JSON that is nested deeply', _file('[' * 100_000), 'coco.json', 'fix'),
+    Case('annotation', 'a sample without a label', _file_of_sets('list.json', _UNLABELED), '1.png', 'add its'),
 ]

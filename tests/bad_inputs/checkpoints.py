@@ -260,6 +260,16 @@ CASES = [
     Case('checkpoint', 'values that hold themselves', _forged('recursive.pth'), 'holds itself', 'again'),
     Case('checkpoint', 'values that unfold without end', _forged('laughs.pth'), 'unfold without end', 'again'),
     Case('checkpoint', 'values nested deeply', _forged('deep.pth'), 'nested too deeply', 'again'),
+    Case('checkpoint', 'keys that all have one hash', _forged('collisions.pth'), 'a key that is neither', 'again'),
+    Case('checkpoint', 'a number of 6000 digits', _forged('digits.pth'), 'thousands of digits', 'again'),
+    Case('checkpoint', 'a tensor of 300,000 dimensions', _forged('dimensions.safetensors'), '300000 dim', 'again'),
+    Case(
+        'checkpoint',
+        'names that command a terminal',
+        _teacher({f'\x1b[2J\x1b]0;x\x07{key}': value for key, value in state_of(8).items()}),
+        '?[2J?]0;x?',
+        'give the config that it was trained with',
+    ),
     Case('checkpoint', 'a text copied without end', _forged('copies_bytes.pth'), 'unfold without end', 'again'),
     Case(
         'checkpoint',

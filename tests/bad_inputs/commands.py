@@ -63,6 +63,13 @@ CASES = [
     ),
     Case(
         'command line',
+        'a config that the package does not have',
+        lambda s: ['shake_mm::kd/kd_nobody.py'],
+        'shake_mm::kd/kd_nobody.py',
+        'correct the path',
+    ),
+    Case(
+        'command line',
         '--auto-scale-lr without a base',
         lambda s: s.plain({}, '--auto-scale-lr'),
         '--auto-scale-lr',
@@ -91,6 +98,16 @@ CASES = [
         )[1],
         '--amp',
         'one optimizer',
+    ),
+    Case(
+        'command line',
+        '--amp with an optimizer wrapper of another kind',
+        lambda s: (
+            s.patch.setattr('shake_mm.cli.train.get_device', lambda: 'cuda'),
+            s.plain({'optim_wrapper.type': 'shake_mm.TwoMomentaOptimWrapper'}, '--amp'),
+        )[1],
+        '--amp',
+        'leave it out',
     ),
     Case('command line', 'predictions into JSON', _test('--out', 'out.json'), '--out', '.pkl', 'test'),
     Case('command line', 'unknown member', _test('--member', 'teacher0'), '--member', 'distiller', 'test'),

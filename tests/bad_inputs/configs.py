@@ -3,6 +3,10 @@
 from .case import Case
 from .site import GONE, Site
 
+LOGITS = dict(of='student.logits', to='teacher0.logits')
+TWO_MOMENTA = dict(
+    type='shake_mm.TwoMomentaOptimWrapper', optimizer=dict(type='shake_mm.TwoMomentaSGD', lr=0.1, momentum=0.9)
+)
 HINT = dict(of='student.f2', to='teacher0.f2', loss=dict(type='ATLoss'))
 
 
@@ -137,5 +141,40 @@ CASES = [
         lambda s: s.kd({'model.stages': [dict(until=1), dict(terms=['tsak'])]}),
         'tsak',
         'the terms are',
+    ),
+    Case(
+        'config',
+        'gradients scaled at a frozen teacher',
+        lambda s: s.kd({'model.gradient_scales': {'teacher0.f2': 0.5}}),
+        'teacher0.f2',
+        'name a layer',
+    ),
+    Case(
+        'config',
+        'a margin of features that no batch norm makes',
+        lambda s: s.kd({'model.terms': dict(x=dict(HINT, to='teacher0.pool', to_connector=dict(type='MarginReLU')))}),
+        'terms.x.to_connector',
+        'tap features that a batch norm makes',
+    ),
+    Case(
+        'config',
+        'a temperature that counts epochs, without the hook of stages',
+        lambda s: s.kd({'model.terms': dict(x=dict(LOGITS, loss=dict(type='CTKDLoss'))), 'custom_hooks': []}),
+        'terms.x',
+        'add it',
+    ),
+    Case(
+        'config',
+        'two momenta with clipped gradients',
+        lambda s: s.kd({'optim_wrapper': dict(TWO_MOMENTA, clip_grad=dict(max_norm=1.0))}),
+        'TwoMomentaOptimWrapper',
+        'leave accumulative_counts and clip_grad out',
+    ),
+    Case(
+        'config',
+        'two momenta of which one is 1',
+        lambda s: s.kd({'optim_wrapper': dict(TWO_MOMENTA, optimizer=dict(TWO_MOMENTA['optimizer'], delta=0.1))}),
+        'optimizer',
+        'lower delta',
     ),
 ]

@@ -1,5 +1,9 @@
 """Bad inputs: teachers that cannot be the student's."""
 
+from mmengine.config import Config
+
+from shake_mm.compat import configs_dir
+
 from .case import Case
 from .site import Site, classifier_of, retinanet, weights_of
 
@@ -42,6 +46,16 @@ def _classifier_for_detector(site: Site) -> list[str]:
         teachers=[dict(config=classifier_of(classes=5), trainable=True)],
     )
     return site.scenes(model=model)
+
+
+def _method(name: str, student: dict, **spec: object):
+    """A method's file on a detector that is its own teacher."""
+
+    def prepare(site: Site) -> list[str]:
+        method = Config.fromfile(f'{configs_dir()}/_base_/methods/{name}.py').method.to_dict()
+        return site.scenes(model=dict(student=student, teachers=[dict(config=student, **spec)], **method))
+
+    return prepare
 
 
 def _pyramid(site: Site) -> list[str]:
@@ -202,6 +216,20 @@ CASES = [
         lambda s: s.detection_kd(retinanet(anchor_generator=ANCHORS)),
         'teacher0',
         'give both detectors the same',
+    ),
+    Case(
+        'mismatch',
+        'LD of boxes without distributions',
+        _method('ld', retinanet(), trainable=True),
+        'student.sides',
+        'as the GFL family does',
+    ),
+    Case(
+        'mismatch',
+        'CrossKD by a teacher that learns',
+        _method('crosskd', retinanet(), trainable=True),
+        'CrossHead goes on in the layers of teacher0',
+        'name taps of a frozen teacher',
     ),
     Case('mismatch', 'another pyramid', _pyramid, 'strides', 'give both detectors the same'),
     Case(

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from .case import Case
-from .site import SIZE, Site
+from .site import SIZE, Site, classifier_of, state_of
 
 DATA = 'train_dataloader.dataset'
 
@@ -25,6 +25,15 @@ def _joined(site: Site) -> list[str]:
     return site.folder({DATA: dict(type='ConcatDataset', datasets=parts)})
 
 
+def _classes(names: list[str], **spec: object):
+    def prepare(site: Site) -> list[str]:
+        meta = dict(dataset_meta=dict(classes=names))
+        path = site.save(dict(state_dict=state_of(8), meta=meta), 'named.pth')
+        return site.kd({'model.teachers.0': dict(config=classifier_of(8), checkpoint=path, **spec)})
+
+    return prepare
+
+
 def _sixteen_bits(site: Site) -> list[str]:
     def deepen(data) -> None:
         for path in data.rglob('*.png'):
@@ -40,7 +49,46 @@ def _other_views(site: Site) -> list[str]:
     return site.plain({DATA: dict(type='ConcatDataset', datasets=[one, other])}, '--batched')
 
 
+BY_ITERATIONS = {'train_cfg': dict(type='IterBasedTrainLoop', max_iters=2)}
+NAMES = [f'{label:02d}' for label in range(100)]
 CASES = [
+    Case('mismatch', 'the classes in another order', _classes(NAMES[::-1]), 'teacher0', "classes='by_name'"),
+    Case(
+        'mismatch',
+        'a class that the teacher does not know',
+        _classes([*NAMES[1:], 'x'], classes='by_name'),
+        "'00'",
+        'correct the names',
+    ),
+    Case('mismatch', 'classes matched in no known way', _classes(NAMES, classes='name'), 'teacher0', "'by_name'"),
+    Case(
+        'mismatch',
+        'classes by names that nothing tells',
+        lambda s: s.kd({'model.teachers.0.classes': 'by_name'}),
+        'teacher0',
+        'list them',
+    ),
+    Case(
+        'config',
+        'stages by epochs in a training by iterations',
+        lambda s: s.kd({**BY_ITERATIONS, 'model.stages': dict(first=dict(until=1), rest={})}),
+        'stages.first',
+        'by_epoch=False',
+    ),
+    Case(
+        'config',
+        'a warm-up by epochs in a training by iterations',
+        lambda s: s.kd({**BY_ITERATIONS, 'model.terms': dict(student_from_teacher=dict(warmup=2))}),
+        'terms.student_from_teacher',
+        'by_epoch=False',
+    ),
+    Case(
+        'config',
+        'epochs that never end',
+        lambda s: s.plain({'train_dataloader.sampler': dict(type='InfiniteSampler')}),
+        'train_dataloader.sampler',
+        'DefaultSampler',
+    ),
     Case('image', '16 bits a pixel, batched', _sixteen_bits, 'train_dataloader', 'color_type'),
     Case('command line', '--batched of joined sets with different views', _other_views, '--batched', 'all the same'),
     Case('dataset', 'a last batch of one sample', _last_batch_of_one, 'train_dataloader', 'drop_last=True'),

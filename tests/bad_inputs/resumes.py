@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from shake_mm.registry import MODELS
+
 from .case import Case
 from .site import GONE, Site, classifier_of, state_of
 
@@ -54,7 +56,39 @@ def _peer(site: Site) -> list[str]:
 
 _PEER = dict(config=classifier_of(8), trainable=True)
 
+_BIAS = 'head.fc.bias'
+_STEPS = {'param_scheduler': [dict(type='MultiStepLR', milestones=[1])]}
+_SCHEDULE = dict(base_values='x')
+_HUB = dict(log_scalars={}, runtime_info=dict(best_score='x'), resumed_keys={})
+
+
+def _state(**changes: Any) -> dict:
+    """The state of an optimizer of all parameters, with changes of its group."""
+    state = torch.optim.SGD(MODELS.build(classifier_of()).parameters(), lr=0.05, momentum=0.9).state_dict()
+    state['param_groups'][0].update(changes)
+    return state
+
+
+_NO_SCHEDULE = dict(param_schedulers=[3], optimizer=_state())
+_MOMENTS = {**_state(), 'state': {0: dict(momentum_buffer=torch.ones(7))}}
+
 CASES = [
+    _row('to go on from, of weights in words', 'has in another shape', MEND, state_dict={**state_of(), _BIAS: 'x'}),
+    _row('to go on from, of a rate in words', "its optimizer has lr='x'", 'an earlier one', optimizer=_state(lr='x')),
+    _row(
+        'to go on from, of moments of another shape', 'its optimizer does not fit', 'an earlier one', optimizer=_MOMENTS
+    ),
+    _row('to go on from, of parameters without numbers', 'no state of one', MEND, optimizer=_state(params=['a'])),
+    _row('to go on from, of a schedule in words', "base_values is 'x'", 'an earlier', param_schedulers=[_SCHEDULE]),
+    _row('to go on from, of a best score in words', "best_score is 'x'", 'an earlier one', message_hub=_HUB),
+    _row(
+        'to go on from, of schedules that are none',
+        'cannot be gone on from',
+        'an earlier',
+        _STEPS,
+        **_NO_SCHEDULE,
+    ),
+    _row('to go on from, of an optimizer of other parameters', 'had other parameters', MEND),
     _row('to go on from, of SGD with AdamW', 'AdamW', MEND, ADAM),
     _row('to go on from, of AdamW with SGD', 'SGD', MEND, kind=torch.optim.AdamW),
     _row('to go on from, of RMSprop with SGD', 'SGD', MEND, kind=torch.optim.RMSprop),

@@ -101,3 +101,21 @@ def test_the_first_samples_of_each_joined_data_set_are_read(kind, cfg, tmp_path)
     cfg.train_dataloader.dataset = wrapped(kind, first, second)
     with pytest.raises(UsageError, match='cannot form a batch: add a Resize'):
         build_runner(cfg, 'train')
+
+
+@pytest.mark.parametrize(('names', 'told'), [(('a', 'b'), False), (('b', 'a'), True), (('cat', 'dog'), False)])
+def test_names_that_contradict_the_folders_are_warned_of(names, told, cfg, tmp_path, monkeypatch):
+    """mmpretrain labels folders by the alphabet, and writes into every checkpoint the names that it is told."""
+    said = []
+    monkeypatch.setattr('shake_mm.checks.data.print_log', lambda text, *args: said.append(text))
+    data = tmp_path / 'data'
+    data.mkdir()
+    for folder in 'ab':
+        folder_of(cfg, data / folder, 0)
+        (data / folder / 'labels.txt').unlink()
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    folders = dict(type='CustomDataset', data_root=str(data), pipeline=pipeline, metainfo=dict(classes=names))
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=8, dataset=folders)
+    build_runner(cfg, 'train')
+    assert bool(said) == told
+    assert not told or "the label of the folder 'b' is 1, by the alphabet" in said[0]

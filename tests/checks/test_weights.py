@@ -11,7 +11,7 @@ from shake_mm.checks.weights import read_start
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 from tests.bad_inputs.case import Case, load_tool, try_in_process
-from tests.bad_inputs.site import Site, state_of, weights_of
+from tests.bad_inputs.site import Site, classifier_of, state_of, weights_of
 from tests.support.loopback import serving
 from tests.support.runs import run_config
 
@@ -157,3 +157,31 @@ def test_a_teacher_by_its_key(tmp_path, monkeypatch):
         model.init_weights()
         found = model.members.networks['teacher0'].state_dict()
         assert list(found) == list(state) and all(torch.equal(found[name], state[name]) for name in state)
+
+
+@pytest.mark.parametrize('layout', ['safetensors', 'wrapped', 'average', 'distiller'])
+def test_a_student_starts_from_whatever_a_teacher_does(layout, tmp_path, monkeypatch):
+    """One file is the teacher's checkpoint, and what the student starts from; nothing is learned."""
+    site, state = Site(tmp_path, monkeypatch), state_of(8)
+    layouts = {
+        'wrapped': {'model': {f'module.{name}': value for name, value in state.items()}},
+        'average': {'ema_state_dict': {f'architecture.{name}': value for name, value in state.items()}},
+        'distiller': {'state_dict': {f'student.{name}': value for name, value in state.items()}},
+    }
+    if layout == 'safetensors':
+        path = str(tmp_path / 'a.safetensors')
+        pytest.importorskip('safetensors.torch').save_file(state, path)
+    else:
+        path = site.save(layouts[layout])
+    argv = site.kd(
+        {
+            'model.student': classifier_of(8),
+            'model.teachers.0.checkpoint': path,
+            'load_from': path,
+            'optim_wrapper.optimizer.lr': 0.0,
+        }
+    )
+    assert load_tool('train').main(argv) == 0
+    found = torch.load(site.work / 'epoch_1.pth', weights_only=True)['state_dict']
+    names = [name for name in state if 'running' not in name and 'tracked' not in name]
+    assert all(torch.equal(found[f'student.{name}'], state[name]) for name in names)

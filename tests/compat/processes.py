@@ -14,6 +14,7 @@ import types
 package = sys.modules['shake_mm'] = types.ModuleType('shake_mm')  # importing the package would apply the workarounds
 package.__path__ = [{str(ROOT / 'shake_mm')!r}]
 from shake_mm.compat import workarounds
+from shake_mm.compat.workarounds import imports  # which would import the package for it
 del sys.modules['shake_mm']
 """
 TRAIN = (

@@ -46,6 +46,7 @@ def message_hub(name: str = 'test') -> MessageHub:
     return hub
 
 
+@stacks.needs_torch('2.6', 'it does not read weights only by default, and reads fewer types where it is told to')
 def test_written_message_hub_loads_anywhere(tmp_path):
     torch.save(message_hub().state_dict(), tmp_path / 'plain.pth')
     torch.save(MessageHub.state_dict.__wrapped__(message_hub()), tmp_path / 'upstream.pth')
@@ -99,5 +100,6 @@ def test_resume_from_upstream_and_own_checkpoints(upstream_checkpoint, tmp_path)
     worked_around = python(f'{TRAIN}\n{guard}\n{resume}', str(upstream_checkpoint.parent))
     assert worked_around.returncode == 0, worked_around.stderr
     assert worked_around.stdout.split()[-1] == '6'
-    written = python(LOAD, str(upstream_checkpoint.with_name('epoch_3.pth')))
+    load = LOAD if stacks.TORCH >= stacks.Version('2.6') else LOAD.replace(', weights_only=True', '')
+    written = python(load, str(upstream_checkpoint.with_name('epoch_3.pth')))
     assert written.returncode == 0, written.stderr

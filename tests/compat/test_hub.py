@@ -40,6 +40,7 @@ def test_without_it_types_are_looked_up_here():
 from mmengine.hub import get_model
 get_model('shake_mm::{BASELINE}')
 """
-    plain = python(f'{COMPAT}\nworkarounds.workaround_torchvision()\n{code}')
+    others = 'workarounds.workaround_torchvision(), workarounds.workaround_config_paths()'
+    plain = python(f'{COMPAT}\n{others}\n{code}')
     assert 'ImageClassifier is not in the' in plain.stderr
     assert python(f'import shake_mm\n{code}').returncode == 0

@@ -2,12 +2,16 @@
 
 import importlib
 import math
+import re
 from collections import OrderedDict, namedtuple
 
 import pytest
 import torch
+from torch import nn
 
 from shake_mm.compat import torch_names
+
+from .processes import ROOT
 
 HOMES = {
     'tree_leaves': 'torch.utils._pytree',
@@ -26,8 +30,25 @@ def names(request, monkeypatch):
     with monkeypatch.context() as patch:
         for name, home in HOMES.items():
             patch.delattr(importlib.import_module(home), name, raising=False)
+        patch.delattr(nn.Module, 'set_submodule', raising=False)
         yield importlib.reload(torch_names)
     importlib.reload(torch_names)
+
+
+def test_nothing_of_ours_takes_them_from_torch():
+    """What runs beside today's torch alone would be noticed on the classic stack at the earliest."""
+    taken = '|'.join(
+        [
+            *(rf'{home}( import .*|\.){name}\b'.replace('torch.', r'(torch\.)?') for name, home in HOMES.items()),
+            r'\w\.set_submodule\(',
+            r'nn\.ChannelShuffle\(',
+        ]
+    )
+    assert re.search(taken, 'from torch.nn.utils import clip, get_total_norm') and re.search(taken, 'x.set_submodule(')
+    assert re.search(taken, 'if torch.amp.is_autocast_available(device)')
+    files = [path for part in ('shake_mm', 'benchmarks', 'analysis', 'tools') for path in (ROOT / part).rglob('*.py')]
+    found = {path.name for path in files if re.search(taken, path.read_text(encoding='utf-8'))}
+    assert found == {'torch_names.py'}
 
 
 @pytest.mark.parametrize('name', HOMES)
@@ -70,3 +91,28 @@ def test_autocast_is_switched_off_and_meta_has_none(names):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
     with names.autocast_off('meta'):
         assert torch.ones(2, device='meta').sum().dtype == torch.float32
+
+
+@pytest.mark.parametrize('name', ['0', '1.conv', '1.conv.1'])
+def test_a_module_in_the_place_of_another(names, name):
+    inner = nn.Module()
+    inner.conv = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU())
+    network, module = nn.Sequential(nn.ReLU(), inner), nn.Identity()
+    before = [key for key, _ in network.named_modules() if not key.startswith(f'{name}.')]
+    names.set_submodule(network, name, module)
+    assert network.get_submodule(name) is module and [key for key, _ in network.named_modules()] == before
+
+
+@pytest.mark.parametrize('own', [True, False])
+@pytest.mark.parametrize('groups', [1, 2, 3])
+def test_shuffled_channels_can_be_trained_and_dry_run(monkeypatch, own, groups):
+    if not own:
+        monkeypatch.setattr(torch_names, '_trains_channel_shuffle', lambda: False)
+    x = torch.randn(2, 6, 3, 5, requires_grad=True)
+    shuffle, weight = torch_names.ChannelShuffle(groups), torch.randn(2, 6, 3, 5)
+    found = shuffle(x)
+    order = [group * (6 // groups) + i for i in range(6 // groups) for group in range(groups)]
+    assert torch.equal(found, x[:, order]) and torch.equal(nn.ChannelShuffle(groups)(x.detach()), found)
+    (found * weight).sum().backward()
+    assert torch.equal(x.grad[:, order], weight)
+    assert shuffle(torch.empty(2, 6, 3, 5, device='meta')).shape == found.shape

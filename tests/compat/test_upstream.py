@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from shake_mm import stack
+from shake_mm.compat import workarounds
 from shake_mm.compat.upstream import needs
 
 from .processes import COMPAT, python
@@ -59,6 +60,8 @@ REPLACED = {
     'workaround_cpu_wrapper': ['mmengine.model:MMDistributedDataParallel.__init__'],
     'workaround_config_paths': ['mmengine.config:Config._get_cfg_path'],
     'workaround_installed_path': ['mmengine.utils:get_installed_path', 'mmengine.hub.hub:get_installed_path'],
+    'workaround_hub_scope': ['mmengine.hub.hub:get_config'],
+    'workaround_test_split': ['mmengine.dataset:BaseDataset.full_init'],
     'patch_history_buffer': ['mmengine.logging:HistoryBuffer.update'],
     'patch_runtime_info': [],
     'patch_config_layout': [],
@@ -73,6 +76,13 @@ REPLACED = {
 
 IDLE = {'workaround_installed_path', *(('workaround_cpu_launch', 'workaround_cpu_wrapper') if DEVICE else ())}
 """Those that have nothing to mend here: shake_mm is no editable installation in ``make venv``."""
+
+
+def test_every_change_is_looked_at():
+    """torchvision's and mmrazor's replace nothing: they act while those are imported."""
+    waits = {'workaround_torchvision', 'workaround_mmrazor'}
+    assert set(workarounds.MENDED) - waits == {name for name in REPLACED if name.startswith('workaround')}
+    assert waits <= set(workarounds.MENDED)
 
 
 def test_every_change_beside_the_real_modules_of_this_stack():

@@ -13,6 +13,7 @@ NEEDED = {
     'cpu_launch': ['mmengine.dist.utils:_init_dist_pytorch', 'mmengine.dist.utils:_init_dist_slurm'],
     'config_paths': ['mmengine.config:Config._get_cfg_path', 'mmengine.config.utils:MODULE2PACKAGE'],
     'test_split': ['mmengine.dataset:BaseDataset.full_init'],
+    'wrapped_names': ['mmpretrain.models.classifiers.timm:TimmClassifier._add_state_dict_prefix'],
     'installed_path': ['mmengine.utils:get_installed_path'],
 }
 CASES = [(name, needed) for name, all_needed in NEEDED.items() for needed in all_needed]

@@ -63,5 +63,7 @@ def test_it_is_what_the_head_makes_of_the_aligned_features(width):
 def test_taps_that_do_not_belong_together_are_refused():
     with pytest.raises(UsageError, match='four taps of as many levels: student.cls_tower'):
         CrossHead(Behind(5), [[(5, 4, 4)]] * 3)
-    with pytest.raises(UsageError, match='shapes of its taps are not known here: give `input_size`'):
-        CrossHead(Behind(5), [[None]] * 4)
+    late = CrossHead(Behind(5), [[None]] * 4)  # of networks that do not run without data
+    assert not list(late.parameters())
+    with pytest.raises(UsageError, match=r'makes \(2, 3, 4, 5\) and of the teacher \(2, 5, 4, 5\)'):
+        late([levels(3), levels(3), levels(5), levels(5)])

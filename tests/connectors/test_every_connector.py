@@ -53,6 +53,7 @@ CASES = {
     'OrthogonalProjection, of maps': Case(MAP, (4, 8, 8)),
     'ParaphraserDecoder': Case(MAP, (9, 8, 8)),
     'ParaphraserEncoder': Case(MAP, MAP, (3, 8, 8)),
+    'RegionalLogits': Case(MAP, MAP, (21, 5), dict(classifier=torch.nn.Linear(6, 5))),
     'ProjectMap': Case(MAP, (9, 13, 5)),
     'ResizeMap': Case(MAP, (9, 16, 4), (6, 16, 4)),
     'ReviewFusion': Case([MAP, (9, 4, 4)], [(7, 4, 4), (8, 2, 2)]),

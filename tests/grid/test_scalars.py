@@ -57,7 +57,17 @@ def test_last_of_nothing_and_missing_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'line', ['{"step": 1', '[1]', '{"loss": 1}', '{"step": "one"}', '{"step": 1, "loss": [1]}', '[' * 5000, '\x00' * 9]
+    'line',
+    [
+        '{"step": 1',
+        '{"step": 1, "loss": 1' + '0' * 400 + '}',
+        '[1]',
+        '{"loss": 1}',
+        '{"step": "one"}',
+        '{"step": 1, "loss": [1]}',
+        '[' * 5000,
+        '\x00' * 9,
+    ],
 )
 def test_a_damaged_line_is_named(tmp_path, line):
     path = tmp_path / 'scalars.json'

@@ -211,8 +211,8 @@ def test_a_run_resumes_in_either_stage(shake, tmp_path, exact):
 @pytest.mark.parametrize(
     'changes, words',
     [
-        (dict(stages=STAGES), 'stages count epochs, but the training runs by iterations'),
-        (dict(terms=dict(student_from_proxy=dict(warmup=2))), 'the warm-up of a term counts epochs'),
+        (dict(stages=STAGES), '`until` counts epochs, but the training runs by iterations'),
+        (dict(terms=dict(student_from_proxy=dict(warmup=2))), 'terms.student_from_proxy: `warmup` counts epochs'),
     ],
 )
 def test_a_training_by_iterations_is_refused(shake, tmp_path, changes, words):

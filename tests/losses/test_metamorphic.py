@@ -67,6 +67,7 @@ CASES = {
     'WTTMLoss, untransformed': Case(partial(losses.WTTMLoss, 1.0), ROW, ROW),
     # Least at the transformed prediction.
     'WTTMLoss': Case(losses.WTTMLoss, ROW, ROW, minimum=None),
+    'SDDLoss': Case(losses.SDDLoss, (4, 3, 6), (4, 3, 6)),
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
     'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
     'DenseKLLoss': Case(partial(losses.DenseKLLoss, 6, activation='softmax'), ROW, ROW, takes=('reference',)),
@@ -81,6 +82,7 @@ ELSEWHERE = {
     'DenseBoxLoss': 'it weighs priors of an assignment: tests/losses/test_dense_box.py',
     'FGDLoss': 'it asks for boxes: tests/losses/test_fgd.py',
     'LocalizationDistillationLoss': 'it weighs priors of an assignment: tests/losses/test_box_distribution.py',
+    'MaskKLLoss': 'it asks for the classes of boxes: tests/losses/test_mask_kl.py',
     'SoftQualityFocalLoss': 'it weighs priors of an assignment: tests/losses/test_soft_quality_focal.py',
     'ValuableLocalizationLoss': 'likewise: tests/losses/test_box_distribution.py',
     'CRDLoss': 'its value depends on a memory of earlier batches: tests/losses/test_crd.py',

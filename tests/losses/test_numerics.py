@@ -107,6 +107,7 @@ OURS = {
         LEVELS,
         lambda labels: (places(labels, LEVELS),),
     ),
+    'MaskKLLoss': Case(losses.MaskKLLoss, (BATCH, CLASSES, 4, 4), (BATCH, CLASSES, 4, 4), lambda labels: ([labels],)),
     'MSELoss': Case(losses.FitNetsLoss, ROW, ROW),
     'NSTLoss': Case(losses.NSTLoss, MAP, (BATCH, 3, 2, 2)),
     'NSTLoss, few channels': Case(losses.NSTLoss, (BATCH, 2, 5, 5), (BATCH, 3, 5, 5)),
@@ -117,6 +118,7 @@ OURS = {
     'PixelKLLoss': Case(losses.PixelKLLoss, MAP, MAP),
     'PixelKLLoss, sigmoid': Case(partial(losses.PixelKLLoss, activation='sigmoid'), MAP, MAP),
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),
+    'SDDLoss': Case(losses.SDDLoss, (BATCH, 3, CLASSES), (BATCH, 3, CLASSES)),
     'SPLoss': Case(losses.SPLoss, MAP, (BATCH, 3)),
     'SoftCELoss': Case(losses.SoftCELoss, ROW, ROW),
     'SoftQualityFocalLoss': Case(

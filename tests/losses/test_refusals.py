@@ -72,6 +72,8 @@ REFUSALS = {
     'LocalizationDistillationLoss, built': Refusal(
         partial(losses.LocalizationDistillationLoss, region='main'), None, "region='main', but it must be one of"
     ),
+    'MaskKLLoss': Refusal(losses.MaskKLLoss, (MAP, MAP, [(3,)]), 'MaskKLLoss: masks of shape .* and 3 classes'),
+    'MaskKLLoss, built': Refusal(partial(losses.MaskKLLoss, 0.0), None, 'MaskKLLoss: tau=0.0'),
     'NSTLoss': Refusal(losses.NSTLoss, (ROW, ROW), 'NSTLoss.*maps'),
     'OFDLoss': Refusal(losses.OFDLoss, (MAP, (4, 7, 8, 8)), 'OFDLoss.*channels must be equal'),
     'PKTLoss': Refusal(losses.PKTLoss, (ROW, (3, 6)), 'PKTLoss.*same batch'),
@@ -82,6 +84,8 @@ REFUSALS = {
     'PixelKLLoss, built': Refusal(partial(losses.PixelKLLoss, 0.0), None, 'PixelKLLoss: tau=0.0'),
     'PixelKLLoss, activation': Refusal(partial(losses.PixelKLLoss, activation='tanh'), None, 'must be one of'),
     'RKDLoss': Refusal(losses.RKDLoss, (ROW, (3, 6)), 'RKDLoss.*same batch'),
+    'SDDLoss': Refusal(losses.SDDLoss, (ROW, ROW), 'SDDLoss: .*RegionalLogits'),
+    'SDDLoss, built': Refusal(partial(losses.SDDLoss, 0.0), None, 'tau is 0.0'),
     'SPLoss': Refusal(losses.SPLoss, (ROW, (3, 6)), 'SPLoss.*same batch'),
     'SoftCELoss': Refusal(losses.SoftCELoss, (ROW, (4, 7)), 'SoftCELoss'),
     'SoftCELoss, built': Refusal(partial(losses.SoftCELoss, tau=0.0), None, 'tau is 0'),

@@ -71,6 +71,7 @@ def test_what_is_refused():
     with pytest.raises(UsageError, match='network is 5, which makes no nn.Module'):
         PlainModel(5)
     with pytest.raises(UsageError, match='loss is .*, which makes no nn.Module'):
-        PlainModel(nn.Linear(1, 1), loss=dict(type='torch.optim.SGD', params=[torch.zeros(1, requires_grad=True)]))
+        parameters = [torch.zeros(1, requires_grad=True)]
+        PlainModel(nn.Linear(1, 1), loss=dict(type='torch.optim.SGD', params=parameters, lr=0.1))
     with pytest.raises(UsageError, match='it has none: give it `loss`'):
         plain()(torch.zeros(1, 4), torch.zeros(1), mode='loss')

@@ -1,6 +1,7 @@
 """DOT by its formulas in float64; what only one kind of gradient reaches; and in two processes."""
 
 import copy
+import sys
 
 import pytest
 import torch
@@ -10,6 +11,10 @@ from torch import nn
 from shake_mm.errors import UsageError
 from shake_mm.optim import TwoMomentaOptimWrapper, TwoMomentaSGD
 from shake_mm.registry import MODELS
+
+from ..engine.gloo_gradients import network
+from ..engine.test_distributed import free_port, launch
+from . import gloo_momenta
 
 MU, DELTA, RATE, DECAY = 0.9, 0.075, 0.1, 5e-3
 CONFIG = dict(
@@ -77,12 +82,12 @@ def test_with_equal_momenta_it_is_sgd(model, batch):
     other = copy.deepcopy(model)
     sgd = dict(optimizer=dict(type='SGD', lr=RATE, momentum=MU, weight_decay=DECAY))
     data = [batch(dtype=torch.float64) for _ in range(3)]
-    for network, config in ((model, same), (other, sgd)):
-        wrapper = build_optim_wrapper(network, config)
+    for distiller, config in ((model, same), (other, sgd)):
+        wrapper = build_optim_wrapper(distiller, config)
         for inputs, samples in data:
-            network.train()
-            losses = network(inputs, copy.deepcopy(samples), mode='loss')
-            wrapper.update_params(network.parse_losses(losses)[0])
+            distiller.train()
+            losses = distiller(inputs, copy.deepcopy(samples), mode='loss')
+            wrapper.update_params(distiller.parse_losses(losses)[0])
     for a, b in zip(model.parameters(), other.parameters()):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
@@ -112,3 +117,20 @@ def test_refused():
         TwoMomentaSGD(layer.parameters(), lr=0.1, delta=0.15)
     with pytest.raises(UsageError, match='whose losses have names'):
         TwoMomentaOptimWrapper(optimizer).backward(layer(torch.ones(2)).sum())
+
+
+@pytest.mark.slow
+def test_two_processes_step_as_one_with_the_joined_batch(tmp_path):
+    torch.manual_seed(1)
+    teacher = MODELS.build(network(0.5))
+    teacher.init_weights()
+    torch.save({'state_dict': teacher.state_dict()}, tmp_path / 'teacher.pth')
+    torchrun = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}']
+    places = [tmp_path / name for name in ('two.pth', 'one.pth')]
+    result = launch([*torchrun, '-m', gloo_momenta.__name__, places[0], tmp_path / 'teacher.pth'])
+    assert result.returncode == 0, result.stderr[-2000:]
+    gloo_momenta.main(*map(str, (places[1], tmp_path / 'teacher.pth')))
+    two, one = (torch.load(place, weights_only=True) for place in places)
+    assert one.keys() == two.keys() and any(name.startswith('terms.hint') for name in one)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-9, atol=1e-12)

@@ -1,13 +1,21 @@
 """Downloads: kept where torch keeps them, whole or not at all, and what their names say."""
 
 import hashlib
+import http.server
+import itertools
 import os
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from types import SimpleNamespace
+from urllib.request import Request
 
 import pytest
 import torch
 
 from shake_mm.errors import UsageError
-from shake_mm.safe_io import read
+from shake_mm.safe_io import download, read
 from shake_mm.safe_io.download import fetch, hash_in
 from tests.support.loopback import serving
 
@@ -126,3 +134,107 @@ def test_a_link_is_replaced_and_not_written_through(content, hub, tmp_path):
 )
 def test_hashes_in_names(name, digits):
     assert hash_in(name) == digits
+
+
+@contextmanager
+def answering(answer):
+    """A server that answers by a function, called with its handler; the address of a file there."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            try:
+                answer(self)
+            except OSError:  # nobody listens any more
+                self.close_connection = True
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs=dict(poll_interval=0.01), daemon=True)
+    thread.start()
+    try:
+        yield f'http://127.0.0.1:{server.server_port}/net.pth'
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize('target', ['file:///etc/passwd', 'ftp://127.0.0.1/x.pth', 'data:,x', 'gopher://x/'])
+def test_an_address_that_leads_out_of_http(target, hub):
+    def redirect(handler):
+        handler.send_response(302)
+        handler.send_header('Location', target)
+        handler.end_headers()
+
+    with answering(redirect) as address, pytest.raises(UsageError, match='net.pth. cannot be fetched'):
+        read(address)
+    assert kept(hub) == []
+
+
+def test_an_encrypted_address_leads_to_no_other(hub):
+    handler = download._Redirects()
+    start = Request('https://a.b/x.pth')
+    with pytest.raises(OSError, match='leads from https to http://a.b/y.pth'):
+        handler.redirect_request(start, None, 302, '', {}, 'http://a.b/y.pth')
+    assert handler.redirect_request(start, None, 302, '', {}, 'https://c.d/y.pth').full_url == 'https://c.d/y.pth'
+
+
+def test_an_address_that_leads_in_circles(hub):
+    def redirect(handler):
+        handler.send_response(302)
+        handler.send_header('Location', handler.path)
+        handler.end_headers()
+
+    with answering(redirect) as address, pytest.raises(UsageError, match='cannot be fetched'):
+        read(address)
+
+
+@pytest.mark.parametrize('chunked', [True, False])
+def test_a_server_that_never_ends(chunked, hub, monkeypatch):
+    """Half of the room that there is may be taken by one that does not say how much it sends."""
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: SimpleNamespace(free=2**24))
+
+    def pour(handler):
+        handler.protocol_version = 'HTTP/1.1'
+        handler.send_response(200)
+        if chunked:
+            handler.send_header('Transfer-Encoding', 'chunked')
+        handler.end_headers()
+        for _ in itertools.count():
+            handler.wfile.write((b'10000\r\n' if chunked else b'') + bytes(2**16) + (b'\r\n' if chunked else b''))
+
+    with answering(pour) as address, pytest.raises(UsageError, match='too many bytes come, more than there is room'):
+        read(address)
+    assert kept(hub) == []
+
+
+@pytest.mark.parametrize('length', [str(2**50), '-5', 'many', '5, 5', '0'])
+def test_lengths_that_are_not_true(length, hub, content):
+    def lie(handler):
+        handler.send_response(200)
+        handler.send_header('Content-Length', length)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    with answering(lie) as address, pytest.raises(UsageError):
+        read(address)
+    assert not [name for name in kept(hub) if 'part' in name]
+
+
+def test_a_server_that_sends_a_byte_now_and_then(hub, monkeypatch):
+    monkeypatch.setattr(download, '_PATIENCE', 0.2)
+
+    def drip(handler):
+        handler.send_response(200)
+        handler.send_header('Content-Length', '1000000')
+        handler.end_headers()
+        for _ in range(200):
+            handler.wfile.write(b'P')
+            time.sleep(0.02)
+
+    with answering(drip) as address, pytest.raises(UsageError, match=r'fetched \(\d+ bytes came in \d+ seconds\)'):
+        read(address)
+    assert kept(hub) == []

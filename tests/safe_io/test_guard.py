@@ -208,3 +208,16 @@ def test_the_pickles_of_cifar(here):
         assert old['fine_labels'] == [3, 4] and old['data'].tolist() == [7, 255] and old['data'].dtype == np.uint8
         with pytest.raises(UsageError, match='CIFAR .*holds code'):
             loads(pickle.dumps(SHELL), encoding='latin1')
+
+
+def test_pictures_in_pickles(here):
+    """Which mmseg has a backend for; as all pickles, they are read where the config trusts them."""
+    io_of_mmseg = pytest.importorskip('mmseg.utils.io')
+    content = pickle.dumps(np.ones((2, 2)))
+    with guard_loaders():
+        with pytest.raises(UsageError, match='a picture of decode_backend pickle is a pickle, .* trust_pickles'):
+            io_of_mmseg.datafrombytes(pickle.dumps(SHELL), 'pickle')
+        assert not (here / forged.MARKER).exists()
+        trust_pickles(True)
+        assert io_of_mmseg.datafrombytes(content, 'pickle').shape == (2, 2)
+    assert io_of_mmseg.pickle is pickle

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import venv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,39 @@ def without(folder: Path, *packages: str) -> Path:
         if name not in packages and entry.suffix != '.pth':
             (folder / entry.name).symlink_to(entry)
     return folder
+
+
+def fresh(folder: Path, wheel: Path | None = None) -> Path:
+    """An environment of its own that sees this one's packages, but no checkout; returns its folder of programs.
+
+    Args:
+        folder (Path): Where to make it.
+        wheel (Path, optional): What to install into it.
+    """
+    venv.create(folder, with_pip=False, symlinks=True)
+    (site,) = folder.glob('lib/python*/site-packages')
+    (site / 'shared.pth').write_text(f'import site; site.addsitedir({str(SHARED)!r})\n')
+    if wheel is not None:
+        install(folder / 'bin', '--no-index', '--no-deps', '--find-links', str(wheel.parent), 'shake_mm')
+    return folder / 'bin'
+
+
+def install(programs: Path, *what: str) -> subprocess.CompletedProcess:
+    """Install by this environment's pip into another one."""
+    command = [sys.executable, '-m', 'pip', '--python', str(programs / 'python'), 'install', '--quiet', *what]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if '--no-index' in what:
+        assert result.returncode == 0, result.stderr
+    return result
+
+
+def run(programs: Path, *command: object, cwd: Path) -> subprocess.CompletedProcess:
+    """Run a program of an environment, which sees nothing of this process's."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith(('PYTHON', 'VIRTUAL_ENV'))}
+    path = os.pathsep.join([str(programs), own.get('PATH', '')])
+    env = {**own, 'PATH': path, 'OMP_NUM_THREADS': '1', 'PYTHONWARNINGS': 'ignore', 'HOME': str(cwd)}
+    program = programs / str(command[0])
+    return subprocess.run([str(program), *map(str, command[1:])], capture_output=True, text=True, cwd=cwd, env=env)
 
 
 def python(packages: Path, *arguments: str, cwd: Path = ROOT, own: Sequence[Path] = (ROOT,)):

@@ -19,16 +19,19 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
+from tests.support.mutation import in_bytes
 from tests.support.pickles import (
     LEGACY,
     Call,
     archive,
     array,
     called,
+    colliding,
     dtype,
     legacy,
     name,
     number,
+    number_of,
     numbers,
     pickled,
     raw,
@@ -149,6 +152,8 @@ def _pickles() -> Iterator[tuple[str, bytes]]:
     yield 'laughs.pth', archive(pickled(b']q\x00', *(b'0](' + b'h%c' % i * 10 + b'eq%c' % (i + 1) for i in range(12))))
     yield 'recursive.pth', archive(pickled(b']q\x00h\x00a'))
     yield 'recursive_state.pth', archive(pickled(called('argparse', 'Namespace'), b'q\x00}', text('a'), b'h\x00sb'))
+    yield 'collisions.pth', archive(pickled(b'}(' + b''.join(numbers(*key) + b'N' for key in colliding(2_000)) + b'u'))
+    yield 'digits.pth', archive(pickled(number_of(10**6000)))
     yield 'deep.pth', archive(pickled(b']' * 100_000 + b'a' * 99_999))
     yield 'deep_key.pth', archive(pickled(b'})' + b'\x85' * 300_000 + b'Ns'))
     yield (
@@ -190,6 +195,11 @@ def _tables() -> Iterator[tuple[str, bytes]]:
     yield 'overlap.safetensors', tables({str(i): about for i in range(100)})
     yield 'dtype.safetensors', tables(dict(a=dict(about, dtype='O8')))
     yield 'list.safetensors', tables([about]).replace(b'[', b'{', 1)
+    yield 'dimensions.safetensors', tables(dict(a=dict(about, shape=[1] * 300_000, data_offsets=[0, 4])))
+    yield (
+        'digits.safetensors',
+        tables(b'{"a": {"dtype": "F32", "shape": [%s], "data_offsets": [0, 16]}}' % (b'9' * 4000)),
+    )
     yield 'deep.safetensors', tables(b'{"a":' + b'[' * 100_000)
 
 
@@ -201,23 +211,16 @@ def mutations(number: int) -> Iterator[tuple[str, bytes]]:
     for i in range(number):
         buffer = io.BytesIO()
         torch.save(content, buffer, _use_new_zipfile_serialization=i % 3 > 0, pickle_protocol=2 + 2 * (i % 2))
-        whole = buffer.getvalue()
-        if i % 3 < 2:
-            yield f'mutated{i}.pth', _mutated(whole, generator)
-        else:  # behind the checksum
-            with zipfile.ZipFile(buffer) as file:
-                parts = {name.rpartition('/')[2]: file.read(name) for name in file.namelist()}
-            yield f'mutated{i}.pth', archive(_mutated(parts.pop('data.pkl'), generator), parts)
+        yield f'mutated{i}.pth', mutated_checkpoint(buffer.getvalue(), generator, i % 3 == 2)
 
 
-def _mutated(content: bytes, generator: random.Random) -> bytes:
-    changed = bytearray(content)
-    for _ in range(generator.choice((1, 1, 2, 5))):
-        place, length = generator.randrange(len(changed)), generator.randrange(1, 30)
-        changed[place : place + generator.choice((0, 1, length))] = generator.choice(
-            (generator.randbytes(1), b'', b'\xff\xff\xff\xff', generator.randbytes(4), changed[-length:])
-        )
-    return bytes(changed)
+def mutated_checkpoint(whole: bytes, draw: random.Random, behind: bool) -> bytes:
+    """Change some bytes of a checkpoint; ``behind`` its checksums, which are then made anew, in its pickle."""
+    if not behind:
+        return in_bytes(whole, draw)
+    with zipfile.ZipFile(io.BytesIO(whole)) as file:
+        parts = {name.rpartition('/')[2]: file.read(name) for name in file.namelist()}
+    return archive(in_bytes(parts.pop('data.pkl'), draw), parts)
 
 
 def _copies(module: str, attribute: str, content: bytes) -> bytes:

@@ -34,6 +34,12 @@ def number(value: int) -> bytes:
     return b'\x8a' + bytes([len(content)]) + content
 
 
+def number_of(value: int) -> bytes:
+    """A whole number of any length in a pickle."""
+    content = value.to_bytes(value.bit_length() // 8 + 1, 'little', signed=True)
+    return b'\x8b' + struct.pack('<i', len(content)) + content
+
+
 def numbers(*values: int) -> bytes:
     """A tuple of whole numbers in a pickle."""
     return b'(' + b''.join(map(number, values)) + b't'
@@ -108,3 +114,20 @@ def tables(header: object, content: bytes = bytes(16), length: int | None = None
     """A file of safetensors."""
     head = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack('<Q', len(head) if length is None else length) + head + content
+
+
+def colliding(count: int) -> list[tuple[int, int]]:
+    """Pairs of whole numbers that all have one hash: a dictionary compares each with all others.
+
+    Python's hash of tuples is xxHash without a seed; its last step is solved for the second number.
+    """
+    first, second, start, size = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x27D4EB2F165667C5, 2**64
+    inverse, pairs = pow(second, -1, size), []
+    for a in range(1, 20 * count):
+        total = (start + a * second) % size
+        total = ((total << 31) | (total >> 33)) % size * first % size
+        b = (123_456_789 - total) * inverse % size
+        if b < 2**61 - 1 and len(pairs) < count:
+            pairs.append((a, b))
+    assert len(pairs) == count and len(set(map(hash, pairs))) == 1
+    return pairs

@@ -19,6 +19,9 @@ class Point(BaseModel):
     def enter_epoch(self, epoch):
         pass
 
+    def enter_iteration(self, iteration):
+        pass
+
     def enter_stage(self, index):
         changed, self.stage_index = index != self.stage_index, index
         return changed

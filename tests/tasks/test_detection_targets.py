@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 from shake_mm.compat import configs_dir
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
+from shake_mm.tasks import task_of
 from shake_mm.tasks.detection_targets import positive_threshold, valuable_region
 from tests.support.detectors import CLASSES, HEADS, detector, lively, scenes
 
@@ -159,25 +160,45 @@ def test_ld_is_the_loss_of_mmdet_s_ld_head():
             torch.testing.assert_close(mine, its, rtol=1e-4, atol=1e-7)
 
 
+def test_the_valuable_region_is_refused_where_positives_have_no_threshold():
+    config = Config.fromfile(f'{configs_dir()}/_base_/methods/ld.py').method
+    student = lively(detector('gfl'))
+    student.bbox_head.assigner = lively(detector('rtmdet')).bbox_head.assigner
+    with pytest.raises(UsageError, match='a GFLHead assigns them otherwise: .* ATSSAssigner or a MaxIoUAssigner'):
+        MODELS.build(dict(student=student, teachers=[lively(detector('gfl'))], **config))
+
+
 @pytest.mark.parametrize(
-    'kind, method, reason',
+    'change, reason',
     [
-        ('rtmdet', 'ld', 'a RTMDetSepBNHead assigns them otherwise: .* ATSSAssigner or a MaxIoUAssigner'),
-        ('faster_rcnn', 'fgd_det', None),
+        (dict(type='FreeAnchorRetinaHead'), 'a FreeAnchorRetinaHead assigns no places of every level to objects'),
+        (dict(type='FSAFHead', bbox_coder=dict(type='TBLRBBoxCoder', normalizer=4.0)), "'teacher0.boxes' is none of"),
     ],
+    ids=['its own assignment', 'boxes coded otherwise'],
 )
-def test_what_a_head_does_not_tell_is_refused(kind, method, reason):
-    config = Config.fromfile(f'{configs_dir()}/_base_/methods/{method}.py').method
-    student = lively(detector(kind))
-    if reason is None:
-        model = MODELS.build(dict(student=student, teachers=[copy.deepcopy(student)], **config)).train()
-        data = model.data_preprocessor(scenes(), True)
-        assert model(**data, mode='loss')['loss_fgd_f1'] >= 0
-        with pytest.raises(UsageError, match="asks for 'contrast_idx', which the samples of a detector do not hold"):
-            model.task.batch_field(data['data_samples'], 'contrast_idx')
-        return
+def test_heads_that_crosskd_does_not_know_are_refused(change, reason):
+    method = Config.fromfile(f'{configs_dir()}/_base_/methods/crosskd.py').method
+    config = detector('retinanet', **change)
     with pytest.raises(UsageError, match=reason):
-        MODELS.build(dict(student=student, teachers=[copy.deepcopy(student)], **config))
+        MODELS.build(dict(student=lively(config), teachers=[lively(config)], **method))
+
+
+def test_a_loss_that_assigns_nothing_is_told():
+    model = distilled('retinanet', 'crosskd')
+    data = model.data_preprocessor(scenes(), True)
+    model.student.bbox_head.loss = lambda *args: {}
+    with pytest.raises(UsageError, match="a RetinaHead's own loss assigns no places"):
+        model(**data, mode='loss')
+
+
+def test_facts_that_the_samples_hold():
+    samples = scenes()['data_samples']
+    task = task_of(lively(detector('faster_rcnn')))
+    boxes, labels = (task.batch_field(samples, name) for name in ('gt_bboxes', 'gt_labels'))
+    assert torch.equal(boxes[1], samples[1].gt_instances.bboxes) and labels[1].tolist() == [1, 3]
+    for name in ('contrast_idx', 'batch_input_shape'):  # the second is the preprocessor's
+        with pytest.raises(UsageError, match=f"asks for '{name}', which the samples of a detector do not hold"):
+            task.batch_field(samples, name)
 
 
 def test_without_its_own_loss_a_student_has_no_places():

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmdet.models.losses import GIoULoss
 from mmengine.config import Config
 from torch.nn import functional as F
 
@@ -13,7 +14,7 @@ from shake_mm.registry import MODELS
 from shake_mm.tasks.detection_boxes import boxes_of
 from shake_mm.tasks.detection_tower import head_behind, tower_aliases
 from shake_mm.utils import twin_of
-from tests.support.detectors import HEADS, detector, lively, scenes
+from tests.support.detectors import CLASSES, HEADS, detector, lively, scenes
 
 METHODS = {'gfl': 'crosskd_gfl', 'fcos': 'crosskd_fcos'}
 
@@ -114,6 +115,71 @@ def test_crosskd_teaches_the_student_s_towers_and_not_its_predictors(kind):
         assert inside == {tower} and any('backbone' in name for name in moved)
         deep = f'{tower}.0.1.' if kind == 'rtmdet' else f'{tower}.1.'  # behind the tap
         assert kind == 'fcos' or not any(deep in name for name in moved)
+
+
+def split_tower(convs, x, depth):
+    """What a tower makes, and what the layer at a depth makes before its activation."""
+    held = x
+    for index, conv in enumerate(convs):
+        x = conv(x, activate=False)
+        held = x.clone() if index + 1 == depth else held
+        x = conv.activate(x)
+    return x, held
+
+
+def crosskd_by_hand(student, teacher, inputs, samples):
+    """The whole objective of a RetinaNet as a loop would write it, with the formulas in place."""
+
+    def passes(network, feats):
+        head, outs = network.bbox_head, []
+        for level in feats:
+            classes, boxes = (split_tower(convs, level, 1) for convs in (head.cls_convs, head.reg_convs))
+            outs.append((head.retina_cls(classes[0]), head.retina_reg(boxes[0]), classes[1], boxes[1]))
+        return [list(side) for side in zip(*outs)]
+
+    def aligned(mine, its):
+        means, deviations = ([f(x, (0, 2, 3), keepdim=True) for x in (mine, its)] for f in (torch.mean, torch.std))
+        return F.relu((mine - means[0]) / (deviations[0] + 1e-6) * deviations[1] + means[1])
+
+    def flat(maps, channels):
+        return torch.cat([x.permute(0, 2, 3, 1).reshape(len(x), -1, channels) for x in maps], 1)
+
+    with torch.no_grad():
+        t_cls, t_box, *held = passes(teacher, teacher.extract_feat(inputs))
+    s_cls, s_box, *mine = passes(student, student.extract_feat(inputs))
+    head, seen = student.bbox_head, []
+    plain = head.get_targets
+    head.get_targets = lambda *args, **kwargs: seen.append(plain(*args, **kwargs)) or seen[0]
+    own = head.loss_by_feat(s_cls, s_box, [s.gt_instances for s in samples], [s.metainfo for s in samples])
+    del head.get_targets
+    valid, number = torch.cat(seen[0][1], 1), seen[0][-1]
+    (x, y), last = ([aligned(m, t) for m, t in zip(*pair)] for pair in zip(mine, held)), teacher.bbox_head
+    logits = flat([last.retina_cls(last.cls_convs[1](level)) for level in x], CLASSES)
+    deltas = flat([last.retina_reg(last.reg_convs[1](level)) for level in y], 4)
+    scores, wanted = flat(t_cls, CLASSES).sigmoid(), flat(t_box, 4)
+    entropy = F.binary_cross_entropy_with_logits(logits, scores, reduction='none')
+    classes = (valid[..., None] * (logits.sigmoid() - scores).abs() * entropy).sum() / number
+    anchors = torch.cat(head.prior_generator.grid_priors([level.shape[2:] for level in s_cls], device='cpu'))
+    boxes = [last.bbox_coder.decode(anchors.repeat(len(d), 1), d.reshape(-1, 4)) for d in (deltas, wanted)]
+    weight = (scores.amax(2) * (valid > 0)).flatten()
+    giou = GIoULoss(reduction='none')(*boxes)
+    return sum(sum(losses) for losses in own.values()) + classes + (weight * giou).sum() / number
+
+
+def test_the_step_is_that_of_a_loop_written_by_hand():
+    model = distiller('retinanet')
+    twin = copy.deepcopy(model)
+    data = model.data_preprocessor(scenes(), True)
+    total, _ = model.parse_losses(model(**copy.deepcopy(data), mode='loss'))
+    teacher = twin.members.frozen['teacher0']
+    assert torch.equal(teacher.view(data['inputs']), data['inputs'])
+    wanted = crosskd_by_hand(twin.student, teacher.network, **{k.replace('data_', ''): v for k, v in data.items()})
+    torch.testing.assert_close(total, wanted, rtol=1e-5, atol=0)
+    total.backward()
+    wanted.backward()
+    for (name, mine), its in zip(model.student.named_parameters(), twin.student.parameters()):
+        scale = its.grad.abs().max().item()
+        torch.testing.assert_close(mine.grad, its.grad, rtol=1e-3, atol=1e-4 * max(scale, 1e-6), msg=name)
 
 
 def test_towers_of_another_width_are_led_to_by_convolutions_that_are_trained_and_saved():

@@ -17,6 +17,8 @@ from shake_mm.tasks import task_of
 from ..support.detectors import detector, lively, scenes
 from ..support.own_model import TASK, own_model
 from ..support.segmentors import pictures, segmentor
+from .test_grid_detection import segmented, solo
+from .test_heatmap_detection import centernet, scene_batch
 
 
 class Case(NamedTuple):
@@ -72,6 +74,12 @@ CASES = {
     'GenericTask': Case(
         own_model, dict(SHAKE, task=TASK), lambda: own_model(6, classes=7), 'need the same number of classes'
     ),
+    'GridDetectionTask': Case(
+        lambda width: solo('SOLOV2Head', width), SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet'
+    ),
+    'HeatmapDetectionTask': Case(
+        centernet, SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet has no heatmap of centers'
+    ),
     'SegmentationTask': Case(
         segmentor, SHAKE, lambda: segmentor(classes=7), 'teacher0 has 7 classes and the student has 5'
     ),
@@ -94,7 +102,12 @@ def data(batch):
 
     def data(name):
         if name not in ('ClassificationTask', 'GenericTask'):
-            return pictures(even=True) if name == 'SegmentationTask' else scenes()
+            made = {
+                'GridDetectionTask': segmented,
+                'HeatmapDetectionTask': scene_batch,
+                'SegmentationTask': lambda: pictures(even=True),
+            }
+            return made.get(name, scenes)()
         inputs, samples = batch(size=16)
         return dict(inputs=inputs, data_samples=samples)
 

@@ -87,8 +87,17 @@ def test_what_branches_of_a_teacher_see_joins_the_features_of_its_boxes(name):
     assert model(**data, mode='loss')['loss_student_from_teacher'] > 1e-5
 
 
-def test_an_rpn_in_stages_is_compared_by_what_it_proposes():
-    network = built(thin(model_of('mmdet::cascade_rpn/cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco.py'))).eval()
+@pytest.mark.parametrize(
+    ('name', 'levels'), [('cascade_rpn/cascade-rpn_faster-rcnn', 0), ('guided_anchoring/ga-faster-rcnn', 20)]
+)
+def test_an_rpn_is_compared_by_what_it_makes(name, levels):
+    """One in stages by its proposals; one that guesses anchors by its maps, all places of them, on a CPU too."""
+    network = built(thin(model_of(f'mmdet::{name}_r50-caffe_fpn_1x_coco.py'))).eval()
     with torch.no_grad():
-        first, second, *rest = task_of(network).outputs(network, torch.randn(2, 3, 64, 64))
-    assert first.shape[1] == second.shape[1] == 4 and len(first) > 1 and [len(each) for each in rest] == [2, 2]
+        outputs = task_of(network).outputs(network, torch.randn(2, 3, 64, 64))
+    *proposals, scores, boxes = outputs
+    assert len(scores) == len(boxes) == 2 and not any(layer.training for layer in network.modules())
+    if levels:
+        assert len(proposals) == levels and {len(level) for level in proposals} == {2}
+    else:
+        assert len(proposals) == 2 and all(len(each) > 1 and each.shape[1] == 4 for each in proposals)

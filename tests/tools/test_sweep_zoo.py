@@ -23,10 +23,16 @@ def sweep():
 
 
 SAMPLE = {
-    'cls': ('lenet', 'resnet', 'mobilenet_v2', 'shufflenet_v1', 'shufflenet_v2', 'csra', 'efficientnet'),
-    'det': ('yolox', 'rtmdet', 'yolof'),
+    'cls': (
+        *('lenet', 'resnet', 'mobilenet_v2', 'shufflenet_v1', 'shufflenet_v2', 'csra', 'efficientnet', 'repvgg'),
+        *('barlowtwins', 'convnext_v2', 'deit', 'deit3', 'edgenext', 'eva02'),
+    ),
+    'det': (
+        *('yolox', 'rtmdet', 'yolof', 'atss', 'autoassign', 'dcnv2', 'ddod', 'double_heads', 'guided_anchoring'),
+        *('scnet', 'solov2'),
+    ),
 }
-"""Fast ones, of every kind of head; the others are tried by the slow test."""
+"""25 families, fast ones, of every kind of head; the others are tried by the slow test."""
 
 
 @pytest.mark.parametrize(('task', 'family'), [(task, name) for task, names in SAMPLE.items() for name in names])

@@ -105,7 +105,7 @@ DATA = {
 }
 
 LATER = ('kd-logit-std', 'wttm', 'mlkd', 'ctkd', 'vkd', 'ofd', 'dist-plus', 'kd-eskd', 'dot', 'rco')
-LATER += ('kd-soft', 'kd-hard', 'kd-at')
+LATER += ('kd-soft', 'kd-hard', 'kd-at', 'sdd')
 """Methods with a config on one pair of CIFAR-100 and one of digits."""
 
 LATER_PAIRS = {'cifar100': [('resnet32x4', 'resnet8x4')], 'digits100': DIGIT_PAIRS[:1]}

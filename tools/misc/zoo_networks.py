@@ -85,6 +85,8 @@ def _size(path: Path) -> tuple[int, str]:
 def candidates(model: dict, task: str) -> Iterator[dict]:
     """The model cut down, then as it is, for where that does not fit; neither reads trained weights."""
     whole = _without_files({'_scope_': PACKAGES[task], **copy.deepcopy(model)})
+    if isinstance(whole.get('teacher_config'), str):  # of LD, which names it as from a checkout of mmdet
+        whole['teacher_config'] = str(_configs(task).parent / whole['teacher_config'])
     cut = _cut(copy.deepcopy(whole), task)
     yield from [cut, whole] if cut != whole else [whole]
 
@@ -136,7 +138,7 @@ def _without_files(node: Any) -> Any:
     """Without the names of files of trained weights, and without what changes a batch as a run goes on."""
     if isinstance(node, dict):
         pretrained = isinstance(node.get('init_cfg'), dict) and node['init_cfg'].get('type') == 'Pretrained'
-        drop = ('pretrained', 'batch_augments', 'augments', *(['init_cfg'] if pretrained else []))
+        drop = ('pretrained', 'teacher_ckpt', 'batch_augments', 'augments', *(['init_cfg'] if pretrained else []))
         kept = {key: value for key, value in node.items() if key not in drop}
         return ConfigDict({key: _without_files(value) for key, value in kept.items()})
     return type(node)(map(_without_files, node)) if isinstance(node, (list, tuple)) else node
@@ -149,20 +151,30 @@ def _cut(model: dict, task: str) -> dict:
             config.update({name: 20 for name in names})
             if isinstance(config.get('sampler'), dict) and 'num' in config['sampler']:
                 config['sampler']['num'] = 16
+    for part in (model.get('encoder'), model.get('decoder')):
+        part.update(_shallow(part, task)) if isinstance(part, dict) else None
     backbone = model.get('backbone') or {}
     narrow = backbone.get('type') in _RESNETS and backbone.get('depth', 0) >= 18
+    if narrow and (model.get('roi_head') or {}).get('shared_head'):  # a stage of the backbone
+        return model
+    flat = narrow and backbone['depth'] >= 50 and not backbone.get('dcn') and not backbone.get('plugins')
     if narrow:
-        backbone.update(depth=min(backbone['depth'], 50), base_channels=64 // CUT, frozen_stages=-1)
+        depth = 18 if flat else min(backbone['depth'], 50)
+        backbone.update(depth=depth, base_channels=64 // CUT, frozen_stages=-1)
         backbone.update(stem_channels=64 // CUT) if backbone['type'] == 'ResNet' else None
     elif 'stage_channels' in backbone:  # of an Hourglass
         narrow = True
         backbone.update(stage_channels=_narrow(backbone['stage_channels'], True), feat_channel=256 // CUT)
     else:
         backbone.update(_shallow(backbone, task))
-    parts = [part for key in ('neck', *_HEADS) for part in _listed(model.get(key)) if isinstance(part, dict)]
+    parts = [
+        part for key in ('neck', *_HEADS, *_BRANCHES) for part in _listed(model.get(key)) if isinstance(part, dict)
+    ]
     for i, part in enumerate(parts):
         kept = {} if narrow or i or 'in_channels' not in part else {'in_channels': part['in_channels']}
         part.update({**_narrow(part), **kept} if narrow or task == 'det' else {})
+    for part in [part for part in parts if part.get('in_channels')][:1] if flat else ():
+        part['in_channels'] = _narrow(part['in_channels'], True)
     return model
 
 
@@ -174,7 +186,7 @@ def _narrow(node: Any, cut: bool = False) -> Any:
         }
     if isinstance(node, (list, tuple)):
         return type(node)(_narrow(value, cut) for value in node)
-    return node // CUT if cut and isinstance(node, int) and node >= 32 and node % CUT == 0 else node
+    return node // CUT if cut and isinstance(node, int) and node >= 16 and node % CUT == 0 else node
 
 
 def _shallow(backbone: dict, task: str) -> dict:

@@ -32,10 +32,11 @@ class Found(NamedTuple):
 HEAD = """# The zoos, tried
 
 `python tools/misc/sweep_zoo.py --task cls --write` (or `det`) writes this page: of every folder of configs the smallest
-network, and of its others those whose head no network before had. Each, with random weights and fewer channels where it
-is large, is its own teacher in one training step of KD and SHAKE by the README's lines. `works` means: KD of the equal
-networks is 0 (1e-5), SHAKE's terms are finite and its proxy has layers of its own, and the exported student answers as
-the distilled one. `not run`: the plain network makes no step here.
+network, and of its others those whose head no network before had. One without a row was not tried yet. Each, with
+random weights, fewer channels and fewer blocks, is its own teacher in one training step of KD and SHAKE by the README's
+lines. `works` means: KD of the equal networks is 0 (1e-5), SHAKE's terms are finite and its proxy has layers of its
+own, and the exported student answers as the distilled one. Where KD is refused, features are distilled as the sentence
+says: "(So it works.)" if their loss is 0 as well. `not run`: the plain network makes no step here.
 """
 
 

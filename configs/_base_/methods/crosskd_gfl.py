@@ -7,7 +7,7 @@ method = dict(
         cross_box=dict(loss=dict(normalize='weights'), weight=2.0),
         cross_sides=dict(
             of='connectors.cross[2]',
-            to='teacher0.box_maps',
+            to='teacher0.sides',
             reference='teacher0.logits',
             loss=dict(type='LocalizationDistillationLoss', tau=1.0, region='all', mean_of_bins=False),
             weight=3.0,

@@ -6,15 +6,15 @@ method = dict(
     terms=dict(
         task=dict(of='student'),
         ld=dict(
-            of='student.box_maps',
-            to='teacher*.box_maps',
+            of='student.sides',
+            to='teacher*.sides',
             reference='student.logits',
             loss=dict(type='LocalizationDistillationLoss', tau=10.0),
             weight=0.25,
         ),
         ld_valuable=dict(
-            of='student.box_maps',
-            to='teacher*.box_maps',
+            of='student.sides',
+            to='teacher*.sides',
             loss=dict(type='ValuableLocalizationLoss', tau=10.0),
             weight=0.0625,
         ),

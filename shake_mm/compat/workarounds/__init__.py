@@ -14,18 +14,20 @@ from .paths import configs_dir
 __all__ = ['apply_workarounds', 'configs_dir']
 
 _MODULES = {
-    'imports': ('workaround_torchvision', 'workaround_mmrazor'),
+    'imports': ('workaround_torchvision', 'workaround_mmrazor', 'workaround_transformers'),
     'message_hub': ('workaround_message_hub',),
     'cpu': ('workaround_cpu_launch', 'workaround_cpu_wrapper'),
     'hub': ('workaround_hub_scope',),
     'paths': ('workaround_config_paths', 'workaround_installed_path'),
     'splits': ('workaround_test_split',),
+    'wrapped_names': ('workaround_wrapped_names',),
 }
 __getattr__ = lazy_parts(__name__, _MODULES)
 
 MENDED = {
     'workaround_torchvision': 'shake_mm',
     'workaround_mmrazor': 'shake_mm',
+    'workaround_transformers': 'shake_mm',
     'workaround_message_hub': 'mmengine.logging',
     'workaround_cpu_launch': 'mmengine.dist',
     'workaround_cpu_wrapper': 'mmengine.model',
@@ -33,6 +35,7 @@ MENDED = {
     'workaround_installed_path': 'mmengine.utils',
     'workaround_hub_scope': 'mmengine.hub',
     'workaround_test_split': 'mmengine.dataset',
+    'workaround_wrapped_names': 'mmpretrain.models.classifiers',
 }
 """The module after whose import each is due. Those of shake_mm itself wait for what they mend by themselves."""
 

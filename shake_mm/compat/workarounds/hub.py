@@ -1,5 +1,6 @@
 """Configs of this package for mmengine's ``get_config`` and ``get_model``."""
 
+import sys
 from functools import wraps
 from typing import Any
 
@@ -13,7 +14,6 @@ def workaround_hub_scope() -> bool:
     mmengine takes the package that a config is in for the one whose types it names. Our configs name the types of
     mmpretrain or mmdet, which is their ``default_scope``.
     """
-    import mmengine.hub
     from mmengine.hub import hub
 
     upstream = hub.get_config
@@ -28,6 +28,5 @@ def workaround_hub_scope() -> bool:
         return cfg
 
     hub.get_config = get_config
-    if hasattr(mmengine.hub, 'get_config'):
-        mmengine.hub.get_config = get_config
+    vars(sys.modules['mmengine.hub'])['get_config'] = get_config
     return True

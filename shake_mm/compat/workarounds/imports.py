@@ -1,11 +1,13 @@
-"""Imports of torchvision and mmrazor that fail beside current torch."""
+"""Imports of torchvision and mmrazor that fail beside current torch, and of mmpretrain beside new transformers."""
 
 import sys
 import types
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 from ...imports import around_import
+from ..upstream import LOGGER
 
 _LIBRARIES: list[Any] = []
 """Operators are forgotten together with the library object that declared them, so it lives as long as the process."""
@@ -41,6 +43,35 @@ def _execute_torchvision(execute: Callable[[], None]) -> None:
     for name in [name for name in sys.modules if name.startswith('torchvision.')]:
         del sys.modules[name]
     execute()
+
+
+def workaround_transformers() -> bool:
+    """Let mmpretrain 1.2 be imported beside transformers 5, without its multimodal networks.
+
+    They are imported with all others and inherit of classes that transformers 5 no longer has where they look, so
+    ``import mmpretrain.models`` ends in ``TypeError: NoneType takes no arguments``. Without transformers mmpretrain
+    registers placeholders in their place, which say so when one is built; here it does the same.
+    """
+    return _once('mmpretrain.utils.dependency', _execute_dependency)
+
+
+def _execute_dependency(execute: Callable[[], None]) -> None:
+    """Let the module say that what multimodal networks need is missing, where it is too new for them."""
+    execute()
+    module = sys.modules['mmpretrain.utils.dependency']
+    if getattr(module, 'WITH_MULTIMODAL', False) and _is('mmpretrain', '<1.3') and _is('transformers', '>=5'):
+        setattr(module, 'WITH_MULTIMODAL', False)  # noqa: B010 (a name that no type checker knows)
+        LOGGER.debug('multimodal networks of mmpretrain are left out: they need transformers<5')
+
+
+def _is(package: str, wanted: str) -> bool:
+    """Whether this distribution is installed in a version of those wanted."""
+    from packaging.specifiers import SpecifierSet
+
+    try:
+        return SpecifierSet(wanted).contains(metadata.version(package), prereleases=True)
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _once(module: str, execute: Callable[[Callable[[], None]], None]) -> bool:

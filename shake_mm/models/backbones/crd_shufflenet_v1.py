@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from shake_mm.compat.torch_names import ChannelShuffle
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 
@@ -37,7 +38,7 @@ class ShuffleUnit(nn.Module):
         inner = out_channels // 4
         self.conv1 = nn.Conv2d(in_channels, inner, 1, groups=first_groups, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
-        self.shuffle1 = nn.ChannelShuffle(first_groups)
+        self.shuffle1 = ChannelShuffle(first_groups)
         self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, groups=inner, bias=False)
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, out_channels, 1, groups=groups, bias=False)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from shake_mm.compat.torch_names import ChannelShuffle
 from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 
@@ -35,7 +36,7 @@ class SplitUnit(nn.Module):
         self.conv3 = nn.Conv2d(half, half, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(half)
         self.relu = nn.ReLU()
-        self.shuffle = nn.ChannelShuffle(2)
+        self.shuffle = ChannelShuffle(2)
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,7 +75,7 @@ class DownUnit(nn.Module):
         self.conv5 = nn.Conv2d(half, half, 1, bias=False)
         self.bn5 = nn.BatchNorm2d(half)
         self.relu = nn.ReLU()
-        self.shuffle = nn.ChannelShuffle(2)
+        self.shuffle = ChannelShuffle(2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve the input in two branches of stride 2, and shuffle both."""
@@ -127,7 +128,7 @@ class CRDShuffleNetV2(StagedBackbone):
         channels = stem_channels
         for i, (width, count) in enumerate(zip(widths[:3], blocks), start=1):
             units = [DownUnit(channels, width), *(SplitUnit(width, last=j == count - 1) for j in range(count))]
-            self.add_module(f'layer{i}', join_stage(units, shuffle=nn.ChannelShuffle(2)))
+            self.add_module(f'layer{i}', join_stage(units, shuffle=ChannelShuffle(2)))
             channels = width
         self.conv2 = nn.Conv2d(channels, widths[3], 1, bias=False)
         self.bn2 = nn.BatchNorm2d(widths[3])

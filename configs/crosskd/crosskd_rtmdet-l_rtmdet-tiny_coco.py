@@ -1,0 +1,6 @@
+# The student's config has hooks of its own, so that ours are listed beside them.
+_base_ = ['mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py', '../_base_/methods/crosskd.py']
+teacher = 'mmdet::rtmdet/rtmdet_l_8xb32-300e_coco.py'
+teachers = dict(config=teacher, checkpoint=teacher)
+custom_hooks = [*_base_.custom_hooks, dict(type='shake_mm.StageHook'), dict(type='shake_mm.FiniteGuardHook')]
+model = dict(_delete_=True, student=_base_.model, teachers=teachers, **_base_.method)

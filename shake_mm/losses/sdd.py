@@ -1,0 +1,73 @@
+"""Scale decoupled distillation (Wei, Luo and Luo, CVPR 2024)."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import UsageError
+from ..registry import MODELS
+from .pair import check_equal, full_precision
+
+
+@full_precision
+def scale_decoupled(logits: Tensor, target: Tensor, tau: float = 4.0, beta: float = 2.0) -> Tensor:
+    r"""KD region by region; where a region says another class than the whole image, it counts more (Eqs. 5 to 8).
+
+    .. math::
+        L = \frac{\tau^2}{N} \sum_n \sum_r w_{nr} \,
+            \mathrm{KL}\big(\mathrm{softmax}(b_{nr} / \tau) \,\|\, \mathrm{softmax}(a_{nr} / \tau)\big), \qquad
+        w_{nr} = \begin{cases} 1 & \arg\max b_{nr} = \arg\max b_{n0} \\ \beta & \text{else} \end{cases}
+
+    The first region is the whole image. Regions whose class, by the teacher, is the image's are consistent, the others
+    complementary.
+
+    Args:
+        logits (Tensor): :math:`a`, the student's logits of all regions, shape (N, R, K).
+        target (Tensor): :math:`b`, the teacher's, of the same shape; they get no gradient.
+        tau (float): Temperature, larger than 0. Defaults to 4.
+        beta (float): :math:`\beta`. Defaults to 2.
+
+    Returns:
+        Tensor: A scalar.
+
+    Raises:
+        UsageError: If the shapes differ, or are not those of regions.
+    """
+    check_equal('SDDLoss', logits, target)
+    if logits.dim() != 3:
+        raise UsageError(
+            f'SDDLoss: the logits have shape {tuple(logits.shape)}, but they must be (N, R, K): read maps through '
+            "dict(type='RegionalLogits') on both sides."
+        )
+    target = target.detach()
+    divergence = F.kl_div(
+        (logits / tau).log_softmax(2), (target / tau).log_softmax(2), reduction='none', log_target=True
+    ).sum(2)
+    decided = target.argmax(2)
+    weights = divergence.new_full((), beta).where(decided != decided[:, :1], 1.0)
+    return tau**2 * (weights * divergence).sum(1).mean()
+
+
+@MODELS.register_module()
+class SDDLoss(nn.Module):
+    """Module of :func:`scale_decoupled`; its connectors are :class:`~shake_mm.connectors.RegionalLogits`.
+
+    Args:
+        tau (float): Temperature, larger than 0. Defaults to 4.
+        beta (float): Weight of regions that say another class than the whole image. Defaults to 2.
+        loss_weight (float): Factor. Defaults to 1.
+
+    Raises:
+        UsageError: If ``tau`` is not a positive number, or ``beta`` is negative.
+    """
+
+    def __init__(self, tau: float = 4.0, beta: float = 2.0, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        if not (tau > 0 and beta >= 0):
+            raise UsageError(
+                f'SDDLoss: tau is {tau} and beta {beta}, but tau must be larger than 0 and beta 0 or more.'
+            )
+        self.tau, self.beta, self.loss_weight = tau, beta, loss_weight
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Evaluate :func:`scale_decoupled` on logits of regions (N, R, K)."""
+        return self.loss_weight * scale_decoupled(logits, target, self.tau, self.beta)
