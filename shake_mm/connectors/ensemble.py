@@ -49,7 +49,7 @@ class Ensemble(nn.Module):
 
 @MODELS.register_module()
 class BranchGate(nn.Module):
-    r"""Logits of several branches, weighed sample by sample by a gate on the features that they share (ONE, Eq. 4).
+    r"""Logits of several branches, weighed sample by sample by a gate on the features that they share (ONE).
 
     .. math::
         z_e = \sum_i g_i z_i, \qquad

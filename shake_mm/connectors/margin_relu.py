@@ -11,7 +11,7 @@ from ..registry import MODELS
 
 @torch.no_grad()
 def expected_negative(mean: Tensor, std: Tensor) -> Tensor:
-    r"""Mean of the negative part of normal responses, channel by channel (Eq. 2 and its supplement).
+    r"""Mean of the negative part of normal responses, channel by channel.
 
     .. math::
         m = \mathrm{E}[x \mid x < 0] = \mu - \sigma \frac{\varphi(\mu / \sigma)}{\Phi(-\mu / \sigma)},

@@ -46,7 +46,7 @@ def curriculum_kd(
 class CTKDLoss(nn.Module):
     r"""KD with a global temperature that is learned against the student.
 
-    In epoch :math:`e`, counted from 1, the reversal has the strength (Eq. 6)
+    In epoch :math:`e`, counted from 1, the reversal has the strength
 
     .. math::
         \lambda_e = \lambda_{\min} + \tfrac12 (\lambda_{\max} - \lambda_{\min})

@@ -70,7 +70,7 @@ LEVELS: dict[str, Callable[..., Tensor]] = {
 
 @MODELS.register_module()
 class MLKDLoss(nn.Module):
-    """One level of multi-level logit distillation, summed over several temperatures (prediction augmentation, Eq. 3).
+    """One level of multi-level logit distillation, summed over several temperatures (prediction augmentation).
 
     Args:
         level (str): ``'instance'``, ``'batch'`` or ``'class'``.

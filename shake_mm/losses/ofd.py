@@ -8,7 +8,7 @@ from .pair import full_precision, matched_maps
 
 @full_precision
 def partial_l2(feature: Tensor, target: Tensor) -> Tensor:
-    r"""Squared distance that lets the student be where both are silenced by a ReLU (Eq. 3); one level.
+    r"""Squared distance that lets the student be where both are silenced by a ReLU; one level.
 
     .. math::
         L(s, t) = \frac{1}{N} \sum_i \begin{cases} 0 & s_i \le t_i \le 0 \\ (t_i - s_i)^2 & \text{else} \end{cases}
