@@ -125,8 +125,8 @@ CASES = [
     Case(
         'environment',
         'a library of networks that is not installed',
-        _without('transformers', {'model': dict(type='HuggingFaceClassifier', model_name='microsoft/resnet-18')}),
-        'transformers',
+        _without('timm', {'model': dict(type='TimmClassifier', model_name='resnet18')}),
+        'timm',
         'install',
     ),
     Case(

@@ -19,7 +19,7 @@ FILES = sorted(path for folder in FOLDERS for path in (CONFIGS / folder).glob('*
 CELLS = {cell_path(method, pair) for method in METHODS for pair in PAIRS}
 GENERATED = {CONFIGS / name for name, _ in GENERATOR.configs()}
 DISTILLED = [path for path in FILES if GENERATOR.folder_of(path.stem.split('_')[0]) in FOLDERS]
-DETECTORS = {path for path in DISTILLED if path.stem.endswith(('_coco', '_digit-scenes'))}
+DETECTORS = {path for path in DISTILLED if path.stem.endswith(('_coco', '-scenes'))}
 SEGMENTORS = {path for path in DISTILLED if path.stem.endswith(('_cityscapes', '_ade20k', '_digit-masks'))}
 # Of the augmentations one pair's are built: the others differ from them by the pair's file alone.
 WRN = [('wrn-40-2', 'wrn-16-2')]

@@ -54,3 +54,16 @@ def test_the_page_s_commands_exist():
     assert 'data: venv' in (ROOT / 'Makefile').read_text() and '`make data`' in page
     for path in re.findall(r'`(configs/\S+\.py)`', page):
         assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize('method', ['kd', 'shake'])
+@pytest.mark.parametrize('kind', ['retinanet', 'faster-rcnn'])
+def test_detectors_of_garments_are_those_of_digits(method, kind):
+    """All but the data: so the runs on digits speak for them."""
+    name = f'{method}/{method}_{kind}-r18-w32_{kind}-r18-w8_{{}}-scenes.py'
+    garments, digits = (Config.fromfile(CONFIGS / name.format(of)) for of in ('garment', 'digit'))
+    assert garments.train_dataloader.dataset.type == 'shake_mm.GarmentScenes'
+    assert [garments[f'{part}_dataloader'].dataset.split for part in ('train', 'val', 'test')] == ['train', 'val', 'test']
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'dataset_type'):
+        garments.pop(key), digits.pop(key)
+    assert garments.pretty_text.replace('garment', 'digit') == digits.pretty_text
