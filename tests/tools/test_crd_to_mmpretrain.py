@@ -118,7 +118,7 @@ def test_a_failed_write_leaves_nothing(load_tool, save, tmp_path, monkeypatch, c
         file.write_bytes(b'half')
         raise OSError(28, 'No space left on device', str(file))
 
-    monkeypatch.setattr(tool.torch, 'save', full)
+    monkeypatch.setattr(torch, 'save', full)
     assert tool.main(['--arch', 'resnet8', source, str(tmp_path / 'out.pth')]) == 1
     assert 'No space left' in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ['benchmark.pth']
