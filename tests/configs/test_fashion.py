@@ -63,7 +63,8 @@ def test_detectors_of_garments_are_those_of_digits(method, kind):
     name = f'{method}/{method}_{kind}-r18-w32_{kind}-r18-w8_{{}}-scenes.py'
     garments, digits = (Config.fromfile(CONFIGS / name.format(of)) for of in ('garment', 'digit'))
     assert garments.train_dataloader.dataset.type == 'shake_mm.GarmentScenes'
-    assert [garments[f'{part}_dataloader'].dataset.split for part in ('train', 'val', 'test')] == ['train', 'val', 'test']
+    parts = ['train', 'val', 'test']
+    assert [garments[f'{part}_dataloader'].dataset.split for part in parts] == parts
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'dataset_type'):
         garments.pop(key), digits.pop(key)
     assert garments.pretty_text.replace('garment', 'digit') == digits.pretty_text
