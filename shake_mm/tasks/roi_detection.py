@@ -15,6 +15,7 @@ from mmdet.models.roi_heads import (
     MultiInstanceRoIHead,
     PISARoIHead,
     SCNetRoIHead,
+    SparseRoIHead,
     StandardRoIHead,
 )
 from mmdet.structures import DetDataSample
@@ -167,7 +168,10 @@ class RoIDetectionTask(DetectionTask):
         return {'type': 'StagewiseLoss', 'loss': {**kind, **config}, 'weights': weights}
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """The RPN's outputs, and the box and mask heads' for one box per image."""
+        """The RPN's outputs, and the box and mask heads' for one box per image; of queries, what is detected."""
+        if isinstance(network.roi_head, SparseRoIHead):
+            found = network.predict(inputs, _samples_of(inputs), rescale=False)
+            return [tensor for each in found for tensor in (each.pred_instances.bboxes, each.pred_instances.scores)]
         features = network.extract_feat(inputs)
         height, width = inputs.shape[2:]
         box = inputs.new_tensor([0, 0, width / 2, height / 2]).expand(len(inputs), -1)
@@ -220,9 +224,13 @@ def _proposed(head: nn.Module, features: tuple[Tensor, ...], inputs: Tensor) -> 
     """The outputs of an RPN; of one in stages, which has no `forward` (Cascade RPN), what it proposes."""
     if type(head).forward is not nn.Module.forward:
         return dense_outputs(head, features)
+    return [each.bboxes for each in head.predict(features, _samples_of(inputs))]
+
+
+def _samples_of(inputs: Tensor) -> list[DetDataSample]:
+    """Samples of images that fill the batch, without labels."""
     shapes = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape'), tuple(inputs.shape[2:]))
-    images = [DetDataSample(metainfo=dict(shapes, scale_factor=(1.0, 1.0))) for _ in inputs]
-    return [each.bboxes for each in head.predict(features, images)]
+    return [DetDataSample(metainfo=dict(shapes, scale_factor=(1.0, 1.0))) for _ in inputs]
 
 
 def _staged(reads: Sequence[Callable[[Tensor], Tensor]], *outputs: Tensor) -> Any:
