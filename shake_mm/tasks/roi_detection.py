@@ -19,6 +19,7 @@ from mmdet.models.roi_heads import (
     StandardRoIHead,
 )
 from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import bbox2roi
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
@@ -168,10 +169,9 @@ class RoIDetectionTask(DetectionTask):
         return {'type': 'StagewiseLoss', 'loss': {**kind, **config}, 'weights': weights}
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """The RPN's outputs, and the box and mask heads' for one box per image; of queries, what is detected."""
+        """The RPN's outputs, and the box and mask heads' for one box per image; of queries, stage by stage."""
         if isinstance(network.roi_head, SparseRoIHead):
-            found = network.predict(inputs, _samples_of(inputs), rescale=False)
-            return [tensor for each in found for tensor in (each.pred_instances.bboxes, each.pred_instances.scores)]
+            return _queried(network, inputs)
         features = network.extract_feat(inputs)
         height, width = inputs.shape[2:]
         box = inputs.new_tensor([0, 0, width / 2, height / 2]).expand(len(inputs), -1)
@@ -225,6 +225,19 @@ def _proposed(head: nn.Module, features: tuple[Tensor, ...], inputs: Tensor) -> 
     if type(head).forward is not nn.Module.forward:
         return dense_outputs(head, features)
     return [each.bboxes for each in head.predict(features, _samples_of(inputs))]
+
+
+def _queried(network: nn.Module, inputs: Tensor) -> list[Tensor]:
+    """Scores and boxes of every stage of a head whose boxes go with queries (Sparse R-CNN)."""
+    features, samples, head = network.extract_feat(inputs), _samples_of(inputs), network.roi_head
+    proposals = network.rpn_head.predict(features, samples, rescale=False)
+    boxes, queries = [each.bboxes for each in proposals], torch.stack([each.features for each in proposals])
+    found: list[Tensor] = []
+    for stage in range(head.num_stages):
+        result = head._bbox_forward(stage, features, bbox2roi(boxes), queries, [each.metainfo for each in samples])
+        boxes, queries = result['detached_proposals'], result['object_feats']
+        found += [result['cls_score'], *boxes]
+    return found
 
 
 def _samples_of(inputs: Tensor) -> list[DetDataSample]:

@@ -99,7 +99,8 @@ def _begin(task: str, config: dict) -> tuple[nn.Module | None, dict, str]:
     own = (config.get('backbone') or {}).get('img_size')
     for size in [own] if isinstance(own, int) else SIZES[task]:
         means = len(network.data_preprocessor.mean) if getattr(network.data_preprocessor, '_enable_normalize', 0) else 3
-        data = batch(task, size, min(known.num_classes(network) or 2, 10), means)
+        # A plain RTMDet takes masks, where there are any, for its own.
+        data = batch(task, size, min(known.num_classes(network) or 2, 10), means, masks='mask' in str(config))
         kd = _outcome(lambda data=data: _kd(config, network, data))
         try:
             if kd != 'works':

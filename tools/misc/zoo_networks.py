@@ -98,12 +98,15 @@ def quiet(network: nn.Module) -> None:
             layer.eval()
 
 
-def batch(task: str, size: int, classes: int, channels: int) -> dict[str, Any]:
-    """What a data loader gives: two pictures with one class, or with two boxes, masks and a map of classes."""
+def batch(task: str, size: int, classes: int, channels: int, masks: bool = True) -> dict[str, Any]:
+    """What a data loader gives: two pictures with one class, or with two boxes, a map of classes and, maybe, masks."""
     generator = torch.Generator().manual_seed(5)
     inputs = [torch.randint(256, (channels, size, size), generator=generator, dtype=torch.uint8) for _ in range(2)]
     sample = _classified if task == 'cls' else _detected
-    return dict(inputs=inputs, data_samples=[sample(size, classes, i) for i in range(2)])
+    samples = [sample(size, classes, i) for i in range(2)]
+    for each in () if masks or task == 'cls' else samples:
+        del each.gt_instances.masks
+    return dict(inputs=inputs, data_samples=samples)
 
 
 def _classified(size: int, classes: int, number: int) -> Any:
@@ -140,6 +143,8 @@ def _without_files(node: Any) -> Any:
         pretrained = isinstance(node.get('init_cfg'), dict) and node['init_cfg'].get('type') == 'Pretrained'
         drop = ('pretrained', 'teacher_ckpt', 'batch_augments', 'augments', *(['init_cfg'] if pretrained else []))
         kept = {key: value for key, value in node.items() if key not in drop}
+        if kept.get('type') == 'SyncBN':  # which asks for several processes
+            kept['type'] = 'BN'
         return ConfigDict({key: _without_files(value) for key, value in kept.items()})
     return type(node)(map(_without_files, node)) if isinstance(node, (list, tuple)) else node
 
