@@ -49,6 +49,8 @@ assert workarounds.workaround_torchvision() and workarounds.workaround_mmrazor()
 assert 'mmrazor' not in sys.modules
 from mmrazor.utils import register_all_modules
 register_all_modules(False)
+import mmrazor.models.task_modules.tracer.fx_tracer, mmrazor.structures.graph.channel_flow
+assert sys.getrecursionlimit() == 1000
 from mmrazor.structures.quantization import QConfigHandler
 try:
     QConfigHandler()

@@ -12,6 +12,9 @@ from ..upstream import LOGGER
 _LIBRARIES: list[Any] = []
 """Operators are forgotten together with the library object that declared them, so it lives as long as the process."""
 
+_RECURSIVE = ('mmrazor.models.task_modules.tracer.fx_tracer', 'mmrazor.structures.graph.channel_flow')
+"""Modules of mmrazor that raise the recursion limit."""
+
 
 def workaround_torchvision() -> bool:
     """Let torchvision be imported when its C++ operators do not load, as with a CUDA build beside a CPU torch.
@@ -86,7 +89,9 @@ def _once(module: str, execute: Callable[[Callable[[], None]], None]) -> bool:
 def workaround_mmrazor() -> bool:
     """Let mmrazor be imported beside torch 2, without its quantization (open-mmlab/mmrazor#615, #632).
 
-    A stub stands for the one module that names functions torch 2 renamed. mmrazor itself is not imported here.
+    A stub stands for the one module that names functions torch 2 renamed. Two others raise Python's recursion limit to
+    a million, for good, with which JSON that is nested deeply ends the process by a stack overflow: the limit stays
+    what it was. mmrazor itself is not imported here.
     """
     return _once('mmrazor', _execute_mmrazor)
 
@@ -100,7 +105,18 @@ def _execute_mmrazor(execute: Callable[[], None]) -> None:
         from torch.ao.quantization.fuser_method_mappings import reverse2  # noqa: F401
     except ImportError:
         sys.modules.setdefault(name, _stub_of_quantization(name, torch.__version__))
+    for module in _RECURSIVE:
+        if module not in sys.modules:
+            around_import(module, _keep_recursion_limit)
     execute()
+
+
+def _keep_recursion_limit(execute: Callable[[], None]) -> None:
+    limit = sys.getrecursionlimit()
+    try:
+        execute()
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _stub_of_quantization(name: str, version: str) -> types.ModuleType:
