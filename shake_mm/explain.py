@@ -101,7 +101,7 @@ UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern,
     ),
     (
         ModuleNotFoundError,
-        re.compile(r"^No module named '((?!shake_mm|mm|torch|numpy)\w+)"),
+        re.compile(r"^(?:No module named '|import of )((?!shake_mm|mm|torch|numpy)\w+)"),
         'the config asks for {0}, which is not installed, or damaged: run `pip install {0}`',
     ),
 )

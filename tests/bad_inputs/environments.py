@@ -36,7 +36,9 @@ def _work(place: str):
 
 def _without(package: str, changes: dict):
     def prepare(site: Site) -> list[str]:
-        site.patch.setitem(sys.modules, package, None)
+        loaded = [name for name in sys.modules if name.startswith(f'{package}.')]  # by tests before
+        for name in (package, *loaded):
+            site.patch.setitem(sys.modules, name, None)
         return site.plain(changes)
 
     return prepare
