@@ -81,6 +81,7 @@ def export_student(
         plain = _plain_config(cfg, spec)
         loaded = read_checkpoint(checkpoint, 'export')
         student = spec.build()
+        _check_whole(student)
         state, meta = weights_in(loaded, 'export', checkpoint, student, key), loaded.get('meta') or {}
         load_strictly(student, state, 'export', checkpoint)
         written, layer = _class_head_alone(student) if class_head_only else (state, None)
@@ -93,6 +94,17 @@ def export_student(
             published = folder / f'{name}_{datetime.date.today():%Y%m%d}-{digest}.pth'
             claim(published, 'export', overwrite, inputs=[checkpoint])
             return draft.replace(published), draft_config.replace(folder / f'{name}.py')
+
+
+def _check_whole(student: nn.Module) -> None:
+    """Refuse a network that keeps some of its weights to itself, such as a LoRA's, whose base is another file's."""
+    kept, all_of_them = len(student.state_dict()), len(list(student.parameters()))
+    if kept < all_of_them:
+        kind = next((type(m).__name__ for m in student.modules() if m._state_dict_hooks), type(student).__name__)
+        raise UsageError(
+            f'export: a {kind} leaves weights out of its checkpoints ({kept} of {all_of_them} are in them), so that they '
+            'are no whole model: merge them in a script of your own, or distill the network without it.'
+        )
 
 
 def _class_head_alone(student: nn.Module) -> tuple[dict, str]:

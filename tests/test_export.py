@@ -133,3 +133,18 @@ def test_a_full_disk_leaves_nothing_and_keeps_what_was_there(finished, tmp_path,
     with pytest.raises(OSError, match='nothing was exported'):
         export_student(str(config), str(checkpoint), str(out))
     assert {path.name: path.read_bytes() for path in out.iterdir()} == kept
+
+
+def test_a_network_that_keeps_weights_to_itself_is_refused(tmp_path):
+    """A LoRA's checkpoints have no base: what would be written is no model."""
+    vit = dict(type='VisionTransformer', arch='deit-tiny', img_size=32, patch_size=16, out_type='cls_token')
+    lora = dict(type='LoRAModel', module=vit, alpha=4, rank=2, targets=[dict(type='.*qkv')])
+    head = dict(type='LinearClsHead', num_classes=5, in_channels=192)
+    network = dict(type='ImageClassifier', backbone=lora, head=head)
+    network['data_preprocessor'] = dict(mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0], to_rgb=False)
+    model = dict(type='shake_mm.KD', student=network, teachers=[dict(config=network, trainable=True)])
+    run_config(model, tmp_path / 'run').dump(tmp_path / 'config.py')
+    torch.save({'state_dict': {}, 'meta': {}}, tmp_path / 'a.pth')
+    with pytest.raises(UsageError, match='export: a LoRAModel leaves weights out of its checkpoints'):
+        export_student(str(tmp_path / 'config.py'), str(tmp_path / 'a.pth'), str(tmp_path / 'out'))
+    assert not (tmp_path / 'out').exists()
