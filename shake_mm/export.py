@@ -102,8 +102,8 @@ def _check_whole(student: nn.Module) -> None:
     if kept < all_of_them:
         kind = next((type(m).__name__ for m in student.modules() if m._state_dict_hooks), type(student).__name__)
         raise UsageError(
-            f'export: a {kind} leaves weights out of its checkpoints ({kept} of {all_of_them} are in them), so that they '
-            'are no whole model: merge them in a script of your own, or distill the network without it.'
+            f'export: a {kind} leaves weights out of its checkpoints ({kept} of {all_of_them} are in them), so that '
+            'they are no whole model: merge them in a script of your own, or distill the network without it.'
         )
 
 
