@@ -1,6 +1,6 @@
 """Table 4: all 171 cells build and step as the committed table says; one of each method trains, resumes and exports.
 
-In the fast lane one cell of each method is held against it, of another pair than the one that trains; in the slow one all.
+The fast lane holds one cell of each method against it, of another pair than the one that trains; the slow one all.
 """
 
 import itertools
