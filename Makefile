@@ -3,7 +3,7 @@ STACK ?= current
 ENDING := $(if $(filter-out current,$(STACK)),-$(STACK))
 PYTHON := .venv$(ENDING)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help venv data demo demo-det test test-all test-fast test-stacks test-cpus lint format audit clean
+.PHONY: help venv data demo demo-det docs test test-all test-fast test-stacks test-cpus lint format audit clean
 CPU_TESTS := tests/losses/test_metamorphic.py tests/losses/test_kl_div.py tests/losses/test_dense_kl.py \
   tests/distillers/test_shake.py tests/hooks/test_teacher_cache.py tests/proxies/test_every_proxy.py tests/connectors/test_every_connector.py
 
@@ -21,6 +21,9 @@ demo: venv  ## Distill a small classifier
 
 demo-det: venv  ## Distill a small detector
 	$(PYTHON) tools/demo_det.py
+
+docs: venv  ## Build the documentation as docs/_build/html/index.html
+	PYTHONPATH=. $(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 test: venv  ## Run the tests (STACK=… as for venv)
 	$(PYTHON) -m pytest tests -n 2 --dist loadfile --junitxml work_dirs/tests$(ENDING).xml

@@ -1,4 +1,4 @@
-"""What the README shows beside the walkthrough: its variations build, its tools and paths exist."""
+"""What the README and the pages of configs show: variations build, paths exist, log names are the engine's."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from shake_mm.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text()
-VARIATIONS = README.split('## Variations')[1].split('\n## ')[0]
+VARIATIONS = (ROOT / 'docs/variations.md').read_text()
 
 
 @pytest.fixture
@@ -56,13 +56,24 @@ def test_a_method_beside_shake(base, batch, tmp_path):
     assert {'loss_fitnets', 'loss_proxy_from_teacher', 'student.loss'} <= losses.keys()
 
 
-def test_files_that_it_names_exist():
-    for path in set(re.findall(r'`((?:tools|configs|docs|requirements|shake_mm)/[\w./-]+)', README)):
+PAGES = ('README.md', *(f'docs/{name}.md' for name in ('first_steps', 'variations', 'crd_benchmark', 'tools', 'faq')))
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_files_that_it_names_exist(page):
+    text = (ROOT / page).read_text()
+    for path in {*re.findall(r'`((?:tools|configs|docs|requirements|shake_mm)/[\w./-]+)', text)}:
         assert (ROOT / path).exists(), path
+    for target in {*re.findall(r'\]\(([\w./-]+)(?:#[\w-]+)?\)', text)}:
+        assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+def test_the_readme_is_short():
+    assert len(README.split()) <= 900
 
 
 def test_log_names_are_the_engines(base, batch):
-    table = README.split('## What a run logs')[1].split('\n## ')[0]
+    table = (ROOT / 'docs/logs.md').read_text()
     documented = set(re.findall(r'^\| `([\w./]+)`', table, re.M))
     for kind in ('SHAKE', 'KD'):
         model = MODELS.build({**base, 'type': f'shake_mm.{kind}'})

@@ -1,4 +1,4 @@
-"""The README's walkthrough, extracted from the README and run: a folder of images to a classified image."""
+"""The walkthrough, extracted from its page and run: a folder of images to a classified image."""
 
 import os
 import re
@@ -16,8 +16,7 @@ SHELL_BLOCK = re.compile(r'^```bash\n(.*?)```', re.M | re.S)
 
 @pytest.fixture(scope='module')
 def section():
-    readme = (ROOT / 'README.md').read_text()
-    return readme.split('## Walkthrough')[1].split('\n## ')[0]
+    return (ROOT / 'docs/walkthrough.md').read_text()
 
 
 def shorten(text):
@@ -58,7 +57,7 @@ def test_the_walkthrough_runs_as_printed(section, tmp_path):
     assert header.startswith('# Written by shake_mm') and 'shake_mm' not in text
 
 
-def test_the_five_lines_are_the_walkthroughs(section):
-    readme = (ROOT / 'README.md').read_text()
-    pitch = readme.split('in five lines')[1]
-    assert re.search(r'```python\n(.*?)```', pitch, re.S)[1] == dict(FILE_BLOCK.findall(section))['my_shake.py']
+@pytest.mark.parametrize('page', ['README.md', 'docs/first_steps.md', 'docs/index.md'])
+def test_the_five_lines_are_the_walkthroughs(section, page):
+    text = (ROOT / page).read_text()
+    assert re.search(r'```python\n(_base_.*?)```', text, re.S)[1] == dict(FILE_BLOCK.findall(section))['my_shake.py']

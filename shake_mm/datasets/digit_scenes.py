@@ -76,6 +76,10 @@ class DigitScenes(CocoDataset):
 
     Example:
         >>> dataset = DigitScenes(split='val', num_images=20)
+        loading annotations into memory...
+        Done (t=...)
+        creating index...
+        index created!
         >>> len(dataset[0]['instances']) in range(1, 7)
         True
     """
