@@ -26,6 +26,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('studies', nargs='*', metavar='STUDY', help=f'what to run: {", ".join(STUDIES)}')
     parser.add_argument('--minutes', type=float, default=0, help='begin no run after so many minutes (0)')
     parser.add_argument('--row', action='append', help='only this row; may be given several times')
+    parser.add_argument('--pair', action='append', help='only this pair; may be given several times')
     parser.add_argument('--seed', action='append', type=int, help='only this seed; may be given several times')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/evidence'), help='folder of the runs')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
@@ -42,7 +43,10 @@ def chosen(args: argparse.Namespace) -> list[Study]:
         rows = tuple(row for row in study.rows if args.row is None or row.name in args.row)
         if args.row is not None and len(rows) < len(set(args.row)):
             raise UsageError(f'--row: {name} has the rows {", ".join(row.name for row in study.rows)}: choose of them.')
-        studies.append(replace(study, rows=rows, seeds=tuple(args.seed or study.seeds)))
+        pairs = tuple(pair for pair in study.pairs if args.pair is None or pair in args.pair)
+        if args.pair is not None and len(pairs) < len(set(args.pair)):
+            raise UsageError(f'--pair: {name} has the pairs {", ".join(study.pairs)}: choose of them.')
+        studies.append(replace(study, rows=rows, pairs=pairs, seeds=tuple(args.seed or study.seeds)))
     return studies
 
 
