@@ -24,6 +24,16 @@ def without(folder: Path, *packages: str) -> Path:
     return folder
 
 
+def lite(folder: Path, *packages: str) -> Path:
+    """The same with mmcv as mmcv-lite has it: without operators."""
+    without(folder, 'mmcv', *packages)
+    (folder / 'mmcv').mkdir()
+    for entry in (SHARED / 'mmcv').iterdir():
+        if entry.name != 'ops' and not entry.name.startswith('_ext.'):
+            (folder / 'mmcv' / entry.name).symlink_to(entry)
+    return folder
+
+
 def fresh(folder: Path, wheel: Path | None = None) -> Path:
     """An environment of its own that sees this one's packages, but no checkout; returns its folder of programs.
 
