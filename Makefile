@@ -2,6 +2,9 @@
 STACK ?= current
 ENDING := $(if $(filter-out current,$(STACK)),-$(STACK))
 PYTHON := .venv$(ENDING)/bin/python
+# Classifiers need no compiled operators: where nobody built or named a stack, their demonstration waits for none.
+DEMO_STACK := $(if $(wildcard $(PYTHON))$(filter-out file,$(origin STACK)),$(STACK),lite)
+DEMO_PYTHON := .venv$(if $(filter-out current,$(DEMO_STACK)),-$(DEMO_STACK))/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help venv data demo demo-det docs test test-all test-fast test-stacks test-cpus lint format audit clean
 CPU_TESTS := tests/losses/test_metamorphic.py tests/losses/test_kl_div.py tests/losses/test_dense_kl.py \
@@ -16,8 +19,9 @@ venv:  ## Build the environment and link it as .venv (STACK=classic, STACK=onedl
 data: venv  ## Put Fashion-MNIST into data/fashion_mnist
 	$(PYTHON) tools/dataset_prepare.py fashion-mnist
 
-demo: venv  ## Distill a small classifier
-	$(PYTHON) tools/demo.py
+demo:  ## Distill a small classifier (without .venv: in .venv-lite, where nothing is compiled)
+	@STACK=$(DEMO_STACK) bash tools/setup_env.sh
+	$(DEMO_PYTHON) tools/demo.py
 
 demo-det: venv  ## Distill a small detector
 	$(PYTHON) tools/demo_det.py

@@ -90,10 +90,7 @@ def extras() -> dict[str, list[str]]:
     onedl = tuple(f'onedl-{name}' for name in core)
     own = {
         'cls': requirements('mminstall', of=(*core, 'mmpretrain')),
-        'cls-lite': [
-            *requirements('mminstall', of=('mmengine', 'mmpretrain')),
-            *(f'mmcv-lite{line.removeprefix("mmcv")}' for line in requirements('mminstall', of=('mmcv',))),
-        ],
+        'cls-lite': requirements('lite'),
         'det': requirements('mminstall', of=(*core, 'mmdet')),
         'seg': requirements('mminstall', of=core) + requirements('interop', of=('mmsegmentation', 'ftfy', 'regex')),
         'onedl-cls': requirements('onedl', of=(*onedl, 'onedl-mmpretrain')),

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.utils._pytree import tree_map
 
 from benchmarks.training import METHODS, Step, make_optimizer, train_step
+from shake_mm import tasks
 from shake_mm.compat.torch_names import tree_leaves
 from shake_mm.engine import Taps
 from shake_mm.tasks import task_of
@@ -158,3 +159,10 @@ class DetectionLoops:
 
 def _no_boxes() -> InstanceData:
     return InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+
+
+def loops_of(task: tasks.Task) -> type[ClassificationLoops] | type[DetectionLoops]:
+    """The plain loops of a task; those of a classifier are found without mmdet."""
+    if isinstance(task, tasks.ClassificationTask):
+        return ClassificationLoops
+    return DetectionLoops if isinstance(task, tasks.DetectionTask) else ClassificationLoops

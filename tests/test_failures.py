@@ -57,8 +57,13 @@ def _train(err, argv, hook):
     sys.exit(main(argv))
 
 
+LEFT_ALONE = re.compile(r'Traceback .*\n  File ".*/multiprocessing/resource_sharer\.py", .*\n(?:  .*\n)+\S.*\n')
+"""What a thread of multiprocessing says in a worker whose reader went away while it was handing over a batch."""
+
+
 def errors(text):
     """The sentences of a tool; there is no traceback beside them."""
+    text = LEFT_ALONE.sub('', text)
     assert 'Traceback' not in text
     return [line for line in text.splitlines() if line.startswith('error: ')]
 

@@ -1,4 +1,4 @@
-"""The wheel in an environment of its own that sees this one's packages and not the checkout."""
+"""The wheel in environments of its own that see the packages of this one, or of each stack, and not the checkout."""
 
 import json
 
@@ -18,10 +18,33 @@ SMALL = (
 
 
 @pytest.fixture(scope='module')
-def programs(tmp_path_factory):
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('wheel')
+    return build_wheel(copy_sources(folder / 'source'), folder)
+
+
+@pytest.fixture(scope='module')
+def programs(tmp_path_factory, wheel):
     """The folder of programs of an environment with the wheel."""
-    folder = tmp_path_factory.mktemp('installed')
-    return fresh(folder / 'env', build_wheel(copy_sources(folder / 'source'), folder))
+    return fresh(tmp_path_factory.mktemp('installed') / 'env', wheel)
+
+
+@pytest.mark.parametrize('name', ['current', 'classic', 'onedl'])
+def test_a_pair_trains_on_each_stack(wheel, tmp_path, name):
+    """In an environment that sees the stack's packages and the installed wheel alone; its checkpoint is exported."""
+    target = 'make venv' if name == 'current' else f'make venv STACK={name}'
+    python = ROOT / ('.venv' if name == 'current' else f'.venv-{name}') / 'bin/python'
+    if not python.exists():
+        pytest.skip(f'`{target}` has not been run in this checkout')
+    programs = fresh(tmp_path / 'env', wheel, like=python)
+    code = 'import shake_mm.stack; print(shake_mm.stack.name(), shake_mm.__file__)'
+    stack, where = run(programs, 'python', '-c', code, cwd=tmp_path).stdout.split()
+    assert stack == name and where.startswith(str(programs.parent))
+    options = ('--work-dir', 'run', '--cfg-options', *SMALL)
+    result = run(programs, 'python', '-m', 'shake_mm', 'train', PAIR, *options, cwd=tmp_path)
+    assert result.returncode == 0 and 'accuracy/top1:' in result.stdout, result.stderr
+    result = run(programs, 'python', '-m', 'shake_mm', 'export', PAIR, 'run/epoch_1.pth', 'student.pth', cwd=tmp_path)
+    assert result.returncode == 0 and 'equal logits' in result.stdout, result.stderr
 
 
 def test_a_pair_by_its_name_trains_by_python_m_and_is_exported(programs, tmp_path):

@@ -89,6 +89,7 @@ def test_onedl_mim_finds_a_name_twice(onedl_mim, tmp_path):
 def test_search(programs, tmp_path):
     found = call(programs, 'search', 'shake_mm', '--config', CONFIG, cwd=tmp_path).stdout
     assert f'configs/kd/{CONFIG}.py' in found and 'knowledge distillation' in found
+    assert '95.28' in found  # what docs/table4_digits100.md has
     assert 'shake_resnet14' in call(programs, 'search', 'shake_mm', '--model', 'shake', cwd=tmp_path).stdout
 
 

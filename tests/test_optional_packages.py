@@ -3,7 +3,7 @@
 import pytest
 
 from .support import tiny
-from .support.environments import ROOT, python, without
+from .support.environments import ROOT, lite, python, without
 
 NAMED = {'mmdet': "pip install 'mmdet>=3.3,<3.4'", 'mmpretrain': "pip install 'mmpretrain>=1.2,<1.3'"}
 WITHOUT = {'mmdet': ('mmdet', 'pycocotools'), 'mmpretrain': ('mmpretrain',)}
@@ -85,3 +85,18 @@ assert TRANSFORMS.get('shake_mm.RandomView') and {package!r} not in sys.modules
 """
     result = python(packages, '-c', code, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize('run', [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_demonstration_of_classifiers_needs_neither_mmdet_nor_operators(run, tmp_path):
+    """As ``make demo`` finds it in .venv-lite; in the slow lane it runs from the teacher to the exported student."""
+    packages = lite(tmp_path / 'site', *WITHOUT['mmdet'], *NEVER)
+    code = 'import analysis.demo\nfrom shake_mm.stack import has_operators, find\nassert not has_operators()'
+    result = python(packages, '-c', f"{code} and find('mmdet') is None", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    if run:
+        small = ('--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.dataset.num_samples=64')
+        options = ('--seeds', '0', '--rounds', '1', '--work-dir', 'demo', *small)
+        result = python(packages, ROOT / 'tools/demo.py', *options, cwd=tmp_path)
+        assert result.returncode == 0 and 'Plain mmpretrain classifies' in result.stdout, result.stderr
+        assert (tmp_path / 'demo/results.json').is_file() and (tmp_path / 'demo/demo.png').is_file()

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Build the environment of a stack (docs/compatibility.md) and link it into this checkout: `current` as .venv, the others
-# as .venv-classic and .venv-onedl.
+# as .venv-classic and .venv-onedl. `lite` is what classifiers need of `current`, with no operators to compile.
 #
 #   tools/setup_env.sh            (what `make venv` runs)
 #
 # Variables:
-#   STACK            current, classic or onedl              (current)
+#   STACK            current, classic, onedl or lite        (current)
 #   PYTHON           interpreter to build from              (python3.11)
 #   TORCH            torch requirement                      (the stack's)
 #   TORCHVISION      torchvision requirement                (the stack's)
@@ -34,7 +34,7 @@ die() { printf '[venv] error: %s\n' "$*" >&2; exit 1; }
 # The constraints were recorded with Python 3.11; other interpreters lack some of the versions.
 MMCV=mmcv==2.1.0 SETUPTOOLS='setuptools<81' NEWEST_PYTHON=13 LINK=.venv-$STACK
 CONSTRAINTS=requirements/constraints-$STACK.txt
-PARTS=(mminstall optional interop)
+PARTS=(mminstall optional interop) ADDED=(runtime analysis tests)
 case $STACK in
     current) TORCH=${TORCH:-torch==2.13.0} TORCHVISION=${TORCHVISION:-torchvision==0.28.0}
         LINK=.venv CONSTRAINTS=requirements/constraints.txt PARTS+=(docs) ;;
@@ -42,9 +42,11 @@ case $STACK in
         NEWEST_PYTHON=11 PARTS+=(classic) ;;  # torch 2.1 has no wheel for a later Python
     onedl) TORCH=${TORCH:-torch==2.13.0} TORCHVISION=${TORCHVISION:-torchvision==0.28.0}
         MMCV=onedl-mmcv==2.3.6 SETUPTOOLS='setuptools>=80' PARTS=(onedl) ;;
-    *) die "STACK is '$STACK', which is none of current, classic, onedl" ;;
+    lite) TORCH=${TORCH:-torch==2.13.0} TORCHVISION=${TORCHVISION:-torchvision==0.28.0}
+        CONSTRAINTS=requirements/constraints.txt MMCV='' PARTS=(lite) ADDED=(runtime analysis) ;;
+    *) die "STACK is '$STACK', which is none of current, classic, onedl, lite" ;;
 esac
-PARTS+=(runtime analysis tests)
+PARTS+=("${ADDED[@]}")
 REQUIREMENTS=("${PARTS[@]/#/requirements/}")
 REQUIREMENTS=("${REQUIREMENTS[@]/%/.txt}")
 MMCV_NAME=${MMCV%%==*} MMCV_VERSION=${MMCV##*==}
@@ -88,7 +90,7 @@ create_venv() {
 install_locked() {
     # A hash anywhere makes pip ask for all of them, so these come alone and first; later steps find them there. The
     # file is no part of the environment's key: it names the same versions as the constraints, and adds nothing.
-    [ "${CONSTRAINTS[*]}" = requirements/constraints.txt ] || return 0
+    [ "$STACK ${CONSTRAINTS[*]}" = 'current requirements/constraints.txt' ] || return 0
     "$ENV/bin/python" -m pip install --quiet --no-deps --only-binary=:all: --require-hashes -r requirements/lock.txt ||
         die "the pure Python packages of requirements/lock.txt could not be installed (pip's message stands above)"
 }
@@ -119,6 +121,12 @@ fetch_mmcv() {  # fetch_mmcv FOLDER: leaves the unpacked sources in FOLDER/sourc
         "$ENV/bin/python" tools/misc/bundle_sources.py "$1/unpacked/$MMCV_FOLDER" >>"$1/build.log" ||
             die "the sources of mmcv could not be bundled: set MMCV_BUNDLE=0 to compile them one by one"
     fi
+    "$ENV/bin/python" -W ignore - "$1/unpacked/$MMCV_FOLDER/setup.py" <<'PY' || die "the sources of mmcv could not be adapted"
+import pathlib, sys, torch
+if tuple(int(part) for part in torch.__version__.split('.')[:2]) >= (2, 14):  # its headers ask for C++20
+    path = pathlib.Path(sys.argv[1])
+    path.write_text(path.read_text(encoding='utf-8').replace('-std=c++17', '-std=c++20'), encoding='utf-8')
+PY
     mv "$1/unpacked/$MMCV_FOLDER" "$1/source" || die "the sources of mmcv could not be moved"
 }
 
@@ -182,8 +190,8 @@ swap_opencv() {
 }
 
 check_imports() {
-    "$ENV/bin/python" -c 'import torch, cv2, mmengine, mmcv._ext' ||
-        die "torch, OpenCV, mmengine or mmcv's compiled ops do not import (the reason stands above): delete $CACHE/mmcv-* and $ENV, then run again"
+    "$ENV/bin/python" -c "import torch, cv2, mmengine, ${MMCV:+mmcv._ext, }mmcv" ||
+        die "torch, OpenCV, mmengine, mmcv or its compiled ops do not import (the reason stands above): delete $CACHE/mmcv-* and $ENV, then run again"
 }
 
 mkdir -p "$CACHE" || die "$CACHE cannot be written: set SHAKE_MM_CACHE"
@@ -197,7 +205,7 @@ else
     step build "build tools (pip, $SETUPTOOLS, wheel, ninja)" pip_install --upgrade pip "$SETUPTOOLS" wheel ninja packaging
     step locked 'pure Python packages, checked by their hashes' install_locked
     step torch "$TORCH, $TORCHVISION" install_torch
-    step mmcv "$MMCV with compiled operators" install_mmcv
+    [ -z "$MMCV" ] || step mmcv "$MMCV with compiled operators" install_mmcv
     step rest "packages of ${REQUIREMENTS[*]}" pip_install "${REQUIREMENTS[@]/#/--requirement=}"
     step opencv 'OpenCV without a window system' swap_opencv
     check_imports

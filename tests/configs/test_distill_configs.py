@@ -8,6 +8,7 @@ import pytest
 import yaml
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from modelindex.load_model_index import load as load_model_index
 
 from analysis.describe import describe
 from shake_mm.registry import MODELS
@@ -133,3 +134,14 @@ def test_the_metafiles_list_every_config():
         assert {m['In Collection'] for m in metafile['Models']} == {c['Name'] for c in metafile['Collections']}
         listed += [CONFIGS.parent / m['Config'] for m in metafile['Models']]
     assert sorted(listed) == FILES
+
+
+def test_the_index_says_what_was_measured():
+    """Read by the library that mim reads it with; the figures are those of the pages of results."""
+    models = {model.name: model for model in load_model_index(str(CONFIGS.parent / 'model-index.yml')).models}
+    assert len(models) == len(FILES) and all(model.metadata.data['Training Data'] for model in models.values())
+    (shake,) = models['shake_resnet14_resnet8_digits100'].results
+    assert (shake.task, shake.metrics) == ('Image Classification', {'Top 1 Accuracy': 95.58})
+    (teacher,) = models['retinanet_r18-w32_digit-scenes'].results
+    assert (teacher.task, teacher.metrics) == ('Object Detection', {'box AP': 64.1, 'box AP50': 83.2})
+    assert sum(model.results is not None for model in models.values()) == 53  # rows of the two pages

@@ -72,6 +72,19 @@ def test_torch_load(options, here):
                 torch.load(source, **options)
 
 
+@pytest.mark.skipif(not hasattr(mmengine.runner.checkpoint, '_safe_torch_load'), reason="not OneDL's mmengine")
+def test_the_second_load_of_onedls_mmengine(here):
+    """Outside of the guard it loads again with ``weights_only=False`` what ``weights_only=True`` refuses."""
+    (here / 'bad.pth').write_bytes(CODE)
+    load = mmengine.runner.checkpoint._safe_torch_load
+    for source in ('bad.pth', here / 'bad.pth', io.BytesIO(CODE)):
+        with guard_loaders(), pytest.raises(UsageError, match='holds code'):
+            load(source, map_location='cpu')
+    assert not os.path.exists(forged.MARKER)
+    load('bad.pth')
+    os.remove(forged.MARKER)  # so it is not the payload that is broken
+
+
 def test_what_loads_from_an_address(here):
     with serving({'x.pth': CODE}) as folder, guard_loaders():
         for load in (

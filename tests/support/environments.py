@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import venv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,16 +23,30 @@ def without(folder: Path, *packages: str) -> Path:
     return folder
 
 
-def fresh(folder: Path, wheel: Path | None = None) -> Path:
-    """An environment of its own that sees this one's packages, but no checkout; returns its folder of programs.
+def lite(folder: Path, *packages: str) -> Path:
+    """The same with mmcv as mmcv-lite has it: without operators."""
+    without(folder, 'mmcv', *packages)
+    (folder / 'mmcv').mkdir()
+    for entry in (SHARED / 'mmcv').iterdir():
+        if entry.name != 'ops' and not entry.name.startswith('_ext.'):
+            (folder / 'mmcv' / entry.name).symlink_to(entry)
+    return folder
+
+
+def fresh(folder: Path, wheel: Path | None = None, like: Path | None = None) -> Path:
+    """An environment of its own that sees another one's packages, but no checkout; returns its folder of programs.
 
     Args:
         folder (Path): Where to make it.
         wheel (Path, optional): What to install into it.
+        like (Path, optional): Python of the environment whose packages it sees. Defaults to this one's.
     """
-    venv.create(folder, with_pip=False, symlinks=True)
+    code = "import importlib.util; print(importlib.util.find_spec('mmengine').submodule_search_locations[0])"
+    python = like or Path(sys.executable)
+    subprocess.run([python, '-m', 'venv', '--without-pip', '--symlinks', folder], check=True)
+    found = subprocess.run([python, '-c', code], check=True, capture_output=True, text=True)
     (site,) = folder.glob('lib/python*/site-packages')
-    (site / 'shared.pth').write_text(f'import site; site.addsitedir({str(SHARED)!r})\n')
+    (site / 'shared.pth').write_text(f'import site; site.addsitedir({str(Path(found.stdout.strip()).parent)!r})\n')
     if wheel is not None:
         install(folder / 'bin', '--no-index', '--no-deps', '--find-links', str(wheel.parent), 'shake_mm')
     return folder / 'bin'

@@ -100,7 +100,7 @@ def test_the_worse_result_counts(load, monkeypatch, capsys, changes, status):
     for name in ('check_hashes', 'check_vulnerabilities'):
         result = (changes.get(name, 0) if isinstance(changes, dict) else 0, f'{name} says')
         monkeypatch.setattr(audit, name, lambda *args, result=result: result)
-    assert audit.main() == status
+    assert audit.main([]) == status
     assert 'check_hashes says\ncheck_vulnerabilities says\n' in capsys.readouterr().out
 
 

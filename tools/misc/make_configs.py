@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, product
 from pathlib import Path
 
+import measured
 import yaml
 from config_tables import (
     ALONG_THE_ROUTE,
@@ -186,6 +187,7 @@ def formatted(files: dict[str, str], folder: Path) -> dict[str, str]:
 
 def metafiles(files: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Each method folder's metafile.yml, which lists all its configs, generated or not, and the index of them."""
+    results = measured.results()
     for folder, about in PAPERS.items():
         names = {Path(name).stem for name in files if name.startswith(f'{folder}/')}
         names |= {path.stem for path in (CONFIGS / folder).glob('*.py')}
@@ -198,10 +200,18 @@ def metafiles(files: dict[str, str]) -> Iterator[tuple[str, str]]:
             'Code': {'URL': about.code, 'Version': 'v0.1.0'},
         }
         models = [
-            {'Name': name, 'Config': f'configs/{folder}/{name}.py', 'In Collection': about.name}
+            {
+                'Name': name,
+                'Config': f'configs/{folder}/{name}.py',
+                'In Collection': about.name,
+                'Metadata': {'Training Data': measured.training_data(name)},
+                **({'Results': results.pop(name)} if name in results else {}),
+            }
             for name in sorted(names)
         ]
         yield f'{folder}/metafile.yml', yaml.safe_dump({'Collections': [collection], 'Models': models}, sort_keys=False)
+    if results:
+        raise ValueError(f'the pages have results of {list(results)}, which are no configs')
     index = {'Import': [f'configs/{folder}/metafile.yml' for folder in sorted(PAPERS)]}
     yield '../model-index.yml', yaml.safe_dump(index)
 
