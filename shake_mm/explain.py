@@ -15,6 +15,11 @@ from .stack import DISTRIBUTIONS, find, problem
 
 UNKNOWN_TYPE = re.compile(r'(\S+) is not in the (?:(\S+)::)?(.+?) registry')
 WRONG_ARGUMENT = re.compile(r'(\w+)\.__init__\(\) ((?:got an unexpected keyword|missing \d+ required).*)')
+MMRAZOR = re.compile(
+    "'(architecture|teacher|teacher_ckpt|teacher_trainable|teacher_norm_eval|student_trainable|calculate_student_loss|"
+    "distiller|(student|teacher)_recorders|(distill_)?deliveries|distill_losses|loss_forward_mappings)'"
+)
+"""What mmrazor's distillation calls its arguments, and ours does not."""
 UNSAFE_GLOBAL = re.compile(r'Unsupported global: GLOBAL (\S+)')
 IN_WORKER = re.compile(r'^Caught \w+ in DataLoader worker process \d+\.\nOriginal.*\n[\w.]*\w: (.*)$', re.DOTALL)
 NOT_INSTALLED = re.compile(r'^(\w+) is not installed')
@@ -135,7 +140,8 @@ def explain(error: BaseException) -> str | None:
         return f'a checkpoint is truncated or damaged ({one_line(error)}): use an earlier one'
     if isinstance(error, TypeError):
         match = WRONG_ARGUMENT.search(str(error))
-        return match and f'{match[1]} in the config {match[2]}: correct the key, see its documentation'
+        page = 'docs/from_mmrazor.md' if match and MMRAZOR.search(match[2]) else 'its documentation'
+        return match and f'{match[1]} in the config {match[2]}: correct the key, see {page}'
     if isinstance(error, ImportError) and (lacking := _lacking(error)):
         return lacking
     for kind, pattern, sentence in UPSTREAM:

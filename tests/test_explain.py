@@ -80,3 +80,12 @@ def test_what_nothing_was_built_from_is_a_defect(error):
 def test_what_processes_and_disks_say(text, parts):
     sentence = explain(RuntimeError(text))
     assert sentence is not None and all(part in sentence for part in parts)
+
+
+@pytest.mark.parametrize(('key', 'page'), [('distiller', 'docs/from_mmrazor.md'), ('tow', 'its documentation')])
+def test_keys_of_mmrazor_are_told_where_to_look(key, page):
+    from shake_mm.registry import MODELS as OURS
+
+    with pytest.raises(TypeError) as caught:
+        OURS.build({'type': 'shake_mm.Distiller', 'student': 'a.py', key: {}})
+    assert f"unexpected keyword argument '{key}': correct the key, see {page}" in explain(caught.value)
