@@ -16,6 +16,8 @@ CROP = [dict(type='RandomCrop', crop_size=16, padding=2), dict(type='PackInputs'
 METHODS = (
     'baseline kd shake dml crd ab ft shake-crd shake-sbn shake-fusion shake-dropblock shake-mixup kd-dagger'.split()
 )
+SAMPLE = ('shake', 'dml', 'crd', 'ft', 'shake-fusion')
+"""What the fast lane kills: a proxy, peers, memories, stages, what proxies keep."""
 
 
 @pytest.fixture
@@ -87,7 +89,10 @@ POINTS = [pytest.param(2, id='2'), pytest.param(20, id='20', marks=pytest.mark.s
 
 
 @pytest.mark.parametrize('points', POINTS)
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize(
+    'method',
+    [pytest.param(method, marks=[] if method in SAMPLE else [pytest.mark.slow]) for method in METHODS],
+)
 def test_a_method_killed_at_drawn_points(method, points, tmp_path):
     """AB and FT switch their stage, DML trains peers, CRD remembers, in the midst of them."""
     epochs = 3 if method in ('ab', 'ft') else 2

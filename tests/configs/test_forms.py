@@ -1,4 +1,4 @@
-"""Every form of SHAKE from its config: trains, resumes and exports the student alone."""
+"""Every form of SHAKE from its config: trains, resumes and exports the student alone; half of them in the fast lane."""
 
 import pytest
 import torch
@@ -13,7 +13,13 @@ from .cells import CONFIGS, forms_on, shortened
 CELLS, LARGE = forms_on('digits100'), forms_on('cifar100')
 
 
-@pytest.mark.parametrize('cell', CELLS, ids=lambda cell: cell.split('/')[1].split('_')[0])
+@pytest.mark.parametrize(
+    'cell',
+    [
+        pytest.param(cell, id=cell.split('/')[1].split('_')[0], marks=[pytest.mark.slow] if index % 2 else [])
+        for index, cell in enumerate(CELLS)
+    ],
+)
 def test_trains_resumes_and_exports(cell, tmp_path):
     config = tmp_path / 'config.py'
     for epochs in (1, 2):
