@@ -8,4 +8,6 @@ custom_hooks = [
     dict(type='shake_mm.TeacherCacheHook'),
     # NaN and Inf stop the run before they are applied.
     dict(type='shake_mm.FiniteGuardHook'),
+    # Shares of the terms in the gradient, in one step of every epoch, and a warning where one works against the task.
+    dict(type='shake_mm.GradientShareHook'),
 ]

@@ -2,5 +2,10 @@
 _base_ = ['mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py', '../_base_/methods/crosskd.py']
 teacher = 'mmdet::rtmdet/rtmdet_l_8xb32-300e_coco.py'
 teachers = dict(config=teacher, checkpoint=teacher)
-custom_hooks = [*_base_.custom_hooks, dict(type='shake_mm.StageHook'), dict(type='shake_mm.FiniteGuardHook')]
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='shake_mm.StageHook'),
+    dict(type='shake_mm.FiniteGuardHook'),
+    dict(type='shake_mm.GradientShareHook'),
+]
 model = dict(_delete_=True, student=_base_.model, teachers=teachers, **_base_.method)

@@ -8,7 +8,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ['ChannelShuffle', 'autocast_off', 'get_total_norm', 'is_autocast_available', 'set_submodule', 'tree_leaves']
+__all__ = [
+    'ChannelShuffle',
+    'autocast_off',
+    'get_gradient_edge',
+    'get_total_norm',
+    'is_autocast_available',
+    'set_submodule',
+    'tree_leaves',
+]
+
+try:
+    from torch.autograd.graph import get_gradient_edge
+except ImportError:  # before torch 2.2
+
+    def get_gradient_edge(tensor: Tensor) -> Any:
+        """Stand for the place of a tensor in the graph: the tensor, which a later operation in place may move."""
+        return tensor
+
 
 try:
     from torch.utils._pytree import tree_leaves

@@ -34,6 +34,8 @@ class DML(Distiller):
         **kwargs: See :class:`Distiller`.
     """
 
+    knobs = {'student_from_teacher': 'lam', 'teacher_from_student': 'lam'}
+
     def __init__(
         self,
         student: Any,

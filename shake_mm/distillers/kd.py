@@ -31,6 +31,8 @@ class KD(Distiller):
         **kwargs: See :class:`Distiller`.
     """
 
+    knobs = {'task': 'alpha', 'student_from_teacher': 'lam'}
+
     def __init__(
         self,
         student: Any,

@@ -33,6 +33,8 @@ class SHAKE(Distiller):
         **kwargs: See :class:`Distiller`.
     """
 
+    knobs = {'student_from_proxy': 'lam', 'proxy_from_student': 'lam'}
+
     def __init__(
         self,
         student: Any,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine.model import BaseModel
 from torch import Tensor
@@ -57,6 +57,9 @@ class Distiller(BaseModel):
     Raises:
         UsageError: If the parts cannot work together; the message names the key and the mend.
     """
+
+    knobs: ClassVar[Mapping[str, str]] = {}
+    """The arguments that weigh default terms, by the names of these."""
 
     def __init__(
         self,

@@ -102,6 +102,10 @@ class Term(BaseModule):
         taps: tuple[str | list[str], ...] = (self.of, self.to or [], self.reference or [])
         return () if self.loss is None else tuple(tap for side in taps for tap in listed(side))
 
+    def makes(self, key: str) -> bool:
+        """Whether a name in the losses of a step is one of this term's."""
+        return key.startswith(f'{self.of}.') if self.loss is None else key == f'loss_{self.name}'
+
     def forward(self, taps: Taps, own: Mapping[str, Losses], field: Callable[[str], Tensor]) -> Losses:
         """Evaluate the term.
 

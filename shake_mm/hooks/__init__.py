@@ -1,8 +1,9 @@
-"""Hooks of the Runner: audit, evaluation, stages, caches, DropBlock, guards of values and of files, pre-emption."""
+"""Hooks of the Runner: audit, evaluation, stages, caches, DropBlock, pre-emption, guards of values and gradients."""
 
 from .audit import AuditHook
 from .drop_block import DropBlockHook
 from .finite_guard import FiniteGuardHook
+from .gradient_share import GradientShareHook
 from .member_eval import MemberEvalHook
 from .preemption import PreemptionHook
 from .read_guard import ReadGuardHook
@@ -14,6 +15,7 @@ __all__ = [
     'AuditHook',
     'DropBlockHook',
     'FiniteGuardHook',
+    'GradientShareHook',
     'MemberEvalHook',
     'PreemptionHook',
     'ReadGuardHook',

@@ -74,6 +74,10 @@ class Task:
         """Height and width, or one of both, of the images that a network was made for; None if it takes any."""
         return getattr(getattr(network, 'backbone', None), 'img_size', None)
 
+    def trunk_end(self, network: nn.Module) -> str:
+        """The layer whose output all that is behind the trunk reads (or ``LAYER:input``); empty if it is not known."""
+        return next((name for name in ('neck', 'backbone') if isinstance(getattr(network, name, None), nn.Module)), '')
+
     def check_shadow(self, network: nn.Module, name: str) -> None:
         """Refuse a student in which the place that a shadow, of this name, reads by default is not known."""
 

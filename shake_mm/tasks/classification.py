@@ -70,6 +70,13 @@ class ClassificationTask(Task):
         """What the backbone states, or the network of another library."""
         return wrapped_size(network) if is_wrapped(network) else super().image_size(network)
 
+    def trunk_end(self, network: nn.Module) -> str:
+        """Of a network of another library, what its last layer reads."""
+        if not is_wrapped(network):
+            return super().trunk_end(network)
+        name, _ = last_layer(network)
+        return '' if name is None else f'{name}:input'
+
     def check_shadow(self, network: nn.Module, name: str) -> None:
         """A network of another library must end in one linear layer."""
         if is_wrapped(network) and last_layer(network)[0] is None:

@@ -66,6 +66,10 @@ class GenericTask(Task):
         """``logits``, and ``feats``, what the layer receives that makes them."""
         return {} if self.logits is None else {'logits': self.logits, 'feats': f'{self._layer}:input'}
 
+    def trunk_end(self, network: nn.Module) -> str:
+        """What the layer reads that makes the logits, where there is neither a neck nor a backbone."""
+        return super().trunk_end(network) or ('' if self.logits is None else f'{self._layer}:input')
+
     def num_classes(self, network: nn.Module) -> int | None:
         """None: nobody knows which attribute says it."""
         return None
