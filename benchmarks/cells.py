@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.registry import DefaultScope
 
-from benchmarks.plain_loops import ClassificationLoops, DetectionLoops
+from benchmarks.plain_loops import loops_for
 from benchmarks.training import Size, Step, initialized, quiet, train_step
 from shake_mm.engine import Distiller
 from shake_mm.engine.stages import total_epochs
 from shake_mm.members import MemberSpec
 from shake_mm.registry import MODELS
-from shake_mm.tasks import DetectionTask
 
 
 class StageStep(NamedTuple):
@@ -53,7 +52,7 @@ def cell_steps(cfg: Mapping[str, Any], batch_size: int, image_size: Size, device
             model.to(device).train()
             if index != model.stage_index:
                 model.enter_stage(index)
-            loops = DetectionLoops if isinstance(model.task, DetectionTask) else ClassificationLoops
+            loops = loops_for(model.task)
             data = loops.batch(model.student, batch_size, size)
             steps.append(StageStep(train_step(model, data), (end - begin) / last))
             begin = end

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map
 from benchmarks.training import METHODS, Step, make_optimizer, train_step
 from shake_mm.compat.torch_names import tree_leaves
 from shake_mm.engine import Taps
+from shake_mm.imports import loaded_class
 from shake_mm.tasks import task_of
 
 
@@ -158,3 +159,9 @@ class DetectionLoops:
 
 def _no_boxes() -> InstanceData:
     return InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+
+
+def loops_for(task: Any) -> type:
+    """The loops for networks of a task; mmdet is not imported to find out."""
+    detects = isinstance(task, loaded_class('shake_mm.tasks.detection', 'DetectionTask'))
+    return DetectionLoops if detects else ClassificationLoops
