@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.registry import DefaultScope
 
-from benchmarks.plain_loops import loops_of
+from benchmarks.plain_loops import loops_for
 from benchmarks.training import Size, Step, initialized, quiet, train_step
 from shake_mm.engine import Distiller
 from shake_mm.engine.stages import total_epochs
@@ -52,7 +52,8 @@ def cell_steps(cfg: Mapping[str, Any], batch_size: int, image_size: Size, device
             model.to(device).train()
             if index != model.stage_index:
                 model.enter_stage(index)
-            data = loops_of(model.task).batch(model.student, batch_size, size)
+            loops = loops_for(model.task)
+            data = loops.batch(model.student, batch_size, size)
             steps.append(StageStep(train_step(model, data), (end - begin) / last))
             begin = end
     return steps

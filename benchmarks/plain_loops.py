@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from torch.utils._pytree import tree_map
 
 from benchmarks.training import METHODS, Step, make_optimizer, train_step
-from shake_mm import tasks
 from shake_mm.compat.torch_names import tree_leaves
 from shake_mm.engine import Taps
+from shake_mm.imports import loaded_class
 from shake_mm.tasks import task_of
 
 
@@ -161,8 +161,7 @@ def _no_boxes() -> InstanceData:
     return InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
 
 
-def loops_of(task: tasks.Task) -> type[ClassificationLoops] | type[DetectionLoops]:
-    """The plain loops of a task; those of a classifier are found without mmdet."""
-    if isinstance(task, tasks.ClassificationTask):
-        return ClassificationLoops
-    return DetectionLoops if isinstance(task, tasks.DetectionTask) else ClassificationLoops
+def loops_for(task: Any) -> type:
+    """The loops for networks of a task; mmdet is not imported to find out."""
+    detects = isinstance(task, loaded_class('shake_mm.tasks.detection', 'DetectionTask'))
+    return DetectionLoops if detects else ClassificationLoops

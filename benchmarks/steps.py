@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from benchmarks.external_baselines import CachedStep, filled_cache, mmrazor_step
-from benchmarks.plain_loops import loops_of
+from benchmarks.plain_loops import loops_for
 from benchmarks.training import METHODS, Size, Step, initialized, quiet, train_step
 from shake_mm.members import MemberSpec
 from shake_mm.tasks import task_of
@@ -93,7 +93,7 @@ def build_steps(
     spec = MemberSpec.parse('student', student)
     with quiet():
         networks = [initialized(s.build()) for s in (spec, MemberSpec.parse('teacher', teacher))]
-        plain = loops_of(task_of(networks[0]))
+        plain = loops_for(task_of(networks[0]))
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         data = plain.batch(networks[0], batch_size, size)
         steps = plain.steps(*networks, data, device)

@@ -1,10 +1,14 @@
 """Contrastive representation distillation (CRD; Tian et al., ICLR 2020), as the CRD benchmark computes it."""
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from mmengine.dist import all_gather, all_reduce
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ..compat.torch_names import autocast_off
@@ -13,6 +17,10 @@ from ..registry import MODELS
 from .pair import full_precision
 
 INIT_SEED = 0
+WHOLE = 500_000
+"""Samples up to which a product with the whole memory is faster than to gather the rows of the batch."""
+GATHERED = 2**24
+"""Numbers that are gathered at once, of a larger memory."""
 
 
 @full_precision
@@ -46,6 +54,34 @@ def crd_nce(log_p: Tensor, num_samples: int, eps: float = 1e-7) -> Tensor:
     return negatives * math.log1p(eps / noise) - log_ratios / len(log_p)
 
 
+class Known(Function):
+    """A loss whose gradient with respect to embeddings was computed with it."""
+
+    @staticmethod
+    def forward(ctx: Any, embedding: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+        """The value."""
+        ctx.save_for_backward(slope)
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient with respect to the embeddings, shape (N, dim)."""
+        return gradient * ctx.saved_tensors[0], None, None
+
+
+def _length(index: Tensor, dim: int) -> int:
+    """How many samples of a batch gather no more than so many numbers, at least one."""
+    return max(1, GATHERED // max(1, index.shape[1] * dim))
+
+
+def _parts(index: Tensor, dim: int) -> Iterator[slice]:
+    """The samples of a batch, so many at a time."""
+    step = _length(index, dim)
+    for start in range(0, len(index), step):
+        yield slice(start, start + step)
+
+
 @MODELS.register_module()
 class CRDLoss(nn.Module):
     r"""Contrast embeddings of one network with remembered embeddings of the other, in both directions.
@@ -62,7 +98,8 @@ class CRDLoss(nn.Module):
 
     All scores come from one product with the whole memory, of which the batch's columns are then picked. To gather the
     (N, m + 1, dim) rows first takes 15 times as long and ten times the memory (N=64, m=16384, n=50000, dim=128, one CPU
-    core); only beyond some 500000 samples it is faster.
+    core); beyond some 500000 samples it is faster, and is what a larger set does: a few samples of the batch at a time,
+    once for the scores and once for their gradient, so that beside the memories nothing grows with the set.
 
     Under distributed training the embeddings of all processes enter every memory, and :math:`Z` is the mean of theirs:
     memories begin equal, whatever the processes' seeds, and stay equal. Where a sample occurs twice in a batch, the
@@ -131,7 +168,8 @@ class CRDLoss(nn.Module):
                 self._scores(teacher, self.memory_student, contrast_idx),
             )
             log_z = self._mean_score(scores).log() + math.log(self.num_samples)
-            losses = [crd_nce(score - z, self.num_samples) for score, z in zip(scores, log_z)]
+            sides = ((student, self.memory_teacher), (teacher, self.memory_student))
+            losses = [self._nce(s, z, *side, contrast_idx) for s, z, side in zip(scores, log_z, sides)]
             if self.training:
                 self._remember(student, teacher, own_idx)
         return self.loss_weight * sum(losses)
@@ -158,9 +196,30 @@ class CRDLoss(nn.Module):
 
     def _scores(self, embedding: Tensor, memory: Tensor, contrast_idx: Tensor) -> Tensor:
         """Return the products of embeddings (N, dim) with their rows of the memory, over tau, shape (N, m + 1)."""
+        if len(memory) > WHOLE:
+            with torch.no_grad():
+                rows = (memory[contrast_idx[part]].to(embedding) for part in _parts(contrast_idx, memory.shape[1]))
+                scaled = (embedding / self.temperature).split(_length(contrast_idx, memory.shape[1]))
+                return torch.cat([torch.bmm(own, x.unsqueeze(2)).squeeze(2) for own, x in zip(rows, scaled)])
         # The backward pass needs the memory as it is now, before this step's update: hence a copy.
         memory = memory.to(embedding.dtype, copy=True)
         return ((embedding / self.temperature) @ memory.t()).gather(1, contrast_idx)
+
+    def _nce(self, scores: Tensor, log_z: Tensor, embedding: Tensor, memory: Tensor, contrast_idx: Tensor) -> Tensor:
+        """The loss of one direction; of rows that were gathered its gradient too, before this step changes them."""
+        if len(memory) <= WHOLE:
+            return crd_nce(scores - log_z, self.num_samples)
+        with torch.enable_grad():
+            scores.requires_grad_()
+            value = crd_nce(scores - log_z, self.num_samples)
+            (slope,) = torch.autograd.grad(value, scores)
+        if not torch.is_grad_enabled():
+            return value.detach()
+        found = torch.empty_like(embedding)
+        for part in _parts(contrast_idx, memory.shape[1]):
+            rows = memory[contrast_idx[part]].to(embedding.dtype)
+            found[part] = torch.bmm(slope[part].unsqueeze(1), rows).squeeze(1)
+        return Known.apply(embedding, value.detach(), found / self.temperature)
 
     @torch.no_grad()
     def _mean_score(self, scores: tuple[Tensor, Tensor]) -> Tensor:

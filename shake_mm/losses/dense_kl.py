@@ -30,6 +30,7 @@ def dense_kl(
     weighting: str = 'confidence',
     gamma: float = 2.0,
     threshold: float = 0.0,
+    places: float = 1.0,
 ) -> Tensor:
     r"""Divergence of softened class predictions, a weighted mean over the locations of all levels and images.
 
@@ -43,10 +44,9 @@ def dense_kl(
         \;\text{or}\; \tau^2 \, \mathrm{KL}\big(\mathrm{softmax}(b_l / \tau) \,\|\, \mathrm{softmax}(a_l / \tau)\big)
 
     for heads with sigmoids, :math:`\mathrm{B}` being a Bernoulli distribution, or with a softmax, whose last channel is
-    the background, as in mmdet. Most locations are background, on which detectors agree, so a location counts by the
-    reference's confidence that there is something; or all count 1. No gradient flows into targets and weights.
-    Half-precision logits are compared in float32. Under distributed training :math:`\sum_l w_l` is the mean over
-    processes, so that the mean of their losses is that of the joint batch.
+    the background. Most locations are background, on which detectors agree, so a location counts by the reference's
+    confidence that there is something; or all count 1. No gradient flows into targets and weights.
+    Half precision is compared in float32. In distributed training :math:`\sum_l w_l` is the mean over processes.
 
     Args:
         logits (Tensor | Sequence[Tensor]): :math:`a`, maps (N, A * C, H, W) of one or more levels, for each of A
@@ -59,6 +59,7 @@ def dense_kl(
         weighting (str): ``'confidence'`` or ``'uniform'``. Defaults to ``'confidence'``.
         gamma (float): Power of the confidence. Defaults to 2.
         threshold (float): Smaller weights count 0. Defaults to 0.
+        places (float): Share of the locations of each level that count, the heaviest of an image. Defaults to 1.
 
     Returns:
         Tensor: A scalar.
@@ -72,9 +73,8 @@ def dense_kl(
         tensor(1.3835)
     """
     a, b, r = _checked(num_classes, logits, target, target if reference is None else reference)
-    options = (num_classes, tau, activation, gamma if weighting == 'confidence' else None, threshold)
-    # Level by level: a concatenation holds a second copy of all logits.
-    divergence, weight = sum(_sums(*level, *options) for level in zip(a, b, r)).unbind()
+    options = (num_classes, tau, activation, gamma if weighting == 'confidence' else None, threshold, places)
+    divergence, weight = sum(_sums(*level, *options) for level in zip(a, b, r)).unbind()  # and no second copy of all
     weight = weight.detach().clone()
     if not weight.is_meta:  # a dry run has nothing to send
         all_reduce(weight, op='mean')
@@ -91,11 +91,15 @@ def _sums(
     activation: str,
     gamma: float | None,
     threshold: float,
+    places: float,
 ) -> Tensor:
     """Sums of the weighted divergences and of the weights of one level, shape (2,); without ``gamma`` weights are 1."""
     a, b, r = (x.unflatten(1, (-1, num_classes)) for x in (a, b.detach(), r.detach().to(a.dtype)))
+    weight = None if gamma is None else _confidence(r, activation) ** gamma
+    if weight is not None and places < 1:
+        a, b, weight = _heaviest(a, b, weight, places)
     divergence = (Bernoulli.apply if activation == 'sigmoid' else _categorical)(a, b, tau)
-    weight = torch.ones_like(divergence) if gamma is None else _confidence(r, activation) ** gamma
+    weight = torch.ones_like(divergence) if weight is None else weight
     weight = torch.where(weight >= threshold, weight, 0.0).detach()
     return torch.stack([(weight * divergence).sum(), weight.sum()])
 
@@ -126,6 +130,19 @@ class Bernoulli(Function):
         """The gradient with respect to the logits, shape (N, A, K)."""
         (slope,) = ctx.saved_tensors
         return (ctx.tau * gradient).unsqueeze(2) * slope, None, None
+
+
+def _heaviest(a: Tensor, b: Tensor, weight: Tensor, share: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (N, k, K) of the places of the largest weights of each image, and these; of rows, of all together."""
+    if a.dim() == 3:
+        a, b, weight = a.transpose(0, 1), b.transpose(0, 1), weight.transpose(0, 1)
+        kept, index = weight.topk(max(1, round(share * weight.shape[1])) if weight.shape[1] else 0, dim=1)
+        return a[0, index], b[0, index], kept
+    area = weight[0, 0].numel()
+    kept, index = weight.flatten(1).topk(max(1, round(share * weight[0].numel())), dim=1)
+    first = index // area * (a.shape[2] * area) + index % area
+    where = (first.unsqueeze(2) + area * torch.arange(a.shape[2], device=a.device)).flatten(1)
+    return *(x.flatten(1).gather(1, where).unflatten(1, (-1, a.shape[2])) for x in (a, b)), kept
 
 
 def _categorical(a: Tensor, b: Tensor, tau: float) -> Tensor:
@@ -192,6 +209,7 @@ class DenseKLLoss(nn.Module):
         weighting (str): What a location counts, ``'confidence'`` or ``'uniform'``. Defaults to ``'confidence'``.
         gamma (float): Power of the confidence, at least 0. Defaults to 2.
         threshold (float): Smaller weights count 0. Defaults to 0.
+        places (float): Share of the locations that are compared, those of the largest weight. Defaults to 1.
         loss_weight (float): Factor. Defaults to 1.
 
     Raises:
@@ -206,6 +224,7 @@ class DenseKLLoss(nn.Module):
         weighting: str = 'confidence',
         gamma: float = 2.0,
         threshold: float = 0.0,
+        places: float = 1.0,
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__()
@@ -217,6 +236,11 @@ class DenseKLLoss(nn.Module):
             (tau > 0, f'tau={tau}, but a temperature must be larger than 0'),
             (gamma >= 0, f'gamma={gamma}, but it must be a number >= 0'),
             (threshold <= 1, f'threshold={threshold}, but weights are at most 1'),
+            (0 < places <= 1, f'places={places}, but it is a share of all of them: give more than 0 and at most 1'),
+            (
+                places == 1 or weighting == 'confidence',
+                f"places={places} needs weighting='confidence', which ranks them",
+            ),
         ):
             if not right:
                 raise UsageError(f'DenseKLLoss: {message}.')
@@ -227,6 +251,7 @@ class DenseKLLoss(nn.Module):
             weighting=weighting,
             gamma=gamma,
             threshold=threshold,
+            places=places,
         )
         self.loss_weight = loss_weight
 

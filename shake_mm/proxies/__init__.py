@@ -5,6 +5,7 @@ from .shadow_head import ShadowHead
 from .shadow_network import ShadowNetwork
 from .shadow_subnet import ShadowSubnet
 from .shadow_token import ShadowToken
+from .shadow_tower import ShadowTower
 from .teacher_fusion import TeacherFusion
 
-__all__ = ['ShadowBranch', 'ShadowHead', 'ShadowNetwork', 'ShadowSubnet', 'ShadowToken', 'TeacherFusion']
+__all__ = ['ShadowBranch', 'ShadowHead', 'ShadowNetwork', 'ShadowSubnet', 'ShadowToken', 'ShadowTower', 'TeacherFusion']

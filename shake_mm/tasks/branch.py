@@ -13,6 +13,7 @@ from ..compat.torch_names import set_submodule
 from ..errors import UsageError
 from ..utils import copy_module
 from .detection_logits import logits_of
+from .detection_tail import begin_behind, make_linear
 
 
 class Nothing(nn.Module):
@@ -40,6 +41,18 @@ class ClassificationBranch(BaseModule):
             parameter.requires_grad_(name in wanted)
         for place in places:
             set_submodule(self.head, place, Nothing())
+        self._features = features
+
+    def begin_behind(self, path: str, linear: bool = False) -> None:
+        """Leave the layers up to a tap of the tower to the network, and take what the tap holds.
+
+        Args:
+            path (str): Its name without the member's, see :func:`begin_behind`.
+            linear (bool): Whether a linear layer at each place predicts the classes. Defaults to False.
+        """
+        begin_behind(self.head, path, self._features)
+        if linear:
+            make_linear(self.head)
 
     def init_weights(self) -> None:
         """Do nothing: the branch was initialized when it was built."""

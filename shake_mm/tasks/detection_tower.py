@@ -24,7 +24,8 @@ def tower_aliases(head: nn.Module | None) -> dict[str, Alias]:
     """Taps of the maps of all levels in the two towers of a head.
 
     ``cls_tower2`` is what the second convolution of the classification tower makes, normalized, before its activation;
-    ``cls_tower`` that of the last but one (of the only one in a tower of one). ``reg_tower`` are those of the boxes.
+    ``cls_tower`` that of the last but one (of the only one in a tower of one), ``cls_tower_last`` of the last.
+    ``reg_tower`` are those of the boxes.
     """
     depth = depth_of(head)
     if not depth:
@@ -32,7 +33,7 @@ def tower_aliases(head: nn.Module | None) -> dict[str, Alias]:
     aliases: dict[str, Alias] = {}
     for name, layers in TOWERS.items():
         aliases |= {f'{name}{i + 1}': _tap(getattr(head, layers), f'bbox_head.{layers}', i) for i in range(depth)}
-        aliases[name] = aliases[f'{name}{max(depth - 1, 1)}']
+        aliases |= {name: aliases[f'{name}{max(depth - 1, 1)}'], f'{name}_last': aliases[f'{name}{depth}']}
     return aliases
 
 

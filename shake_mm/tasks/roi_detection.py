@@ -30,6 +30,7 @@ from .branch import ClassificationBranch
 from .detection import DetectionTask, dense_outputs, strides_of, tensors_in
 from .detection_logits import logits_of
 from .detection_masks import NOTED, check_mask_facts, forward_masks, mask_aliases, masks_of, noting_masks
+from .detection_tail import shared_aliases
 
 _PLAIN = (
     StandardRoIHead,
@@ -69,6 +70,9 @@ class RoIDetectionTask(DetectionTask):
         rules = [logits_of(head) for head in self.heads(network)]
         if any(not rule.plain for rule in rules):
             aliases['logits'] = Combined(layers['logits'], partial(_staged, [rule.read for rule in rules]))
+        shared = [shared_aliases(head, f'roi_head.bbox_head{end}') for head, end in zip(self.heads(network), stages)]
+        for name in set.intersection(*map(set, shared)) if shared else ():
+            aliases[name] = tuple(own[name] for own in shared) if cascade else shared[0][name]
         return {**super().aliases(network), **aliases, **mask_aliases(getattr(network, 'roi_head', None))}
 
     def repeated(self, network: nn.Module) -> tuple[str, ...]:
@@ -206,6 +210,11 @@ class StagedBranch(BaseModule):
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """The scores of every stage for its RoI features."""
         return [branch(x) for branch, x in zip(self.branches, features, strict=True)]
+
+    def begin_behind(self, path: str, linear: bool = False) -> None:
+        """Leave the first layers of each to the network's own, see :meth:`ClassificationBranch.begin_behind`."""
+        for branch in self.branches:
+            branch.begin_behind(path, linear)
 
 
 def _classified(head: nn.Module, features: tuple[Tensor, ...], boxes: Sequence[Tensor]) -> list[dict]:

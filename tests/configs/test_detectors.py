@@ -52,6 +52,8 @@ LOGGED = {
     'shake': SHAKE,
     'shake-review': {*SHAKE, 'review'},
     'shake-pkd': {*SHAKE, 'pkd'},
+    'shake-tower': SHAKE,
+    'shake-linear': SHAKE,
     'cwd': {f'cwd_f{i}' for i in range(1, 6)},
     'mgd': {f'mgd_f{i}' for i in range(1, 5)},
     'fgd': {f'fgd_f{i}' for i in range(1, 6)},

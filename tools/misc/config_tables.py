@@ -168,6 +168,7 @@ SEVERAL_PAIRS = {
 """``3xresnet14`` are three teachers ResNet-14."""
 
 DETECTION = ('baseline', 'kd', 'review', 'cwd', 'pkd', 'mgd', 'fgd', 'shake', 'shake-review', 'shake-pkd')
+DETECTION += ('shake-tower', 'shake-linear')  # cheap shadows
 """Methods on detectors."""
 
 DETECTION_PAIRS = {'2x_coco': [('retinanet-r101', 'retinanet-r50'), ('faster-rcnn-r101', 'faster-rcnn-r50')]}

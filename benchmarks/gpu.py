@@ -1,0 +1,163 @@
+"""All that a GPU is to show, in one command and a budget of minutes: ``python -m benchmarks.gpu --minutes 8``.
+
+Correctness of training steps on the device, a profile of a step, the table of steps, and a distillation from end to
+end, the most valuable first. What is done is kept in ``gpu.json`` after each part, and ``gpu.md`` is the page of it;
+the same command goes on where it stopped. It runs on a processor too, where it shows that it works. What it needs
+beside torch and this checkout is in ``requirements/gpu.txt``.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks import step_time
+from benchmarks.gpu_checks import CHECKS, Bench, best_device
+from benchmarks.gpu_page import page
+from benchmarks.gpu_profile import profile_step
+from benchmarks.gpu_training import train
+from shake_mm import atomic, cli, compat
+from shake_mm.errors import UsageError
+from shake_mm.grid.provenance import commit, hardware
+
+PARTS = ('correctness', 'profile', 'table', 'training', 'detectors')
+LOST = 'what was measured is lost'
+Unit = Callable[[float], dict[str, Any]]
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Define and parse the command line."""
+    parser = argparse.ArgumentParser(description='Measure a GPU within a budget of time')
+    parser.add_argument('--minutes', type=float, default=8, help='how long it may take (8)')
+    parser.add_argument('--out', default='work_dirs/gpu', help='folder of gpu.json and gpu.md (work_dirs/gpu)')
+    parser.add_argument('--runs', default='work_dirs/gpu_runs', help='folder of the training runs (work_dirs/gpu_runs)')
+    parser.add_argument('--parts', nargs='+', choices=PARTS, default=PARTS, help='what to measure (all)')
+    parser.add_argument('--pair', default='resnet110_resnet20_cifar100', help='pair of the steps (…_cifar100)')
+    parser.add_argument('--train', default='resnet110_resnet20_digits100-32px', help='pair that is trained')
+    parser.add_argument('--epochs', type=int, default=10, help='epochs of each training (10)')
+    parser.add_argument('--batch-size', type=int, default=64, help='images a batch (64)')
+    parser.add_argument('--image-size', type=int, default=32, help='height and width (32)')
+    parser.add_argument('--rounds', type=int, default=10, help='how often the rows of the table take their turn (10)')
+    parser.add_argument('--device', help='device of torch (the GPU if there is one)')
+    cli.add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Do what is not done yet, until the time is over."""
+    end = time.monotonic() + 60 * args.minutes
+    device, folder = args.device or best_device(), Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = Bench(_pair(args.pair, args.cfg_options), device, args.batch_size, args.image_size)
+    setting = dict(pair=args.pair, train=args.train, batch_size=args.batch_size, image_size=args.image_size)
+    record = _begun(folder / 'gpu.json', {**setting, **_machine(device)})
+    for name, unit in units(args, bench):
+        if 'error' not in record['units'].get(name, {'error': 'not begun'}):
+            continue
+        left = end - time.monotonic()
+        if left <= 0:
+            print(f'{name}: no time left, call the same command again')
+            break
+        start = time.monotonic()
+        try:
+            found = unit(left)
+        except Exception as error:  # one part must not cost the others
+            found = {'error': f'{type(error).__name__}: {error}'.strip()[:500]}
+        record['units'][name] = {**found, 'took': round(time.monotonic() - start, 1)}
+        print(f'{name}: {found.get("error") or "done"} ({record["units"][name]["took"]} s)')
+        _keep(folder, record)
+    _keep(folder, record)
+
+
+def units(args: argparse.Namespace, bench: Bench) -> Iterator[tuple[str, Unit]]:
+    """The parts, one piece after the other: each is given the seconds that are left."""
+    for name, check in CHECKS.items():
+        if 'correctness' in args.parts:
+            yield f'correctness/{name}', lambda left, check=check: check(bench).as_dict()
+    for method in ('shake', 'kd'):
+        if 'profile' in args.parts:
+            yield f'profile/{method}', lambda left, method=method: profile_step(bench, method)
+    if 'table' in args.parts:
+        yield 'table/steps', lambda left: _table(args, bench)
+    for name in ('teacher', 'cached', 'live'):
+        if 'training' in args.parts:
+            yield f'training/{name}', partial(_train, name, args)
+    if 'detectors' in args.parts and find_spec('mmcv._ext'):
+        yield 'detectors/retinanet', lambda left: _detectors(args, bench)
+
+
+def _train(name: str, args: argparse.Namespace, left: float) -> dict[str, Any]:
+    return train(name, args.train, Path(args.runs).absolute(), args.epochs, left)
+
+
+def _table(args: argparse.Namespace, bench: Bench) -> dict[str, Any]:
+    timing = step_time.measure(
+        dict(config=dict(bench.pair)),
+        bench.pair['teachers'][0]['config'],
+        batch_size=bench.batch_size,
+        image_size=bench.image_size,
+        rounds=args.rounds,
+        steps=3,
+        warmup=3,
+        device=bench.device,
+    )
+    return timing.as_dict()
+
+
+def _detectors(args: argparse.Namespace, bench: Bench) -> dict[str, Any]:
+    """The digits' RetinaNets, if the operators of mmcv were built."""
+    pair = 'retinanet-r18-w32_retinanet-r18-w8_digit-scenes'
+    own = bench._replace(pair=_pair(pair, None), batch_size=min(16, args.batch_size), image_size=96)
+    return _table(args, own)
+
+
+def _pair(name: str, options: Any) -> Any:
+    return cli.load_config(str(Path(compat.configs_dir()) / '_base_' / 'pairs' / f'{name}.py'), options)
+
+
+def _machine(device: str) -> dict[str, Any]:
+    facts = hardware(device)
+    facts.pop('load_average')
+    return {**facts, 'commit': commit()}
+
+
+def _begun(path: Path, setting: dict[str, Any]) -> dict[str, Any]:
+    """What is there of the same setting, else nothing.
+
+    Raises:
+        UsageError: If the file is of another setting, or no record.
+    """
+    if not path.exists():
+        return {'setting': setting, 'units': {}}
+    try:
+        record = json.loads(path.read_text(encoding='utf-8'))
+        known = dict(record['setting'])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(f"--out: '{path}' is no record of this command: name another folder.") from None
+    other = [key for key in setting if known.get(key) != setting[key]]
+    if other:
+        raise UsageError(
+            f"--out: '{path}' was measured with {other[0]}={known.get(other[0])}, and this is {setting[other[0]]}: "
+            'name another folder.'
+        )
+    return record
+
+
+def _keep(folder: Path, record: dict[str, Any]) -> None:
+    """Write what is known, complete or not at all."""
+    atomic.write(folder / 'gpu.json', (json.dumps(record, indent=2) + '\n').encode(), LOST)
+    atomic.write(folder / 'gpu.md', page(record).encode(), LOST)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool and return its exit status."""
+    return cli.run(measure, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

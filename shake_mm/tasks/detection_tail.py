@@ -1,0 +1,163 @@
+"""The end of a head's classification tower, as a shadow has it that shares the layers before."""
+
+import copy
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..utils import copy_module
+from .detection_logits import logits_of
+
+LAST = '_last'
+"""What the name of a tap of a tower ends in that stands for its last layer."""
+
+
+class Entry(nn.Module):
+    """Stands for a layer of a tower: takes what that has made, before its activation, and activates it.
+
+    Args:
+        activate (nn.Module, optional): The activation; None where the head itself activates.
+    """
+
+    def __init__(self, activate: nn.Module | None) -> None:
+        super().__init__()
+        own: Any = copy.deepcopy(activate)
+        if hasattr(own, 'inplace'):
+            own.inplace = False  # the maps are the tap's
+        self.activate = own
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The activation of a map, or a copy, which the head may overwrite."""
+        return x.clone() if self.activate is None else self.activate(x)
+
+
+def shared_aliases(head: nn.Module | None, path: str) -> dict[str, str]:
+    """Taps of the layers that a head of boxes classifies and regresses by: ``cls_tower1``, ``cls_tower``, and so on.
+
+    Args:
+        head (nn.Module, optional): The head of boxes.
+        path (str): Its name.
+    """
+    number = len(getattr(head, 'shared_fcs', None) or ())
+    taps = {f'cls_tower{i + 1}': f'{path}.shared_fcs.{i}' for i in range(number)}
+    if number:
+        taps |= {'cls_tower': taps[f'cls_tower{max(number - 1, 1)}'], f'cls_tower{LAST}': taps[f'cls_tower{number}']}
+    return taps
+
+
+def begin_behind(head: nn.Module, path: str, features: Any) -> None:
+    """Let a head that classifies begin behind a layer of its tower; in place, those up to it go.
+
+    Args:
+        head (nn.Module): The head.
+        path (str): Name of a tap: ``'cls_tower'`` (of the last layer but one, or the only one), ``'cls_tower2'`` or
+            ``'cls_tower_last'``.
+        features (Tensor | tuple[Tensor]): Something that the head takes, to try it out with.
+
+    Raises:
+        UsageError: If it has no tower, or its classes depend on more than that.
+    """
+    match, name, kind = re.fullmatch(rf'cls_tower(\d+|{LAST})?', path), _tower_of(head), type(head).__name__
+    if match is None or name is None:
+        raise UsageError(
+            f"ShadowTower: a {kind} cannot be entered at '{path}': name a tap of its classification tower, "
+            "source='student.cls_tower', or use dict(type='ShadowHead')."
+        )
+    probe, several = copy_module(head).eval(), not isinstance(features, Tensor)
+    given, wanted = _passed(probe, name, match[1], _noise(features))
+    probe = copy_module(head).eval()
+    for changed in (probe, head):
+        _cut(changed, name, match[1])
+    with torch.no_grad():
+        found = logits_of(probe).of(probe(tuple(given) if several else given[0]))
+    pairs = zip(wanted, found) if several else [(wanted, found)]
+    if not all(one.shape == other.shape and torch.allclose(one, other, atol=1e-4) for one, other in pairs):
+        raise UsageError(
+            f'ShadowTower: the classes of a {kind} depend on more than its classification tower: use '
+            "dict(type='ShadowHead')."
+        )
+
+
+def make_linear(head: nn.Module) -> None:
+    """Let what predicts the classes be a linear layer at each place: the middle of its kernels, newly drawn as they.
+
+    Args:
+        head (nn.Module): A head of which nothing but its classification tower and predictor is left.
+    """
+    tower = getattr(head, 'cls_convs', None)
+    kept = {id(layer) for layer in (tower.modules() if isinstance(tower, nn.Module) else ())}
+    for layer in head.modules():
+        if isinstance(layer, nn.Conv2d) and id(layer) not in kept and layer.weight.requires_grad:
+            middle = [size // 2 for size in layer.kernel_size]
+            weight = layer.weight.detach()[:, :, middle[0], middle[1]].clone()
+            layer.weight = nn.Parameter(weight[:, :, None, None])
+            layer.kernel_size, layer.padding = (1, 1), (0, 0)
+
+
+def _tower_of(head: nn.Module) -> str | None:
+    """Name of the layers before the predictor of the classes."""
+    for name in ('shared_fcs', 'cls_convs'):
+        layers = getattr(head, name, None)
+        if isinstance(layers, nn.ModuleList) and len(layers):
+            return name
+    return None
+
+
+def _levels(head: nn.Module, name: str) -> list[Any]:
+    """The towers one by one: of some heads every level has its own."""
+    tower = getattr(head, name)
+    return list(tower) if isinstance(tower[0], (nn.ModuleList, nn.Sequential)) else [tower]
+
+
+def _depth(number: int, name: str | None) -> int:
+    """Which layer, from 1, of how many a tap of this ending means."""
+    return {None: max(number - 1, 1), LAST: number}.get(name) or int(name or 0)
+
+
+def _passed(head: nn.Module, name: str, depth: str | None, features: Any) -> tuple[list[Tensor], Any]:
+    """What the layer of a depth makes of features, by level, and the logits."""
+    seen: list[Tensor] = []
+    for own in _levels(head, name):
+        _before_activation(own[_depth(len(own), depth) - 1]).register_forward_hook(
+            lambda layer, args, output: seen.append(output.clone())
+        )
+    with torch.no_grad():
+        return seen, logits_of(head).of(head(features))
+
+
+def _cut(head: nn.Module, name: str, depth: str | None) -> None:
+    """Leave out the layers of the tower up to a depth."""
+    towers = []
+    for own in _levels(head, name):
+        number = _depth(len(own), depth)
+        last = own[number - 1]
+        entry = Entry(last.activate if _activates(last) else None)
+        towers.append(nn.ModuleList([entry, *list(own)[number:]]))
+    by_level = isinstance(getattr(head, name)[0], (nn.ModuleList, nn.Sequential))
+    setattr(head, name, nn.ModuleList(towers) if by_level else towers[0])
+    if name == 'shared_fcs' and len(getattr(head, 'shared_convs', ())):
+        head.shared_convs = nn.ModuleList()
+        head.num_shared_convs = 0
+
+
+def _activates(layer: nn.Module) -> bool:
+    """Whether a layer ends in an activation, before which taps of towers read it."""
+    return isinstance(layer, ConvModule) and layer.order[-1] == 'act' and layer.with_activation
+
+
+def _before_activation(layer: Any) -> nn.Module:
+    if not _activates(layer):
+        return layer
+    return layer.norm if layer.with_norm else layer.conv
+
+
+def _noise(features: Any) -> Any:
+    generator = torch.Generator().manual_seed(0)
+    draw: Sequence[Tensor] = [features] if isinstance(features, Tensor) else features
+    noise = [torch.randn(x.shape, generator=generator).to(x.device) for x in draw]
+    return noise[0] if isinstance(features, Tensor) else tuple(noise)
