@@ -32,8 +32,9 @@ class Settings(argparse.Action):
         for pair in values or ():
             try:
                 key, value = parse_option(pair)
-            except ValueError:
-                parser.error(f"argument --cfg-options: '{pair}' is no key=value pair with balanced brackets")
+            except ValueError as error:
+                told = str(error) if 'dict' in str(error) else f"'{pair}' is no key=value pair with balanced brackets"
+                parser.error(f'argument --cfg-options: {told}')
             options[key] = value
         setattr(namespace, self.dest, options)
 
