@@ -177,6 +177,16 @@ def parse_print_config(argv: Sequence[str] | None = None, prog: str | None = Non
     return parser.parse_args(argv)
 
 
+def parse_taps(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+    """Define and parse the command line of :mod:`.taps`."""
+    parser = ArgumentParser(prog=prog, description='List the taps of student and teachers, and the pairs that fit')
+    parser.add_argument('config', help='a config, of a distillation or of a student alone')
+    parser.add_argument('--teacher', help="config of a teacher, in the place of the config's own")
+    parser.add_argument('--depth', type=int, default=2, help='how deep layers may lie that are listed (2)')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
 def parse_dataset_prepare(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """Define and parse the command line of :mod:`.dataset_prepare`."""
     parser = ArgumentParser(prog=prog, description='Put a data set where the configs look for it')
