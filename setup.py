@@ -18,6 +18,7 @@ MIM_TOOLS = (
     'dist_train.sh',
     'export_student.py',
     'misc/print_config.py',
+    'misc/taps.py',
     'run_grid.py',
     'slurm_test.sh',
     'slurm_train.sh',
@@ -32,6 +33,7 @@ SCRIPTS = {
     'shake-export': 'export_student',
     'shake-grid': 'run_grid',
     'shake-print-config': 'print_config',
+    'shake-taps': 'taps',
     'shake-test': 'test',
     'shake-train': 'train',
 }

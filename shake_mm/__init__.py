@@ -14,5 +14,12 @@ from .compat import apply_workarounds  # noqa: E402
 apply_workarounds()
 
 from . import registry  # noqa: E402, F401
+from .imports import lazy_parts  # noqa: E402
 
-__all__ = ['__version__']
+# A program of one's own imports these; torch comes with the first.
+__getattr__ = lazy_parts(
+    __name__,
+    {'api': ['distill'], 'distillers': ['DML', 'KD', 'SHAKE'], 'engine': ['Distiller'], 'export': ['export_student']},
+)
+
+__all__ = ['DML', 'KD', 'SHAKE', 'Distiller', '__version__', 'distill', 'export_student']

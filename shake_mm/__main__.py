@@ -18,6 +18,7 @@ COMMANDS = {
     'grid': ('run_grid', 'train several configs over seeds'),
     'dataset-prepare': ('dataset_prepare', 'put a data set where the configs look for it'),
     'print-config': ('print_config', 'print a config, or write it as one file'),
+    'taps': ('taps', 'list the layers that a term can name'),
 }
 """By name, the module of :mod:`shake_mm.cli`, and what it does."""
 
@@ -87,6 +88,11 @@ def dataset_prepare(argv: Sequence[str] | None = None) -> int:
 def print_config(argv: Sequence[str] | None = None) -> int:
     """Run ``shake-print-config`` or ``tools/misc/print_config.py``."""
     return start('print_config', argv)
+
+
+def taps(argv: Sequence[str] | None = None) -> int:
+    """Run ``shake-taps`` or ``tools/misc/taps.py``."""
+    return start('taps', argv)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import inspect
 import pickle
 import re
 import traceback
@@ -12,6 +13,7 @@ from mmengine.registry import Registry, root
 
 from .errors import NonFiniteError, UsageError
 from .stack import DISTRIBUTIONS, find, problem
+from .validation import nearest
 
 UNKNOWN_TYPE = re.compile(r'(\S+) is not in the (?:(\S+)::)?(.+?) registry')
 WRONG_ARGUMENT = re.compile(r'(\w+)\.__init__\(\) ((?:got an unexpected keyword|missing \d+ required).*)')
@@ -140,8 +142,7 @@ def explain(error: BaseException) -> str | None:
         return f'a checkpoint is truncated or damaged ({one_line(error)}): use an earlier one'
     if isinstance(error, TypeError):
         match = WRONG_ARGUMENT.search(str(error))
-        page = 'docs/from_mmrazor.md' if match and MMRAZOR.search(match[2]) else 'its documentation'
-        return match and f'{match[1]} in the config {match[2]}: correct the key, see {page}'
+        return match and _explain_argument(error, *match.groups())
     if isinstance(error, ImportError) and (lacking := _lacking(error)):
         return lacking
     for kind, pattern, sentence in UPSTREAM:
@@ -231,6 +232,24 @@ def _explain_key_error(error: KeyError) -> str | None:
         part = part if len(part) <= SHOWN else f'{part[:SHOWN]}…'
         return f"a part of the config has no 'type': add it to {part}"
     return None
+
+
+def _explain_argument(error: TypeError, name: str, told: str) -> str:
+    """Suggest the argument nearest to one that a part of the config does not take."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    built = [frame.f_locals['obj_cls'] for frame in frames if isinstance(frame.f_locals.get('obj_cls'), type)]
+    known: list[str] = []
+    for kind in built[-1].__mro__ if built else ():
+        with suppress(ValueError, TypeError):  # of a class that is written in C
+            known += [
+                key for key in inspect.signature(kind.__init__).parameters if key not in ('self', 'args', 'kwargs')
+            ]
+    word = re.search(r"keyword argument '(\w+)'", told)
+    near = word and nearest(word[1], known)
+    remedy = f'did you mean {near}?' if near else 'correct the key, see its documentation'
+    if MMRAZOR.search(told):
+        remedy = 'correct the key, see docs/from_mmrazor.md'
+    return f'{built[-1].__name__ if built else name} in the config {told}: {remedy}'
 
 
 def _explain_unknown_type(key: str, scope: str | None, kind: str) -> str:

@@ -1,6 +1,7 @@
 """``key=value`` pairs of a command line: mmengine's rules, for values with spaces and brackets of their own too."""
 
 import os.path as osp
+import re
 from typing import Any
 
 from mmengine.config import DictAction
@@ -10,6 +11,7 @@ CACHES = osp.join('work_dirs', 'teacher_cache')
 
 PAIRS = {'(': ')', '[': ']'}
 DEEPEST = 32
+_DICT = re.compile(r'[\[(\s]*(\{\s*[\'"\w]+\s*:|dict\()')
 
 
 def parse_option(pair: str) -> tuple[str, Any]:
@@ -26,9 +28,15 @@ def parse_option(pair: str) -> tuple[str, Any]:
         tuple[str, Any]: Dotted key and value.
 
     Raises:
-        ValueError: If it is no pair, or the brackets of a list are not balanced.
+        ValueError: If it is no pair, holds a dict, or the brackets of a list are not balanced.
     """
     key, equals, text = pair.partition('=')
+    if _DICT.match(text.strip('\'" ')):
+        first = f'{key}.0.' if text.strip('\'" ')[:1] in PAIRS else f'{key}.'
+        raise ValueError(
+            f"'{pair}' holds a dict, which no value can: set its entries by their keys, {first}type=…, or write it "
+            'into a config that inherits this one'
+        )
     if not equals or not all(part.strip() for part in key.split('.')):
         raise ValueError(f"'{pair}' is no key=value pair")
     return key, _value(text, 0)

@@ -1,16 +1,46 @@
 """Arguments of a config against what a constructor says it takes."""
 
+import difflib
 import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 from .errors import UsageError
 
 PACKAGE = __package__
+
+
+MEANT = {
+    't': 'tau',
+    'temp': 'tau',
+    'temperature': 'tau',
+    'lambda': 'lam',
+    'lambd': 'lam',
+    'loss_weight': 'weight',
+    'weights': 'weight',
+    'source': 'of',
+    'target': 'to',
+    'ckpt': 'checkpoint',
+    'pretrained': 'checkpoint',
+}
+"""Words that others use for what we call otherwise."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The name that somebody means who writes another, or None.
+
+    Args:
+        word (str): What is written.
+        known (iterable of str): The names that there are.
+    """
+    names = list(known)
+    if MEANT.get(word.lower()) in names:
+        return MEANT[word.lower()]
+    return next(iter(difflib.get_close_matches(word, names, n=1)), None)
 
 
 def check_arguments(cls: Callable, config: Mapping[str, Any], where: str) -> None:

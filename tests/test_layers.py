@@ -21,6 +21,7 @@ LAYERS = (
     ('distillers',),
     ('loops', 'hooks'),
     ('checks', 'export', 'switches', 'grid', 'reports'),
+    ('api',),
     ('cli', '__main__'),
 )
 """From the bottom up. What is in no layer may be imported by nothing here."""

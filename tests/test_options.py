@@ -37,3 +37,22 @@ def test_paths_with_spaces_and_brackets(text, value):
 def test_what_is_no_pair(pair):
     with pytest.raises(ValueError, match='no key=value pair|not balanced|too deep'):
         parse_option(pair)
+
+
+@pytest.mark.parametrize(
+    ('pair', 'instead'),
+    [
+        ("custom_hooks=[dict(type='X')]", 'custom_hooks.0.type='),
+        ("a={'type':'X','b':1}", 'a.type='),
+        ('"a=[{type: X}]"', 'type='),
+    ],
+)
+def test_a_dict_is_told_how_it_is_written(pair, instead):
+    with pytest.raises(ValueError, match='holds a dict') as raised:
+        parse_option(pair)
+    assert instead in str(raised.value)
+
+
+def test_braces_of_a_name_are_no_dict():
+    assert parse_option('filename_tmpl=epoch_{}.pth') == ('filename_tmpl', 'epoch_{}.pth')
+    assert parse_option('a={x}') == ('a', '{x}')

@@ -25,6 +25,7 @@ TOOLS = (
         'cache_teacher.py',
         'run_grid.py',
         'misc/print_config.py',
+        'misc/taps.py',
         'dataset_prepare.py',
     ),
     *('dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'),

@@ -53,7 +53,7 @@ class _DumpConfigHook(Hook):
             write_config(runner.cfg, path)
 
 
-def build_runner(cfg: Config, mode: str) -> Runner:
+def build_runner(cfg: Config, mode: str, built: Mapping[str, Any] | None = None) -> Runner:
     """Build the runner of a config.
 
     mmengine writes the config into the work directory, over that of an earlier run, before it has seen data and
@@ -62,6 +62,8 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     Args:
         cfg (Config): The config, with the command line merged.
         mode (str): What the runner is for, ``'train'`` or ``'test'``.
+        built (dict, optional): Parts that are there already, a model or data loaders, by their keys in the config,
+            which describes them.
 
     Raises:
         UsageError: If the run could not begin; the message names the key or file, and how to fix it.
@@ -74,7 +76,7 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     dump, Runner.dump_config = Runner.dump_config, lambda self: None
     _await_coco()
     try:
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner = _runner_with(cfg, built) if built else _runner_of(cfg)
     finally:
         Runner.dump_config = dump
     check_ranks(cfg)
@@ -92,6 +94,19 @@ def build_runner(cfg: Config, mode: str) -> Runner:
             check_resume(model, cfg, start.source, start.loaded)
         else:
             runner.register_hook(StartWeightsHook(model, start))
+    _check_loops(runner, model, cfg, mode, guard)
+    if mode == 'train':
+        if isinstance(model, Distiller):
+            check_units(model, runner.train_loop)
+        check_metrics(runner, model)
+        if runner.val_loop is not None:
+            warn_of_overlap(runner.train_dataloader.dataset, runner.val_dataloader.dataset)
+        _guard_resume(runner, start)
+    return runner
+
+
+def _check_loops(runner: Runner, model: Any, cfg: Config, mode: str, guard: ReadGuardHook) -> None:
+    """Build the loops of a run, and check their data."""
     for name in ('train', 'val') if mode == 'train' else ('test',):
         if cfg.get(f'{name}_dataloader') is not None:
             key = f'{name}_dataloader'
@@ -105,14 +120,15 @@ def build_runner(cfg: Config, mode: str) -> Runner:
                 model.members.fit_classes(names, f'{key}.dataset', model.objective.compared)
             with guard.skipping(loop.dataloader.dataset) if name == 'train' else nullcontext():
                 check_data(loop.dataloader, key, config, model)
-    if mode == 'train':
-        if isinstance(model, Distiller):
-            check_units(model, runner.train_loop)
-        check_metrics(runner, model)
-        if runner.val_loop is not None:
-            warn_of_overlap(runner.train_dataloader.dataset, runner.val_dataloader.dataset)
-        _guard_resume(runner, start)
-    return runner
+
+
+def _runner_of(cfg: Config) -> Runner:
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def _runner_with(cfg: Config, built: Mapping[str, Any]) -> Runner:
+    """The runner of a config that only describes some of its parts, as it is copied and written."""
+    return Runner.from_cfg.__func__(lambda **parts: Runner(**{**parts, **built}), cfg)
 
 
 @cache

@@ -29,6 +29,7 @@ from .parsers import parse_cache_teacher as parse_args
 def cache_teachers(args: argparse.Namespace) -> None:
     """Run the command with the parsed options."""
     device = args.device or get_device()
+    common.check_device(device)
     cfg = common.load_config(args.config, args.cfg_options)
     switches.make_batched(cfg)
     switches.make_cached(cfg, args.folder)

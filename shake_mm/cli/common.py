@@ -2,15 +2,19 @@
 
 import argparse
 import gc
+import inspect
 import os
 import os.path as osp
+import re
 import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
+from mmengine.runner import Runner
 from torch import distributed as torch_dist
 
 from ..checks import check_launch, check_packages
@@ -18,7 +22,15 @@ from ..compat.preferences import apply_preferences
 from ..errors import UsageError
 from ..explain import explain, explain_build, one_line
 from ..safe_io import guard_loaders, trust_pickles
-from ..utils import kill_data_workers
+from ..utils import config_file, kill_data_workers
+from ..validation import nearest
+
+DOUBLE = re.compile(r"Duplicate keys?: \{'(\w+)'")
+READ = (
+    *('auto_scale_lr', 'custom_imports', 'data_preprocessor', 'load_from_key', 'model_wrapper_cfg', 'runner_type'),
+    *('trust_pickles', 'tta_model', 'tta_pipeline'),
+)
+"""Keys of a config that others than the Runner read."""
 
 
 def load_config(path: str, options: dict | None = None) -> Config:
@@ -39,7 +51,10 @@ def load_config(path: str, options: dict | None = None) -> Config:
             raise UsageError(lacking) from error
         # mmengine appends all of `sys.path` to its message.
         reason = one_line(error).partition(', the current sys.path')[0].rstrip('.!')
+        if double := DOUBLE.search(reason):
+            raise UsageError(f'config {path}: {_both_have(double[1])}') from error
         raise UsageError(f'config {path} cannot be read: {reason}: correct it') from error
+    _check_keys(cfg, options or {})
     try:
         cfg.merge_from_dict(options or {})
     except Exception as error:
@@ -49,9 +64,51 @@ def load_config(path: str, options: dict | None = None) -> Config:
     return cfg
 
 
-def config_file(path: str) -> str:
-    """The file of a config; ``'package::file'`` is resolved as in ``_base_``."""
-    return Config._get_cfg_path(path, '')[0] if '::' in path else path
+def _both_have(key: str) -> str:
+    """What to do where two bases set one key, which mmengine does not join."""
+    if key == 'custom_hooks':
+        return (
+            "two of its bases have `custom_hooks`, which mmengine does not join: take 'shake_mm::_base_/distill.py', "
+            'or the other, out of `_base_`, and write its hooks behind those that stay: custom_hooks = '
+            "[*_base_.custom_hooks, dict(type='shake_mm.MemberEvalHook'), …]."
+        )
+    return (
+        f'two of its bases have `{key}`, which mmengine does not join: leave one of them out, and write what it has '
+        'beside that into this config.'
+    )
+
+
+def _check_keys(cfg: Config, options: dict) -> None:
+    """Refuse a setting of what neither the config has nor a run reads, which would change nothing.
+
+    Raises:
+        UsageError: With the nearest key.
+    """
+    known = [*cfg, *inspect.signature(Runner).parameters, *READ]
+    for option in options:
+        key, *rest = option.split('.')
+        if key not in known:
+            below = [f'{name}.{key}' for name, part in cfg.items() if isinstance(part, dict) and key in part]
+            near = '.'.join([below[0] if below else nearest(key, known) or 'model', *rest])
+            raise UsageError(f"--cfg-options: {option} changes nothing, as no run reads '{key}': did you mean {near}?")
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that this machine, or this torch, does not have.
+
+    Args:
+        name (str): As torch names it.
+
+    Raises:
+        UsageError: Naming one that is there.
+    """
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        found = one_line(error).split('. ')[0].rstrip('.')
+        raise UsageError(
+            f'--device {name}: there is no such device here ({found}): leave it out, or use cpu.'
+        ) from error
 
 
 def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:

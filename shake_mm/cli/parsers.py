@@ -32,8 +32,9 @@ class Settings(argparse.Action):
         for pair in values or ():
             try:
                 key, value = parse_option(pair)
-            except ValueError:
-                parser.error(f"argument --cfg-options: '{pair}' is no key=value pair with balanced brackets")
+            except ValueError as error:
+                told = str(error) if 'dict' in str(error) else f"'{pair}' is no key=value pair with balanced brackets"
+                parser.error(f'argument --cfg-options: {told}')
             options[key] = value
         setattr(namespace, self.dest, options)
 
@@ -172,6 +173,16 @@ def parse_print_config(argv: Sequence[str] | None = None, prog: str | None = Non
     parser.add_argument('config', help='config file path')
     parser.add_argument('--save-path', help="also write it to this file (.py, .yml, .json), for any package's train.py")
     parser.add_argument('--overwrite', action='store_true', help='let --save-path replace a file that no tool wrote')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def parse_taps(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+    """Define and parse the command line of :mod:`.taps`."""
+    parser = ArgumentParser(prog=prog, description='List the taps of student and teachers, and the pairs that fit')
+    parser.add_argument('config', help='a config, of a distillation or of a student alone')
+    parser.add_argument('--teacher', help="config of a teacher, in the place of the config's own")
+    parser.add_argument('--depth', type=int, default=2, help='how deep layers may lie that are listed (2)')
     add_common_arguments(parser)
     return parser.parse_args(argv)
 

@@ -1,7 +1,7 @@
 """Stand-ins for a distiller in the loops of validation and test, where more than the student is to be measured."""
 
 import copy
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import torch
@@ -33,7 +33,8 @@ class StandIn:
     def val_step(self, data: Any) -> list:
         """Samples with predictions for a batch, as :meth:`mmengine.model.BaseModel.val_step` gives them."""
         batch = self.distiller.data_preprocessor(data, False)
-        return self.evaluate(batch['inputs'], batch['data_samples'])
+        pair = (batch['inputs'], batch['data_samples']) if isinstance(batch, Mapping) else batch
+        return self.evaluate(*pair)
 
     def evaluate(self, inputs: Tensor, data_samples: list) -> list:
         """Samples with predictions for a preprocessed batch (N, C, H, W)."""

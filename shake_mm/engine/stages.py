@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import UsageError
-from ..validation import check_arguments, check_mapping, check_number
+from ..validation import check_arguments, check_mapping, check_number, nearest
 
 PARTS = ('student', 'peers', 'proxies', 'connectors', 'terms')
 """The parts of a distiller that hold parameters."""
@@ -142,7 +142,9 @@ def _build_stage(name: str, config: Mapping[str, Any]) -> Stage:
     where = f'stages.{name}'
     for key in config:
         if key not in _KEYS:
-            raise UsageError(f"{where}: unknown key '{key}', a stage has {', '.join(_KEYS)}.")
+            near = nearest(str(key), _KEYS)
+            hint = f'did you mean {near}?' if near else f'a stage has {", ".join(_KEYS)}.'
+            raise UsageError(f"{where}: unknown key '{key}', {hint}")
     check_arguments(Stage, config, where)
     stage = Stage(name, **config)
     if stage.until is not None:

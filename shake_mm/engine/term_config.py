@@ -6,7 +6,7 @@ from typing import Any
 from ..errors import UsageError
 from ..registry import takes
 from ..taps import listed
-from ..validation import check_mapping, check_tap
+from ..validation import check_mapping, check_tap, nearest
 from .expand import SIDES, WRITTEN_OUT
 from .terms import TERM_ARGUMENTS
 
@@ -29,7 +29,11 @@ def check_terms(terms: Mapping[str, dict | None]) -> None:
         check_mapping(f'terms.{name}', config, f"{name}=dict(of='student.logits', ...)")
         for key in config:
             if key not in TERM_KEYS:
-                raise UsageError(f"terms.{name}: unknown key '{key}', a term has {', '.join(TERM_KEYS)}.")
+                near = nearest(str(key), TERM_KEYS)
+                hint = f'did you mean {near}?' if near else f'a term has {", ".join(TERM_KEYS)}.'
+                if key == 'tau':  # of what compares, not of the term
+                    hint = "it belongs into the term's loss=dict(…)."
+                raise UsageError(f"terms.{name}: unknown key '{key}', {hint}")
         if 'of' not in config:
             raise UsageError(f"terms.{name}: 'of' is missing: name the tap that learns, e.g. of='student.logits'.")
         for side in SIDES:

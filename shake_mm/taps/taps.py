@@ -190,7 +190,9 @@ class Taps:
         if name.path not in layers:
             near = difflib.get_close_matches(name.path, [*aliases, *filter(None, layers)], n=4, cutoff=0.4)
             hint = f'did you mean {" or ".join(near)}?' if near else f'it has {", ".join(list(layers)[1:6])} and more.'
-            raise UsageError(f"tap '{text}' names no layer of {name.member}: {hint}")
+            raise UsageError(
+                f"tap '{text}' names no layer of {name.member}: {hint} `python -m shake_mm taps CONFIG` lists them all."
+            )
         return layers[name.path]
 
 

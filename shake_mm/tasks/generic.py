@@ -33,6 +33,8 @@ class GenericTask(Task):
         forward (dict, optional): Arguments of a pass without labels. Defaults to ``dict(mode='tensor')``.
         input_shape (Sequence[int], optional): Shape (C, H, W) of an input, to infer the shapes of taps by, and to
             compare an exported network with. Defaults to (3, H, W) of the distiller's ``input_size``.
+        num_classes (int, optional): How many classes the logits, of shape (N, K), are scores of, where each image has
+            one, its target or ``gt_label``. Members are then measured as those of a classifier are.
 
     Raises:
         UsageError: If an argument is no such thing.
@@ -47,16 +49,21 @@ class GenericTask(Task):
         divergence: dict | None = None,
         forward: dict | None = None,
         input_shape: Sequence[int] | None = None,
+        num_classes: int | None = None,
     ) -> None:
         shape: tuple[int, ...] = () if input_shape is None else tuple(input_shape)
         for right, message in (
             (logits is None or isinstance(logits, str), f'logits={logits!r} must be the name of a layer'),
             (divergence is None or 'type' in divergence, f'divergence={divergence!r} must be a config with a `type`'),
             (len(shape) in (0, 3), f'input_shape={input_shape!r} must be channels, height and width'),
+            (
+                num_classes is None or (isinstance(num_classes, int) and num_classes > 1 and logits is not None),
+                f'num_classes={num_classes!r} must be the number of classes that `logits` names the scores of',
+            ),
         ):
             if not right:
                 raise UsageError(f'task: {message}.')
-        self.logits, self.divergence = logits, divergence
+        self.logits, self.divergence, self.classes = logits, divergence, num_classes
         self.arguments = {'mode': 'tensor', **(forward or {})}
         self.shape = shape
         if shape:
@@ -71,8 +78,12 @@ class GenericTask(Task):
         return super().trunk_end(network) or ('' if self.logits is None else f'{self._layer}:input')
 
     def num_classes(self, network: nn.Module) -> int | None:
-        """None: nobody knows which attribute says it."""
-        return None
+        """What the config says; nobody knows which attribute of the network does."""
+        return self.classes
+
+    def compares_members(self, network: nn.Module) -> bool:
+        """Whether the config says that logits are scores of classes."""
+        return self.classes is not None
 
     def check_scores(self, network: nn.Module, name: str, learns: bool) -> None:
         """Logits are those that the config names."""
@@ -155,6 +166,18 @@ class GenericTask(Task):
             )
         known = {key: value for key, value in config.items() if takes(self.divergence['type'], key)}
         return {**known, **self.divergence}
+
+    def attach_logits(self, network: nn.Module, samples: Any, logits: Mapping[str, Tensor]) -> None:
+        """Store them as the field ``member_logits``; a pair of outputs and targets becomes a list of samples."""
+        if len(samples) == 2 and isinstance(samples[0], Tensor):  # of a plain network, which makes no samples
+            scores, targets = samples
+            samples[:] = [
+                {'pred_score': row.softmax(0), 'pred_label': row.argmax(0, keepdim=True), 'gt_label': target.reshape(1)}
+                for row, target in zip(scores, targets)
+            ]
+        for i, sample in enumerate(samples):
+            own = {name: value[i] for name, value in logits.items()}
+            sample.update(member_logits=own) if isinstance(sample, dict) else sample.set_field(own, 'member_logits')
 
     def batch_field(self, samples: Any, name: str) -> Tensor:
         """``gt_labels``: a tensor of targets, or their field ``gt_label``; other names are fields of the samples."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+from mmengine.registry import DefaultScope
 from torch import nn
 
 from ..errors import UsageError
@@ -34,7 +35,8 @@ def build_task(config: Any) -> Task:
         known = ', '.join({**TASKS.module_dict, **dict.fromkeys(names)})
         raise UsageError(f"task is {config!r}, but it must be a config whose 'type' is one of {known}.")
     try:
-        return TASKS.build(dict(config))
+        with DefaultScope.overwrite_default_scope('shake_mm'):  # in another, mmengine warns that it has no tasks
+            return TASKS.build(dict(config))
     except TypeError as error:
         raise UsageError(f'task: {config["type"]} cannot be made of these arguments ({error}): correct them.') from None
 

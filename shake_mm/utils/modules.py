@@ -2,7 +2,8 @@
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from mmengine.model import is_model_wrapper
@@ -42,6 +43,29 @@ def copy_module(module: M) -> M:
                 # A dict that stands in the memo is taken for its own copy.
                 memo[id(hooks)] = OrderedDict((key, copy.deepcopy(hook)) for key, hook in _torch_s_own(hooks))
     return copy.deepcopy(module, memo)
+
+
+@contextmanager
+def hooks_restored(*modules: nn.Module) -> Iterator[None]:
+    """Take away, in the end, the hooks that were put on layers of modules meanwhile.
+
+    Args:
+        *modules (nn.Module): Networks that are lent, and go back to their owner as they came.
+    """
+    dicts = [
+        hooks
+        for module in modules
+        for layer in module.modules()
+        for name in _HOOKS
+        if (hooks := getattr(layer, name, None)) is not None
+    ]
+    before = [set(hooks) for hooks in dicts]
+    try:
+        yield
+    finally:
+        for hooks, known in zip(dicts, before):
+            for key in set(hooks) - known:
+                del hooks[key]
 
 
 def image_channels(network: nn.Module) -> int:

@@ -12,6 +12,7 @@ from . import (
     outputs,
     real_runs,
     resumes,
+    slips,
     values,
 )
 
@@ -28,5 +29,6 @@ CATEGORIES = (
     resumes,
     outputs,
     real_runs,
+    slips,
 )
 CASES = [case for module in CATEGORIES for case in module.CASES]

@@ -51,7 +51,11 @@ CASES = [
     ),
     Case('config', 'a part without a type', lambda s: s.plain({'model.head.type': GONE}), 'type', 'add'),
     Case(
-        'config', 'unknown argument', lambda s: s.plain({'model.head.in_chanels': 6}), 'in_chanels', 'correct the key'
+        'config',
+        'unknown argument',
+        lambda s: s.plain({'model.head.in_chanels': 6}),
+        'in_chanels',
+        'did you mean in_channels',
     ),
     Case(
         'config',
@@ -122,7 +126,7 @@ CASES = [
         'unknown key of a term',
         lambda s: s.kd({'model.terms': dict(x=dict(HINT, wieght=1))}),
         'wieght',
-        'a term has',
+        'did you mean weight',
     ),
     Case(
         'config', 'negative weight', lambda s: s.kd({'model.terms': dict(x=dict(HINT, weight=-1))}), 'terms.x', '>= 0'

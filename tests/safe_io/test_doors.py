@@ -175,6 +175,7 @@ CONFIGURED = {
     'export_student': ('{config}', '{checkpoint}', '{folder}/out'),
     'run_grid': ('{config}', '--work-dir', '{folder}/grid'),
     'misc/print_config': ('{config}',),
+    'misc/taps': ('{config}',),
     'misc/describe_configs': ('{config}', '--out', '{folder}/page.md'),
     'benchmarks.compare_steps': ('--pair', '{config}'),
     'benchmarks.compare_pipelines': ('{config}',),
