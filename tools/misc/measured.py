@@ -25,8 +25,8 @@ DATA = {
     'in1k': 'ImageNet-1k',
     'pictures': 'CustomDataset',
 }
-"""What a config is trained on, by the end of its name: a known set, or the class that draws it. mim has no room for long
-names."""
+"""What a config is trained on, by the end of its name: a known set, or the class that draws it; mim has room for short
+names alone."""
 
 
 class Page(NamedTuple):
