@@ -9,10 +9,11 @@ from shake_mm.errors import UsageError
 from shake_mm.members import Inference
 from shake_mm.registry import MODELS
 from tests.support.detectors import detector, lively, scenes
+from tests.support.stacks import needs_float16
 
 SWITCHES = [
     (dict(dtype='bfloat16'), 3e-2),
-    (dict(dtype='float16'), 4e-3),
+    pytest.param(dict(dtype='float16'), 4e-3, marks=needs_float16),
     (dict(channels_last=True), 1e-5),
     (dict(fuse_bn=True), 1e-5),
     (dict(dtype='bfloat16', channels_last=True, fuse_bn=True), 4e-2),

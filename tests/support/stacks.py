@@ -31,6 +31,10 @@ def _autocasts_to_float16() -> bool:
 AUTOCASTS = (torch.float16, torch.bfloat16) if _autocasts_to_float16() else (torch.bfloat16,)
 """Dtypes that this torch's autocast has on the CPU."""
 
+needs_float16 = pytest.mark.skipif(
+    torch.float16 not in AUTOCASTS, reason=f'torch {TORCH} neither convolves nor autocasts in float16 on the CPU'
+)
+
 HALVES = tuple(
     pytest.param(
         dtype,

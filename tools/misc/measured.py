@@ -13,19 +13,20 @@ DATA = {
     'cifar100-okddip': 'CIFAR-100',
     'cityscapes': 'Cityscapes',
     'coco': 'COCO',
-    'digit-masks': 'Handwritten digits on canvases, with masks',
-    'digit-scenes': 'Handwritten digits on canvases, with boxes',
-    'digits': 'Handwritten digits',
-    'digits100': 'Pairs of handwritten digits',
-    'digits100-32px': 'Pairs of handwritten digits, 32 pixels',
+    'digit-masks': 'DigitMasks',
+    'digit-scenes': 'DigitScenes',
+    'digits': 'Digits',
+    'digits100': 'DigitPairs',
+    'digits100-32px': 'DigitPairs',
     'fashion': 'Fashion-MNIST',
-    'fashion-few': 'Fashion-MNIST, few pictures',
-    'fashion100': 'Pairs of Fashion-MNIST pictures',
-    'garment-scenes': 'Fashion-MNIST pictures on canvases, with boxes',
+    'fashion-few': 'Fashion-MNIST',
+    'fashion100': 'GarmentPairs',
+    'garment-scenes': 'GarmentScenes',
     'in1k': 'ImageNet-1k',
-    'pictures': 'a folder of pictures of your own',
+    'pictures': 'CustomDataset',
 }
-"""What a config is trained on, by the end of its name."""
+"""What a config is trained on, by the end of its name: a known set, or the class that draws it; mim has room for short
+names alone."""
 
 
 class Page(NamedTuple):
