@@ -45,6 +45,7 @@ def check_config(cfg: Config, mode: str) -> None:
             _check_loader(keys[0], cfg[keys[0]])
     if mode == 'train':
         _check_optimizer(cfg)
+        _check_sharding(cfg)
 
 
 def _check_colors(cfg: dict) -> None:
@@ -79,6 +80,23 @@ def _check_optimizer(cfg: Config) -> None:
         raise UsageError(
             'optim_wrapper.optimizer: the state of a ZeroRedundancyOptimizer cannot be saved by mmengine, whose first '
             'process would wait for the others forever: set default_hooks.checkpoint.save_optimizer=False.'
+        )
+
+
+def _check_sharding(cfg: Config) -> None:
+    """Refuse shards of the model, which mmengine's Runner would leave out without a word, or stages could not enter."""
+    wrapper = cfg.get('model_wrapper_cfg')
+    kind = str(wrapper.get('type')).rpartition('.')[2] if isinstance(wrapper, Mapping) else ''
+    asked = {
+        'strategy': cfg.get('strategy') is not None,
+        'runner_type': str(cfg.get('runner_type')).rpartition('.')[2] == 'FlexibleRunner',
+        'model_wrapper_cfg': kind == 'MMFullyShardedDataParallel',
+    }
+    for key in (key for key, given in asked.items() if given):
+        raise UsageError(
+            f'{key}: taps and proxies read the members of a distiller layer by layer, and find no whole weights where '
+            f'FSDP or DeepSpeed shards them: leave `{key}` out, and for less memory use --amp, accumulative_counts or '
+            'a ZeroRedundancyOptimizer.'
         )
 
 

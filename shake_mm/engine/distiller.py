@@ -134,6 +134,8 @@ class Distiller(BaseModel):
         if self.plan is None:
             raise UsageError("stages: several stages need dict(type='shake_mm.StageHook') in `custom_hooks`.")
         plan, members, task = self.plan, self.members, self.task
+        for teacher in members.frozen.values():
+            teacher.decide(inputs, data_samples)
         with self.taps.recording() as taps:
             # Frozen teachers first: what their layers allocate is free again before the student keeps its activations.
             frozen = {name: teacher for name, teacher in members.frozen.items() if name in plan.members}

@@ -59,7 +59,7 @@ class Known(Function):
 
     @staticmethod
     def forward(ctx: Any, embedding: Tensor, value: Tensor, slope: Tensor) -> Tensor:
-        """The value."""
+        """The value, with its gradient kept for later."""
         ctx.save_for_backward(slope)
         return value.clone()
 

@@ -13,6 +13,7 @@ from ..taps import Taps
 from ..tasks import Task
 from ..utils import image_channels
 from .classes import ClassMap
+from .fastest import fastest
 from .inference import Inference
 
 
@@ -38,6 +39,7 @@ class FrozenMember(nn.Module):
         self.classes: ClassMap | None = None
         """Takes the logits of the student's classes, where they are matched by name."""
         self._shortened: AbstractContextManager = nullcontext()
+        self._undecided: tuple[str, Inference, Sequence[int]] | None = None
         self.eval()
 
     def train(self, mode: bool = True) -> 'FrozenMember':
@@ -71,13 +73,28 @@ class FrozenMember(nn.Module):
         Raises:
             UsageError: If BatchNorm cannot be folded.
         """
-        if inference == Inference():
+        if inference.auto:
+            self._undecided = name, inference, size
+        if inference.auto or inference == Inference():
             return
         device = next(self.network.parameters()).device
         shape = (2, self.task.channels or image_channels(self.network), *size)
         probe = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
         inference.fold(self.network, lambda: self.task.forward_trunk(self.network, probe), name)
         inference.apply(self.task.heavy_layers(self.network))
+
+    @torch.no_grad()
+    def decide(self, inputs: Tensor, data_samples: list | None) -> None:
+        """Measure how to compute before the first step, where that is asked for (``inference='auto'``).
+
+        Args:
+            inputs (Tensor): The student's batch.
+            data_samples (list, optional): Its samples.
+        """
+        if self._undecided is None or inputs.is_meta:
+            return
+        (name, wanted, size), self._undecided = self._undecided, None
+        self.accelerate(name, fastest(name, self.network, self.task, self.view(inputs, data_samples), wanted), size)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list | None) -> Any:

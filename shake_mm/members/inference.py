@@ -30,20 +30,29 @@ class Inference:
         fuse_bn (bool): Whether BatchNorm is folded into the convolution before it. Defaults to False.
         compile (bool | dict): Whether ``torch.compile`` compiles it, or with which options, e.g.
             ``dict(mode='reduce-overhead')`` for CUDA graphs. Defaults to False.
+        auto (bool): Whether the first step measures what is fastest, and the others but ``compile`` are left to it.
+            ``inference='auto'`` stands for this alone. Defaults to False.
+        bound (float): What the fastest may be off by at most, as a share of the largest value that the plain network
+            makes. Defaults to 0.01.
     """
 
     dtype: str = 'float32'
     channels_last: bool = False
     fuse_bn: bool = False
     compile: bool | dict = False
+    auto: bool = False
+    bound: float = 0.01
 
     @classmethod
-    def parse(cls, name: str, config: Mapping[str, Any] | None) -> 'Inference':
+    def parse(cls, name: str, config: Mapping[str, Any] | str | None) -> 'Inference':
         """Read a config's entry.
 
         Raises:
-            UsageError: If a key or the dtype is unknown.
+            UsageError: If a key or the dtype is unknown, or something is chosen that is to be measured.
         """
+        config = {'auto': True} if config == 'auto' else config
+        if isinstance(config, str):
+            raise UsageError(f"{name}: inference='{config}' is unknown: give 'auto', or dict(dtype=…).")
         known = [field.name for field in fields(cls)]
         for key in config or ():
             if key not in known:
@@ -52,12 +61,22 @@ class Inference:
         inference = cls(**(config or {}))
         if inference.dtype not in DTYPES:
             raise UsageError(f"{name}: inference.dtype='{inference.dtype}' is none of {', '.join(DTYPES)}.")
+        if inference.auto and inference != cls(compile=inference.compile, auto=True, bound=inference.bound):
+            raise UsageError(f'{name}: inference.auto measures dtype, layout and fuse_bn: leave those out, or auto.')
+        if not inference.bound > 0:
+            raise UsageError(f'{name}: inference.bound={inference.bound} must be larger than 0.')
         return inference
 
     @property
     def halved(self) -> bool:
-        """Whether what the layers make is no float32."""
-        return self.dtype != 'float32'
+        """Whether what the layers make may be no float32."""
+        return self.auto or self.dtype != 'float32'
+
+    @property
+    def words(self) -> str:
+        """What is chosen, such as ``'float16, channels-last, fused'``."""
+        facts = {'channels-last': self.channels_last, 'fused': self.fuse_bn, 'compiled': self.compile}
+        return ', '.join([self.dtype, *(word for word, chosen in facts.items() if chosen)])
 
     def fold(self, network: nn.Module, run: Callable[[], Any], where: str) -> None:
         """Fold BatchNorm into the convolutions before it, in place, if that is chosen.
@@ -113,6 +132,12 @@ def _leave(value: Any) -> Any:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return value
     return value.to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def changed_by_folding(network: nn.Module, run: Callable[[], Any]) -> bool:
+    """Whether there is a BatchNorm to fold, and nothing is read of the convolutions that would change."""
+    pairs = _pairs(network, run)
+    return bool(pairs) and not any(network.get_submodule(conv)._forward_hooks for conv, _ in pairs)
 
 
 def _pairs(network: nn.Module, run: Callable[[], Any]) -> list[tuple[str, str]]:

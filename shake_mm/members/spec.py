@@ -89,6 +89,12 @@ class MemberSpec:
         for key in ('cache', 'inference', 'classes'):
             if spec.get('trainable') and spec.get(key):
                 raise UsageError(f'{name}: `{key}` is for frozen teachers, and this one is trained: leave it out.')
+        inference = Inference.parse(name, spec.get('inference'))
+        if inference.auto and spec.get('cache'):
+            raise UsageError(
+                f"{name}: inference='auto' may take another way on another machine, and a cache must hold one: leave "
+                'one of them out.'
+            )
         model, pipeline = _read_model(name, spec['config'])
         return cls(
             name,
@@ -99,7 +105,7 @@ class MemberSpec:
             None if resize is None else tuple(resize),
             dict(spec.get('taps') or {}),
             spec.get('cache'),
-            Inference.parse(name, spec.get('inference')),
+            inference,
             pipeline,
             classes if classes is None or isinstance(classes, str) else tuple(classes),
         )

@@ -40,6 +40,9 @@ CASES = [
     ),
     Case('config', 'no model', lambda s: s.plain({'model': GONE}), 'model', 'add it'),
     Case('config', 'no training', lambda s: s.plain({'train_cfg': GONE}), 'train_cfg', 'add'),
+    Case(
+        'config', 'shards', lambda s: s.kd({'strategy': dict(type='FSDPStrategy')}), 'strategy', 'leave `strategy` out'
+    ),
     Case('config', 'no optimizer', lambda s: s.plain({'optim_wrapper': GONE}), 'optim_wrapper', 'add'),
     Case('config', 'no metric', lambda s: s.plain({'val_evaluator': GONE}), 'val_evaluator', 'add'),
     Case(

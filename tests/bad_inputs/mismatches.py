@@ -180,6 +180,22 @@ CASES = [
     ),
     Case(
         'mismatch',
+        "a detector's shadow of a classifier",
+        lambda s: s.kd(
+            {'model.type': 'shake_mm.SHAKE', 'model.proxies': dict(type='ShadowTower', source='student.feats')}
+        ),
+        'ShadowTower',
+        'ShadowHead',
+    ),
+    Case(
+        'mismatch',
+        'a cache of a teacher whose way to compute is measured',
+        lambda s: s.kd({f'{TEACHER}.inference': 'auto', f'{TEACHER}.cache': str(s.path / 'cache')}),
+        "inference='auto'",
+        'leave one of them out',
+    ),
+    Case(
+        'mismatch',
         'images of another size than connectors were made for',
         _term(
             of='student.backbone.conv1',
