@@ -80,3 +80,9 @@ def test_what_nothing_was_built_from_is_a_defect(error):
 def test_what_processes_and_disks_say(text, parts):
     sentence = explain(RuntimeError(text))
     assert sentence is not None and all(part in sentence for part in parts)
+
+
+def test_what_tensorboard_needs_is_told_at_once():
+    """mmengine's own sentence, of which the first package alone would help nobody."""
+    error = ImportError('Please run "pip install future tensorboard" to install the dependencies to use it')
+    assert explain(error) == 'the config asks for what is not installed: run `pip install future tensorboard`'

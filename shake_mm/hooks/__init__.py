@@ -1,23 +1,28 @@
-"""Hooks of the Runner: audit, evaluation, stages, caches, DropBlock, guards of values and of files, pre-emption."""
+"""Hooks of the Runner: audit, evaluation, stages, caches, DropBlock, guards of values and files, pre-emption."""
 
 from .audit import AuditHook
 from .drop_block import DropBlockHook
+from .dry_run import DryRunHook, DryRunOver
 from .finite_guard import FiniteGuardHook
 from .member_eval import MemberEvalHook
 from .preemption import PreemptionHook
 from .read_guard import ReadGuardHook
 from .resume_guard import ResumeGuardHook
 from .stage import StageHook
+from .summary import SummaryHook
 from .teacher_cache import TeacherCacheHook
 
 __all__ = [
     'AuditHook',
     'DropBlockHook',
+    'DryRunHook',
+    'DryRunOver',
     'FiniteGuardHook',
     'MemberEvalHook',
     'PreemptionHook',
     'ReadGuardHook',
     'ResumeGuardHook',
     'StageHook',
+    'SummaryHook',
     'TeacherCacheHook',
 ]
