@@ -102,6 +102,11 @@ UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern,
         'another process of this run has ended, and this one cannot go on: see what that one told, then start again',
     ),
     (
+        ImportError,
+        re.compile(r'["`]pip install ([\w. -]+)["`]'),
+        'the config asks for what is not installed: run `pip install {0}`',
+    ),
+    (
         (ImportError, RuntimeError),
         re.compile(r'(?:pip|mim) install [`"\']?([\w.-]+)'),
         'the config asks for {0}, which is not installed: run `pip install {0}`',

@@ -89,3 +89,9 @@ def test_keys_of_mmrazor_are_told_where_to_look(key, page):
     with pytest.raises(TypeError) as caught:
         OURS.build({'type': 'shake_mm.Distiller', 'student': 'a.py', key: {}})
     assert f"unexpected keyword argument '{key}': correct the key, see {page}" in explain(caught.value)
+
+
+def test_what_tensorboard_needs_is_told_at_once():
+    """mmengine's own sentence, of which the first package alone would help nobody."""
+    error = ImportError('Please run "pip install future tensorboard" to install the dependencies to use it')
+    assert explain(error) == 'the config asks for what is not installed: run `pip install future tensorboard`'

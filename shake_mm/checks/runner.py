@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ..engine import Distiller
 from ..engine.optimizers import build_student_optimizer
 from ..errors import UsageError
-from ..hooks import AuditHook, MemberEvalHook, ReadGuardHook, ResumeGuardHook, StageHook
+from ..hooks import AuditHook, DryRunHook, MemberEvalHook, ReadGuardHook, ResumeGuardHook, StageHook, SummaryHook
 from ..hooks.stage import check_units
 from ..imports import when_imported
 from ..members import names_in
@@ -162,6 +162,8 @@ def _prepare(runner: Runner, model: Distiller, cfg: Config, mode: str) -> None:
     _check_epochs(runner, model)
     if not any(isinstance(hook, AuditHook) for hook in runner.hooks):
         runner.register_hook(AuditHook())
+    if not any(isinstance(hook, SummaryHook | DryRunHook) for hook in runner.hooks):
+        runner.register_hook(SummaryHook())
     config = runner.optim_wrapper
     told_apart = isinstance(config, Mapping) and (config.get('paramwise_cfg') or config.get('constructor'))
     if told_apart and isinstance(runner.model, Distiller | DistributedDataParallel):  # no sharded parameters

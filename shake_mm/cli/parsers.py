@@ -85,6 +85,9 @@ def parse_train(argv: Sequence[str] | None = None, prog: str | None = None) -> a
         metavar='FOLDER',
         help=f'keep the logits of frozen teachers for every view of every image (in {CACHES})',
     )
+    parser.add_argument(
+        '--dry-run', action='store_true', help='check all, train a few steps, tell time and memory, and write nothing'
+    )
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
 
@@ -10,8 +11,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from .. import switches
-from ..checks import build_runner, launched_rank
+from ..checks import build_runner, check_work_dir, launched_rank
 from ..errors import UsageError
+from ..hooks import DryRunOver
 from ..locks import locked
 from . import common
 from .parsers import parse_train as parse_args
@@ -36,7 +38,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.load_from = None if args.resume == 'auto' else common.existing_checkpoint(args.resume)
     if args.batched:
         switches.make_batched(cfg)
-    if args.cache_teachers is not None:
+    if args.cache_teachers is not None and not args.dry_run:
         switches.make_cached(cfg, args.cache_teachers)
     if args.exact:
         switches.make_exact(cfg)
@@ -75,10 +77,32 @@ def set_dataloader_defaults(cfg: Config, field: str, args: argparse.Namespace) -
         loader.persistent_workers = False
 
 
+def dry_run(cfg: Config) -> None:
+    """Build the runner, train a few steps in a folder that goes afterwards, and print what a whole training takes."""
+    check_work_dir(cfg, 'train')
+    cfg.resume = False
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='shake_mm.DryRunHook')]
+    if cfg.get('visualizer') is not None:
+        cfg.visualizer.vis_backends = []  # some write elsewhere, or to a server
+    if cfg.get('default_hooks', {}).get('checkpoint') is not None:
+        cfg.default_hooks.checkpoint.pop('out_dir', None)
+    teachers = cfg.get('model', {}).get('teachers') or []
+    for teacher in [teachers] if isinstance(teachers, dict) else teachers:
+        if isinstance(teacher, dict):
+            teacher.pop('cache', None)
+    with tempfile.TemporaryDirectory() as cfg.work_dir:
+        try:
+            build_runner(cfg, 'train').train()
+        except DryRunOver as over:
+            print(f'dry run: {over}')
+
+
 def train(args: argparse.Namespace) -> None:
     """Build the runner from the command line and train."""
     cfg = common.load_config(args.config, args.cfg_options)
     merge_args(cfg, args)
+    if args.dry_run:
+        return dry_run(cfg)
     # One lock for all processes of a job, which know their numbers by their launcher alone so far.
     with locked(cfg.work_dir, 'a training') if launched_rank(args.launcher) == 0 else nullcontext():
         build_runner(cfg, 'train').train()

@@ -4,6 +4,7 @@ Each patches one thing, may be called again, and returns whether it acted.
 """
 
 import json
+import logging
 from functools import lru_cache, wraps
 from importlib import import_module
 from types import ModuleType
@@ -14,12 +15,15 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, MMLogger
 from mmengine.registry import HOOKS
 
 from .. import atomic
 from .deferred_info import DeferredInfoHook
 from .upstream import LOGGER, needs
+
+LINES = 3
+"""What the runner tells in more is for the log file."""
 
 
 def apply_preferences() -> dict[str, bool]:
@@ -28,7 +32,7 @@ def apply_preferences() -> dict[str, bool]:
     Returns:
         dict[str, bool]: By name of the patch, whether it acted this time.
     """
-    patches = (patch_history_buffer, patch_runtime_info, patch_config_layout, patch_checkpoint_writer)
+    patches = (patch_history_buffer, patch_runtime_info, patch_config_layout, patch_checkpoint_writer, patch_console)
     return {patch.__name__: patch() for patch in patches}
 
 
@@ -76,6 +80,34 @@ def patch_runtime_info() -> bool:
     if HOOKS.get('RuntimeInfoHook') is DeferredInfoHook:
         return False
     HOOKS.register_module('RuntimeInfoHook', force=True, module=DeferredInfoHook)
+    return True
+
+
+class _Brief(logging.Filter):
+    """Lets pass all but what the runner tells in many lines: packages, config and hooks, which stand in the file."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is shown."""
+        told_by_runner = record.module == 'runner' and record.levelno < logging.WARNING
+        return not (told_by_runner and record.getMessage().count('\n') > LINES)
+
+
+@needs('mmengine.logging:MMLogger.__init__')
+def patch_console() -> bool:
+    """Show the first loss after some twenty lines, and not after two hundred: the rest is for the log file."""
+    upstream = MMLogger.__init__
+    if hasattr(upstream, '__wrapped__'):
+        return False
+
+    @wraps(upstream)
+    def init(self: MMLogger, *args: Any, **kwargs: Any) -> None:
+        upstream(self, *args, **kwargs)
+        if any(isinstance(handler, logging.FileHandler) for handler in self.handlers):
+            for handler in self.handlers:
+                if not isinstance(handler, logging.FileHandler):
+                    handler.addFilter(_Brief())
+
+    MMLogger.__init__ = init
     return True
 
 

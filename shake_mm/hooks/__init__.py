@@ -2,6 +2,7 @@
 
 from .audit import AuditHook
 from .drop_block import DropBlockHook
+from .dry_run import DryRunHook, DryRunOver
 from .finite_guard import FiniteGuardHook
 from .gradient_share import GradientShareHook
 from .member_eval import MemberEvalHook
@@ -9,11 +10,14 @@ from .preemption import PreemptionHook
 from .read_guard import ReadGuardHook
 from .resume_guard import ResumeGuardHook
 from .stage import StageHook
+from .summary import SummaryHook
 from .teacher_cache import TeacherCacheHook
 
 __all__ = [
     'AuditHook',
     'DropBlockHook',
+    'DryRunHook',
+    'DryRunOver',
     'FiniteGuardHook',
     'GradientShareHook',
     'MemberEvalHook',
@@ -21,5 +25,6 @@ __all__ = [
     'ReadGuardHook',
     'ResumeGuardHook',
     'StageHook',
+    'SummaryHook',
     'TeacherCacheHook',
 ]

@@ -1,0 +1,84 @@
+"""One line before a training, on what trains, and one after it, on what came out."""
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from torch import nn
+
+from ..engine import Distiller
+from ..members import CachedMember
+from ..registry import HOOKS
+from ..utils import unwrap_model
+
+
+@HOOKS.register_module()
+class SummaryHook(Hook):
+    """Logs what a distillation trains when it begins, and where the result lies when it ends.
+
+    ``tools/train.py`` adds it to every distillation.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self) -> None:
+        self._trained = False
+
+    @master_only
+    def before_train(self, runner: Any) -> None:
+        """Log the members, the terms and how long they train."""
+        self._trained = True
+        length = f'{runner.max_iters} steps'
+        if runner.train_loop.__class__.__name__ != 'IterBasedTrainLoop':
+            length = f'{runner.max_epochs} epochs of {len(runner.train_dataloader)} steps'
+        runner.logger.info(f'{told(unwrap_model(runner.model))} {length}; log and config: {runner.log_dir}')
+
+    @master_only
+    def after_run(self, runner: Any) -> None:
+        """Log the last metrics, the last checkpoint and what can be done with it."""
+        if self._trained:
+            runner.logger.info(_outcome(runner))
+            self._trained = False
+
+
+def told(model: Distiller) -> str:
+    """The members of a distiller with their parameters, and its terms with their weights, in a line."""
+    teachers = [f'{name} ({_kind(member)})' for name, member in model.members.frozen.items()]
+    teachers += [f'{name} ({_size(network)}, trained along)' for name, network in model.peers.items()]
+    proxies = [f'{name} ({type(proxy).__name__}, {_size(proxy)})' for name, proxy in model.proxies.items()]
+    terms = [f'{term.weight:g} {name}{_loss_of(term)}' for name, term in model.terms.items()]
+    others = f' learns from {", ".join([*teachers, *proxies])}' if teachers or proxies else ' trains'
+    return f'student ({_size(model.student)}){others} by {" + ".join(terms)};'
+
+
+def _kind(member: Any) -> str:
+    return f'{_size(member.network)}, {"cached" if isinstance(member, CachedMember) else "live"}'
+
+
+def _size(network: nn.Module) -> str:
+    number = sum(parameter.numel() for parameter in network.parameters())
+    return f'{number / 1e6:.1f} M' if number >= 1e6 else f'{number / 1e3:.1f} k'
+
+
+def _loss_of(term: Any) -> str:
+    return '' if term.loss is None else f' ({type(term.loss).__name__})'
+
+
+def _outcome(runner: Any) -> str:
+    scalars = runner.message_hub.log_scalars
+    wanted = ('top1', 'mAP', 'mIoU', 'gap/')
+    metrics = [
+        f'{key.removeprefix("val/")} {buffer.current():.4g}'
+        for key, buffer in scalars.items()
+        if key.startswith('val/') and any(word in key for word in wanted)
+    ]
+    last = runner.message_hub.get_info('last_ckpt') if 'last_ckpt' in runner.message_hub.runtime_info else None
+    config = runner.cfg.filename
+    parts = [f'{", ".join(metrics)} after the last validation.' if metrics else 'The training is over.']
+    if last:
+        parts.append(f'The weights: {last}.')
+    if last and config:
+        out = Path(last).with_name('student.pth')
+        parts.append(f'Next: `python -m shake_mm export {config} {last} {out}` writes the student as a plain model.')
+    return ' '.join(parts)
