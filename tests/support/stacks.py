@@ -20,6 +20,11 @@ def not_on(name: str, reason: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(name == NAME, reason=f'the {name} stack: {reason}')
 
 
+def only_on(name: str, reason: str) -> pytest.MarkDecorator:
+    """Skip a test on the other stacks, and say what it is about."""
+    return pytest.mark.skipif(name != NAME, reason=f'not the {name} stack: {reason}')
+
+
 def _autocasts_to_float16() -> bool:
     try:
         with torch.autocast('cpu', torch.float16):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.stacks import only_on
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -22,6 +24,7 @@ def is_pure(name):
     return all(tag.endswith('-none-any') for tag in tags)
 
 
+@only_on('current', 'the lock is of its packages')
 def test_every_pure_package_is_locked(load):
     tool = load('make_lock')
     lock, constraints = tool.pinned(tool.LOCK), tool.pinned(tool.CONSTRAINTS)
@@ -55,6 +58,7 @@ def test_setup_installs_from_the_lock():
     assert 'lock.txt' not in re.search(r'^ENV_KEY=.*?\)$', script, re.MULTILINE | re.DOTALL)[0]
 
 
+@only_on('current', 'the lock is of its packages')
 def test_the_environment_has_the_locked_versions(load):
     audit = load('audit')
     here = audit.installed()
@@ -118,6 +122,7 @@ def test_a_changed_file_is_told_from_an_index_out_of_reach(load, monkeypatch, tm
         assert audit.check_hashes(lock)[0] == status
 
 
+@only_on('current', 'the page of licenses is of its packages')
 def test_licenses_are_listed(load):
     """Every requirement for training, and all that they bring along here."""
     tool, lock = load('list_licenses'), load('make_lock')
