@@ -15,6 +15,20 @@ from shake_mm.members import MemberSpec
 from shake_mm.registry import MODELS
 
 
+class StageModel(NamedTuple):
+    """A stage of a method, before its steps.
+
+    Args:
+        model (Distiller): In the stage, in training mode.
+        data (dict): A batch as the data loader gives it.
+        share (float): Its share of the epochs.
+    """
+
+    model: Distiller
+    data: dict[str, Any]
+    share: float
+
+
 class StageStep(NamedTuple):
     """A stage of a method.
 
@@ -40,8 +54,17 @@ def cell_steps(cfg: Mapping[str, Any], batch_size: int, image_size: Size, device
     Returns:
         list[StageStep]: One for each stage, each with a model of its own.
     """
+    models = stage_models(cfg, batch_size, image_size, device)
+    return [StageStep(train_step(stage.model, stage.data), stage.share) for stage in models]
+
+
+def stage_models(cfg: Mapping[str, Any], batch_size: int, image_size: Size, device: str) -> list[StageModel]:
+    """A model and a batch for every stage of a distillation config; see :func:`cell_steps` for the arguments.
+
+    All that is drawn is drawn from one seed: two calls give equal models.
+    """
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    steps, begin, last = [], 0, total_epochs(cfg)
+    models, begin, last = [], 0, total_epochs(cfg)
     with quiet():
         first = _build(cfg)
         ends = [stage.until or last for stage in first.stages]
@@ -52,11 +75,22 @@ def cell_steps(cfg: Mapping[str, Any], batch_size: int, image_size: Size, device
             model.to(device).train()
             if index != model.stage_index:
                 model.enter_stage(index)
+            model.enter_epoch(end - 1)
             loops = loops_for(model.task)
             data = loops.batch(model.student, batch_size, size)
-            steps.append(StageStep(train_step(model, data), (end - begin) / last))
+            if model.num_samples is not None:
+                _contrast(cfg, data['data_samples'], model.num_samples)
+            models.append(StageModel(model, data, (end - begin) / last))
             begin = end
-    return steps
+    return models
+
+
+def _contrast(cfg: Mapping[str, Any], samples: list, number: int) -> None:
+    """What ``ContrastDataset`` adds to the samples of a batch."""
+    negatives = cfg['train_dataloader']['dataset'].get('negatives', 16384)
+    for i, sample in enumerate(samples):
+        sample.set_field(torch.randint(number, (negatives + 1,)), 'contrast_idx')
+        sample.set_field(torch.tensor(i), 'own_idx')
 
 
 def _build(cfg: Mapping[str, Any]) -> Distiller:

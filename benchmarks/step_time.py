@@ -94,9 +94,9 @@ def measure(
         cache (str, optional): See :func:`build_steps`.
         lean (bool): See :func:`build_steps`.
     """
-    with _threads(threads):
+    with threads_of(threads):
         contenders = build_steps(student, teacher, methods, batch_size, image_size, device, mmrazor, cache, lean)
-        turns = _take_turns(contenders, rounds, steps, warmup, _timer(device, clock))
+        turns = take_turns(contenders, rounds, steps, warmup, timer(device, clock))
         memory = {name: peak_bytes(step, device) for name, step in contenders.items()}
     setting = dict(
         batch_size=batch_size, image_size=image_size, rounds=rounds, steps=steps, clock=clock, threads=threads
@@ -104,7 +104,7 @@ def measure(
     return Timing(
         {name: Spread.of(values) for name, values in turns.items()},
         memory,
-        {n: Spread.of(_paired(turns, a, b)) for n, (a, b) in RATIOS.items() if {a, *b} <= turns.keys()},
+        {n: Spread.of(paired(turns, a, b)) for n, (a, b) in RATIOS.items() if {a, *b} <= turns.keys()},
         {**setting, **hardware(device)},
     )
 
@@ -136,10 +136,10 @@ def measure_cells(
         device (str): See :func:`measure`.
         clock (str): See :func:`measure`.
     """
-    with _threads(threads):
+    with threads_of(threads):
         stages = {name: cell_steps(cell, batch_size, image_size, device) for name, cell in cells.items()}
         contenders = {(name, i): stage.step for name, own in stages.items() for i, stage in enumerate(own)}
-        turns = _take_turns(contenders, rounds, steps, warmup, _timer(device, clock))
+        turns = take_turns(contenders, rounds, steps, warmup, timer(device, clock))
         memory = {
             name: max(peak_bytes(contenders[name, i], device) for i in range(len(own))) for name, own in stages.items()
         }
@@ -154,12 +154,12 @@ def measure_cells(
     return Timing(
         {name: Spread.of(values) for name, values in means.items()},
         memory,
-        {f'{name}/{reference}': Spread.of(_paired(means, name, (reference,))) for name in means},
+        {f'{name}/{reference}': Spread.of(paired(means, name, (reference,))) for name in means},
         {**setting, **hardware(device)},
     )
 
 
-def _take_turns(contenders: Mapping[Any, Step], rounds: int, steps: int, warmup: int, timer: Timer) -> dict:
+def take_turns(contenders: Mapping[Any, Step], rounds: int, steps: int, warmup: int, timer: Timer) -> dict:
     """Seconds of a step in every round, by name."""
     for step in contenders.values():
         for _ in range(warmup):
@@ -172,7 +172,8 @@ def _take_turns(contenders: Mapping[Any, Step], rounds: int, steps: int, warmup:
 
 
 @contextmanager
-def _threads(number: int) -> Iterator[None]:
+def threads_of(number: int) -> Iterator[None]:
+    """Let torch use that many threads in the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -181,8 +182,11 @@ def _threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _timer(device: str, clock: str) -> Timer:
-    """What times a step: on a GPU events of its stream, between which it works on the step or waits for the host."""
+def timer(device: str, clock: str) -> Timer:
+    """What times a step: by the ``'wall'`` clock, or in the processor time of all threads (``'cpu'``).
+
+    On a GPU the wall clock is events of its stream, between which it works on the step or waits for the host.
+    """
     now = {'wall': time.perf_counter, 'cpu': time.process_time}[clock]
 
     def timed(step: Step) -> float:
@@ -204,5 +208,6 @@ def _timer(device: str, clock: str) -> Timer:
     return timed_by_events if device.startswith('cuda') and clock == 'wall' else timed
 
 
-def _paired(turns: dict[str, list[float]], upper: str, lower: tuple[str, ...]) -> list[float]:
+def paired(turns: dict[str, list[float]], upper: str, lower: tuple[str, ...]) -> list[float]:
+    """The ratios within each round of one row to the sum of others."""
     return [value / sum(turns[name][i] for name in lower) for i, value in enumerate(turns[upper])]
