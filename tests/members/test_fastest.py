@@ -1,14 +1,18 @@
 """inference='auto': what is taken of which times and errors, that it is kept, and what it is refused beside."""
 
+import copy
 import json
 
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.runner import Runner
 
 from shake_mm.errors import UsageError
 from shake_mm.members import Inference, fastest
 from shake_mm.registry import MODELS
+
+from ..support.runs import run_config
 
 TIMES = {torch.float32: 1.0, torch.float16: 0.4, torch.bfloat16: 0.2}
 
@@ -147,3 +151,18 @@ def test_settings_that_cannot_be(make_classifier, trained, spec, words):
                 teachers=[dict(config=teacher, checkpoint=trained(teacher), **spec)],
             )
         )
+
+
+def test_a_resumed_run(shake, clock, tmp_path, monkeypatch):
+    """By mmengine's Runner, whose checkpoints hold the choice: the second half measures nothing."""
+    shake['teachers']['inference'] = 'auto'
+    first, second = (copy.deepcopy(shake) for _ in range(2))  # an experiment of its own each
+    dtypes = []
+    for config, changes in ((first, {}), (second, dict(epochs=2, resume=True))):
+        if changes:
+            changes['load_from'] = str(tmp_path / 'epoch_1.pth')
+            monkeypatch.setattr(fastest, '_measured', lambda *args: pytest.fail('measured again'))
+        runner = Runner.from_cfg(run_config(config, tmp_path, **changes))
+        runner.train()
+        dtypes.append(next(runner.model.members.frozen['teacher0'].network.parameters()).dtype)
+    assert runner.epoch == 2 and dtypes[0] == dtypes[1] != torch.float32
