@@ -18,6 +18,7 @@ COMMANDS = {
     'grid': ('run_grid', 'train several configs over seeds'),
     'dataset-prepare': ('dataset_prepare', 'put a data set where the configs look for it'),
     'print-config': ('print_config', 'print a config, or write it as one file'),
+    'report': ('report', 'write one page with the curves of a run'),
     'taps': ('taps', 'list the layers that a term can name'),
 }
 """By name, the module of :mod:`shake_mm.cli`, and what it does."""
@@ -93,6 +94,11 @@ def print_config(argv: Sequence[str] | None = None) -> int:
 def taps(argv: Sequence[str] | None = None) -> int:
     """Run ``shake-taps`` or ``tools/misc/taps.py``."""
     return start('taps', argv)
+
+
+def report(argv: Sequence[str] | None = None) -> int:
+    """Run ``shake-report`` or ``tools/report.py``."""
+    return start('report', argv)
 
 
 if __name__ == '__main__':

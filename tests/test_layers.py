@@ -21,6 +21,7 @@ LAYERS = (
     ('distillers',),
     ('loops', 'hooks'),
     ('checks', 'export', 'switches', 'grid', 'reports'),
+    ('run_report',),
     ('api',),
     ('cli', '__main__'),
 )

@@ -27,6 +27,7 @@ TOOLS = (
         'misc/print_config.py',
         'misc/taps.py',
         'dataset_prepare.py',
+        'report.py',
     ),
     *('dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'),
 )
