@@ -82,4 +82,5 @@ class SDDLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor, gt_labels: Tensor | None = None) -> Tensor:
         """Evaluate :func:`scale_decoupled` on logits of regions (N, R, K), by ``gt_labels`` (N,) if it is by labels."""
-        return self.loss_weight * scale_decoupled(logits, target, self.tau, self.beta, gt_labels)
+        labels = gt_labels if self.fields else None
+        return self.loss_weight * scale_decoupled(logits, target, self.tau, self.beta, labels)

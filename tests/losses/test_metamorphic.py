@@ -67,7 +67,8 @@ CASES = {
     'WTTMLoss, untransformed': Case(partial(losses.WTTMLoss, 1.0), ROW, ROW),
     # Least at the transformed prediction.
     'WTTMLoss': Case(losses.WTTMLoss, ROW, ROW, minimum=None),
-    'SDDLoss': Case(losses.SDDLoss, (4, 3, 6), (4, 3, 6)),
+    'SDDLoss': Case(losses.SDDLoss, (4, 3, 6), (4, 3, 6), takes=('gt_labels',)),
+    'SDDLoss, by labels': Case(partial(losses.SDDLoss, by='labels'), (4, 3, 6), (4, 3, 6), takes=('gt_labels',)),
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
     'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
     'DenseKLLoss': Case(partial(losses.DenseKLLoss, 6, activation='softmax'), ROW, ROW, takes=('reference',)),
