@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure as Drawing
+from matplotlib.lines import Line2D
 
 from .runs import Run
 
@@ -120,6 +121,10 @@ def _figure(
         _leave_out_outliers(axes, curves, lines)
     ends = {label: (values[-1], looks[label][0]) for label, (_, values) in curves.items()}
     _label(axes, {**ends, **{label: (value, '#666666') for label, value in lines.items()}})
+    dashes = {label.rpartition(': ')[0]: dash for label, (_, dash) in looks.items()}
+    if len(dashes) > 1:
+        handles = [Line2D([], [], color='#444444', linestyle=dash, label=run) for run, dash in dashes.items()]
+        axes.legend(handles=handles, frameon=False, fontsize=8)
     axes.set_xlabel(across)
     axes.grid(alpha=0.25)
     axes.spines[['top', 'right']].set_visible(False)
@@ -129,7 +134,7 @@ def _figure(
     return Figure(name, title, f'{title}, by {across}: {told}.', drawing, table)
 
 
-def _looks(labels: Sequence[str]) -> dict[str, tuple[str, str]]:
+def _looks(labels: Sequence[str]) -> dict[str, tuple[str, Any]]:
     """Color and dashes of every curve: of several runs, the color tells the curve and the dashes tell the run."""
     runs = list(dict.fromkeys(label.rpartition(': ')[0] for label in labels))
     keys = list(dict.fromkeys(label.rpartition(': ')[2] for label in labels))

@@ -84,6 +84,15 @@ def test_axes_serve_most_points_and_names_stand_apart(tmp_path):
     assert not any('accuracy' in text.get_text() for text in members.texts)  # it is the student's, drawn once
 
 
+def test_several_runs_are_told_by_their_dashes(tmp_path):
+    figures = figures_of([read(run(tmp_path / name)) for name in ('a', 'b')])
+    axes = figures[0].drawing.axes[0]
+    told = dict(zip((text.get_text() for text in axes.get_legend().texts), axes.get_legend().get_lines()))
+    assert told.keys() == {'a', 'b'} and told['a'].get_linestyle() != told['b'].get_linestyle()
+    assert {line.get_linestyle() for line in axes.lines} == {line.get_linestyle() for line in told.values()}
+    assert len({line.get_color() for line in axes.lines}) == 3  # student, teacher, proxy
+
+
 def test_the_page_of_the_docs_compares_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(tmp_path / 'work_dirs' / 'my_shake')
