@@ -23,6 +23,7 @@ MIM_TOOLS = (
     'slurm_train.sh',
     'test.py',
     'train.py',
+    'tune.py',
 )
 """The tools that a user of the package needs; the others belong to a checkout."""
 
@@ -34,6 +35,7 @@ SCRIPTS = {
     'shake-print-config': 'print_config',
     'shake-test': 'test',
     'shake-train': 'train',
+    'shake-tune': 'tune',
 }
 """Commands of a shell; ``python -m shake_mm`` has the same ones, in ``shake_mm/__main__.py``."""
 

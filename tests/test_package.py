@@ -26,6 +26,7 @@ TOOLS = (
         'run_grid.py',
         'misc/print_config.py',
         'dataset_prepare.py',
+        'tune.py',
     ),
     *('dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'),
 )
