@@ -3,7 +3,7 @@ STACK ?= current
 ENDING := $(if $(filter-out current,$(STACK)),-$(STACK))
 PYTHON := .venv$(ENDING)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help venv data demo demo-det test test-all test-fast test-stacks test-cpus lint format audit clean
+.PHONY: help venv data evidence demo demo-det test test-all test-fast test-stacks test-cpus lint format audit clean
 CPU_TESTS := tests/losses/test_metamorphic.py tests/losses/test_kl_div.py tests/losses/test_dense_kl.py \
   tests/distillers/test_shake.py tests/hooks/test_teacher_cache.py tests/proxies/test_every_proxy.py tests/connectors/test_every_connector.py
 
@@ -15,6 +15,9 @@ venv:  ## Build the environment and link it as .venv (STACK=classic, STACK=onedl
 
 data: venv  ## Put Fashion-MNIST into data/fashion_mnist
 	$(PYTHON) tools/dataset_prepare.py fashion-mnist
+
+evidence: venv  ## Go on with the studies (MINUTES=60); GPU=1 with those of the paper's networks, at its 240 epochs
+	$(PYTHON) -m analysis.evidence $(if $(GPU),--gpu,--cpu) --minutes $(or $(MINUTES),60)
 
 demo: venv  ## Distill a small classifier
 	$(PYTHON) tools/demo.py
