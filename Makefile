@@ -6,7 +6,7 @@ PYTHON := .venv$(ENDING)/bin/python
 DEMO_STACK := $(if $(wildcard $(PYTHON))$(filter-out file,$(origin STACK)),$(STACK),lite)
 DEMO_PYTHON := .venv$(if $(filter-out current,$(DEMO_STACK)),-$(DEMO_STACK))/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help venv data demo demo-det docs test test-all test-fast test-stacks test-cpus lint format audit clean
+.PHONY: help venv data evidence demo demo-det docs test test-all test-fast test-stacks test-cpus lint format audit clean
 CPU_TESTS := tests/losses/test_metamorphic.py tests/losses/test_kl_div.py tests/losses/test_dense_kl.py \
   tests/distillers/test_shake.py tests/hooks/test_teacher_cache.py tests/proxies/test_every_proxy.py tests/connectors/test_every_connector.py
 
@@ -18,6 +18,9 @@ venv:  ## Build the environment and link it as .venv (STACK=classic, STACK=onedl
 
 data: venv  ## Put Fashion-MNIST into data/fashion_mnist
 	$(PYTHON) tools/dataset_prepare.py fashion-mnist
+
+evidence: venv  ## Go on with the studies (MINUTES=60); GPU=1 with those of the paper's networks, at its 240 epochs
+	$(PYTHON) -m analysis.evidence $(if $(GPU),--gpu,--cpu) --minutes $(or $(MINUTES),60)
 
 demo:  ## Distill a small classifier (without .venv: in .venv-lite, where nothing is compiled)
 	@STACK=$(DEMO_STACK) bash tools/setup_env.sh

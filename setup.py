@@ -25,6 +25,7 @@ MIM_TOOLS = (
     'slurm_train.sh',
     'test.py',
     'train.py',
+    'tune.py',
 )
 """The tools that a user of the package needs; the others belong to a checkout."""
 
@@ -38,6 +39,7 @@ SCRIPTS = {
     'shake-taps': 'taps',
     'shake-test': 'test',
     'shake-train': 'train',
+    'shake-tune': 'tune',
 }
 """Commands of a shell; ``python -m shake_mm`` has the same ones, in ``shake_mm/__main__.py``."""
 

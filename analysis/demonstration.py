@@ -17,7 +17,7 @@ from rich.console import Console
 
 from shake_mm.errors import UsageError
 from shake_mm.grid.progress import Display
-from shake_mm.grid.runs import Run, RunFailed, clear, failure, sigterm_interrupts, train_all
+from shake_mm.grid.runs import TRAIN, Run, RunFailed, clear, failure, sigterm_interrupts, train_all
 from shake_mm.grid.scalars import Row
 from shake_mm.safe_io import guard_loaders
 
@@ -48,7 +48,13 @@ def plan(args: argparse.Namespace, teacher: Path, methods: Mapping[str, Path]) -
     return first, students
 
 
-def train(args: argparse.Namespace, teacher: Run, students: Mapping[str, list[Run]], console: Console) -> None:
+def train(
+    args: argparse.Namespace,
+    teacher: Run,
+    students: Mapping[str, list[Run]],
+    console: Console,
+    command: Sequence[str] = TRAIN,
+) -> None:
     """Train all unfinished runs: the teacher on all cores, then the students side by side.
 
     Args:
@@ -56,15 +62,16 @@ def train(args: argparse.Namespace, teacher: Run, students: Mapping[str, list[Ru
         teacher (Run): The teacher's run.
         students (dict[str, list[Run]]): The students' runs.
         console (Console): Where the progress is shown.
+        command (sequence of str): What trains a config. Defaults to what ``tools/train.py`` calls.
     """
     runs = [run for seed in zip(*students.values(), strict=True) for run in seed]
     for run in [teacher, *runs] if args.fresh else []:
         clear(run)
     display = Display(console)
     with display.bars:
-        train_all([teacher], threads=args.jobs, watch=display)
+        train_all([teacher], command, threads=args.jobs, watch=display)
         # Seed by seed, so that an interrupted demonstration has whole comparisons.
-        train_all(runs, jobs=args.jobs, watch=display)
+        train_all(runs, command, jobs=args.jobs, watch=display)
 
 
 def evaluate_member(run: Run, member: str, threads: int = 1, command: Sequence[str] = TEST) -> Row:

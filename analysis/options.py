@@ -30,6 +30,11 @@ def parse_demo(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Distill a small classifier and compare')
     add_arguments(parser, osp.join('work_dirs', 'demo'), seeds=(0, 1, 2))
     parser.add_argument('--rounds', type=int, default=20, help='rounds of the comparison of times (20)')
+    parser.add_argument(
+        '--pictures',
+        choices=['garments', 'digits'],
+        help='which (garments where `make data` put them, else digits)',
+    )
     return parser.parse_args(argv)
 
 

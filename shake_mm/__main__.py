@@ -16,6 +16,7 @@ COMMANDS = {
     'export': ('export_student', 'write a distilled student as a plain model'),
     'cache-teacher': ('cache_teacher', "compute the teachers' logits ahead of a training"),
     'grid': ('run_grid', 'train several configs over seeds'),
+    'tune': ('tune', 'find a method and its weights within a budget of time'),
     'dataset-prepare': ('dataset_prepare', 'put a data set where the configs look for it'),
     'print-config': ('print_config', 'print a config, or write it as one file'),
     'report': ('report', 'write one page with the curves of a run'),
@@ -79,6 +80,11 @@ def cache_teacher(argv: Sequence[str] | None = None) -> int:
 def run_grid(argv: Sequence[str] | None = None) -> int:
     """Run ``shake-grid`` or ``tools/run_grid.py``."""
     return start('run_grid', argv)
+
+
+def tune(argv: Sequence[str] | None = None) -> int:
+    """Run ``shake-tune`` or ``tools/tune.py``."""
+    return start('tune', argv)
 
 
 def dataset_prepare(argv: Sequence[str] | None = None) -> int:

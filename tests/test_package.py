@@ -28,6 +28,7 @@ TOOLS = (
         'misc/taps.py',
         'dataset_prepare.py',
         'report.py',
+        'tune.py',
     ),
     *('dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'),
 )

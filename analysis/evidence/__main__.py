@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mmengine.device import get_device
+
 from analysis.evidence import pages
 from analysis.evidence.studies import STUDIES, Study
 from analysis.evidence.train import train
 from shake_mm import cli
 from shake_mm.errors import UsageError
 
+CIFAR = Path('data') / 'cifar100'
 DOCS = Path(__file__).resolve().parents[2] / 'docs'
 
 
@@ -24,6 +27,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options of the command line."""
     parser = cli.ArgumentParser(prog='python -m analysis.evidence', description='Run studies and write their pages')
     parser.add_argument('studies', nargs='*', metavar='STUDY', help=f'what to run: {", ".join(STUDIES)}')
+    parser.add_argument('--gpu', action='store_true', help='all studies for accelerators whose data are there')
+    parser.add_argument('--cpu', action='store_true', help='all other studies')
     parser.add_argument('--minutes', type=float, default=0, help='begin no run after so many minutes (0)')
     parser.add_argument('--row', action='append', help='only this row; may be given several times')
     parser.add_argument('--pair', action='append', help='only this pair; may be given several times')
@@ -36,7 +41,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def chosen(args: argparse.Namespace) -> list[Study]:
     """The studies that the command line names, with the rows and seeds that it names."""
     studies = []
-    for name in args.studies:
+    for name in (*args.studies, *named(args.gpu, args.cpu)):
         if name not in STUDIES:
             raise UsageError(f'there is no study {name!r}: choose of {", ".join(STUDIES)}.')
         study = STUDIES[name]
@@ -48,6 +53,22 @@ def chosen(args: argparse.Namespace) -> list[Study]:
             raise UsageError(f'--pair: {name} has the pairs {", ".join(study.pairs)}: choose of them.')
         studies.append(replace(study, rows=rows, pairs=pairs, seeds=tuple(args.seed or study.seeds)))
     return studies
+
+
+def named(gpu: bool, cpu: bool) -> list[str]:
+    """The studies of a kind; of those that need a GPU, only those whose data are there.
+
+    Raises:
+        UsageError: If there is no GPU.
+    """
+    if gpu and get_device() == 'cpu':
+        raise UsageError('--gpu: there is no accelerator, and each of these runs would take days: name other studies.')
+    kinds = [kind for kind, wanted in ((True, gpu), (False, cpu)) if wanted]
+    found = [study.name for study in STUDIES.values() if study.gpu in kinds]
+    for name in [name for name in found if STUDIES[name].data == 'cifar100' and not CIFAR.is_dir()]:
+        print(f'{name}: {CIFAR} is not there (tools/dataset_prepare.py cifar100), so it is left out')
+        found.remove(name)
+    return found
 
 
 def run(args: argparse.Namespace) -> None:

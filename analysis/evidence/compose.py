@@ -53,7 +53,7 @@ def slug(name: str) -> str:
 
 def _merged(study: Study, row: Row, pair: str, folder: Path) -> Config:
     if not row.method:
-        return Config.fromfile(CONFIGS / 'baseline' / f'{pair.partition("_")[2]}_{study.data}.py')
+        return Config.fromfile(plain_config(pair, study.data))
     cell = folder / '.cell.py'
     cell.write_text(_CELL.format(configs=CONFIGS.as_posix(), pair=pair, data=study.data, method=row.method))
     cfg = Config.fromfile(cell)
@@ -61,6 +61,17 @@ def _merged(study: Study, row: Row, pair: str, folder: Path) -> Config:
     for name in ('method', 'terms', 'teachers', 'contrast'):
         cfg.pop(name, None)
     return cfg
+
+
+def plain_config(pair: str, data: str) -> Path:
+    """The config of a pair's student alone; a detector's is called ``DETECTOR_BACKBONE``."""
+    student = pair.partition('_')[2]
+    file = CONFIGS / 'baseline' / f'{student}_{data}.py'
+    if file.is_file():
+        return file
+    detector, _, width = student.rpartition('-')
+    kind, _, backbone = detector.rpartition('-')
+    return CONFIGS / 'baseline' / f'{kind}_{backbone}-{width}_{data}.py'
 
 
 def _evaluate_once(cfg: Config, study: Study) -> None:

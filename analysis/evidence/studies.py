@@ -43,6 +43,8 @@ class Study:
         split (str): ``'val'`` to choose by it, ``'test'`` to report.
         metric (str): What is compared, in percent.
         options (tuple[str, ...]): ``key=value`` pairs for all of them, the teachers too.
+        batched (bool): Whether batches are cut on the device, which the sets of classifiers allow.
+        gpu (bool): Whether its runs are long: they are trained where there is an accelerator, and go on within a run.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Study:
     split: str = 'test'
     metric: str = 'accuracy/top1'
     options: tuple[str, ...] = ()
+    batched: bool = True
+    gpu: bool = False
 
 
 def kd(tau: float, lam: float) -> Row:
@@ -88,6 +92,54 @@ METHODS = (
     Row('SHAKE, stronger shadow', 'shake_stronger', cached=True),
     Row('SHAKE+FitNets', 'shake_fitnets'),
 )
+
+
+def loss_of(method: str, **loss: Any) -> dict[str, Any]:
+    """Arguments of all divergences of KD or SHAKE, for what fits the student's head."""
+    names = ('student_from_teacher',) if method == 'kd' else SHAKE_TERMS
+    return {'model.terms': {name: {'loss': {'tau': 1.0, **loss}} for name in names}}
+
+
+SHAKE_TERMS = ('student_from_proxy', 'proxy_from_teacher', 'proxy_from_student')
+LATE = {'settle': {'until': 4, 'terms': ['task']}, 'distill': {}}
+"""The first third of twelve epochs on the labels alone."""
+_WARM = {'model.terms': {'student_from_teacher': {'warmup': 8}}}
+_DETACHED = {'model.proxies': {'type': 'ShadowHead', 'detach': True}, 'model.tau': 1.0}
+DETECTORS = (
+    *PAPER,
+    Row('KD τ=1', 'kd', {'model.tau': 1.0}),
+    Row('SHAKE τ=1', 'shake', {'model.tau': 1.0}),
+    Row('KD τ=1 λ=0.25', 'kd', {'model.tau': 1.0, 'model.lam': 0.25}),
+    Row('KD τ=1, boxes by confidence', 'kd', loss_of('kd', weighting='confidence')),
+    Row('SHAKE τ=1, boxes by confidence', 'shake', loss_of('shake', weighting='confidence')),
+    # weights are squared confidences: of boxes that the teacher takes for objects rather than background
+    Row('KD τ=1, foreground alone', 'kd', loss_of('kd', weighting='confidence', threshold=0.25)),
+    Row('KD τ=1, λ rises over 8 epochs', 'kd', {'model.tau': 1.0, **_WARM}),
+    Row('KD τ=1 after 4 epochs', 'kd', {'model.tau': 1.0, 'model.stages': LATE}),
+    Row('SHAKE τ=1, shadow without gradient into the trunk', 'shake', _DETACHED),
+    Row('PKD', 'pkd_det'),
+    Row('FGD', 'fgd_det_two_stage'),
+)
+"""What may keep Faster R-CNN's boxes from suffering, with no softening unless it is the papers'."""
+
+PAIRS_PAPER = (
+    'wrn-40-2_wrn-16-2',
+    'wrn-40-2_wrn-40-1',
+    'resnet110_resnet20',
+    'resnet110_resnet32',
+    'resnet32x4_resnet8x4',
+    'vgg13_vgg8',
+    'resnet50_mobilenetv2',
+    'resnet32x4_shufflev1',
+    'resnet32x4_shufflev2',
+)
+EPOCHS_PAPER = (
+    'train_cfg.max_epochs=240',
+    'train_cfg.val_interval=240',
+    'train_cfg.dynamic_intervals=None',
+    'param_scheduler.milestones=[150,180,210]',
+)
+"""The CRD benchmark's schedule, on which the paper trains."""
 
 STUDIES = {
     study.name: study
@@ -131,6 +183,35 @@ STUDIES = {
             'fashion-few',
             PAIRS,
             (PLAIN_ROW, *METHODS),
+        ),
+        Study(
+            'detectors',
+            'What keeps distilled logits from hurting the boxes of Faster R-CNN?',
+            'digit-scenes',
+            ('faster-rcnn-r18-w32_faster-rcnn-r18-w8',),
+            (PLAIN_ROW, *DETECTORS),
+            split='val',
+            metric='coco/bbox_mAP',
+            batched=False,
+        ),
+        Study(
+            'paper-fashion100',
+            "What do KD and SHAKE add to the paper's networks on 100 classes of garments, on its schedule?",
+            'fashion100',
+            PAIRS_PAPER,
+            (PLAIN_ROW, *PAPER),
+            seeds=(0, 1, 2),
+            options=EPOCHS_PAPER,
+            gpu=True,
+        ),
+        Study(
+            'paper-cifar100',
+            "What do KD and SHAKE add to the paper's networks on CIFAR-100?",
+            'cifar100',
+            PAIRS_PAPER,
+            (PLAIN_ROW, *PAPER),
+            seeds=(0, 1, 2),
+            gpu=True,
         ),
     )
 }

@@ -1,5 +1,6 @@
 """Train what a study lacks, within a budget of time."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -7,14 +8,24 @@ from itertools import product
 from pathlib import Path
 from statistics import median
 
+import torch
+
 from analysis.evidence import records
 from analysis.evidence.compose import compose
 from analysis.evidence.records import Record
 from analysis.evidence.studies import Row, Study
 from shake_mm.cli.run_grid import Plan
 from shake_mm.grid.provenance import commit, hardware, versions
-from shake_mm.grid.runs import TRAIN, Run, clear, train_all
+from shake_mm.grid.runs import TRAIN, Run, clear, train_all, train_until
 from shake_mm.grid.scalars import read_run
+
+BATCHED = ('--batched',)
+RESUMABLE = (
+    'default_hooks.checkpoint.interval=1',
+    'default_hooks.checkpoint.save_optimizer=True',
+    'default_hooks.checkpoint.max_keep_ckpts=1',
+)
+"""Options of runs that go on within: every epoch leaves what the next one needs."""
 
 Task = tuple[int, str, Row]
 """Seed, pair and row."""
@@ -37,6 +48,8 @@ def train(
 ) -> int:
     """Train and record what a study lacks; no run begins once the time is over.
 
+    The runs of a study for accelerators are stopped then too, and go on from their last epoch in the next call.
+
     Args:
         study (Study): The study.
         work_dir (Path): Where the runs, the teachers and their caches are.
@@ -51,23 +64,38 @@ def train(
         RunFailed: If a training fails.
     """
     start, left = time.monotonic(), list(missing(study, folder))
-    while left and time.monotonic() - start < 60 * minutes:
-        seed, pair, row = left.pop(0)
-        record = measure(study, row, pair, seed, work_dir)
+    end = start + 60 * minutes
+    while left and time.monotonic() < end:
+        seed, pair, row = left[0]
+        record = measure(study, row, pair, seed, work_dir, end)
+        if record is None:
+            break
+        left.pop(0)
         records.add(study.name, record, folder)
         say(f'{study.name}: {row.name}, {pair}, seed {seed}: {record.value:.2f} %; {len(left)} runs are missing')
     return len(left)
 
 
-def measure(study: Study, row: Row, pair: str, seed: int, work_dir: Path) -> Record:
-    """Train one row on one pair with one seed, and its teacher if that was not trained before."""
+def measure(study: Study, row: Row, pair: str, seed: int, work_dir: Path, end: float = math.inf) -> Record | None:
+    """Train one row on one pair with one seed, and its teacher if that was not trained before.
+
+    Returns:
+        Record | None: None where the time was over before.
+    """
     config = compose(study, row, pair, work_dir / 'configs' / study.name)
     # Studies on the same data share their teachers, unless they change what a teacher learns from.
-    plan = Plan(str(work_dir / (study.name if study.options else 'runs')), study.options)
+    options = (*study.options, *RESUMABLE) if study.gpu else study.options
+    plan = Plan(str(work_dir / (study.name if options else 'runs')), options)
     run = plan.add(str(config), seed)
-    for teacher in run.after:
-        train_all([teacher], TRAIN)
-    train_all([run], command_of(row, work_dir / 'caches'))
+    commands = {
+        **dict.fromkeys(run.after, (*TRAIN, *(BATCHED if study.gpu else ()))),
+        run: command_of(row, work_dir / 'caches') if study.batched else TRAIN,
+    }
+    for each, command in commands.items():
+        if not study.gpu:
+            train_all([each], command)
+        elif not train_until(each, end, command):
+            return None
     found = record_of(study, row, pair, seed, run)
     clear(run)
     return found
@@ -75,7 +103,7 @@ def measure(study: Study, row: Row, pair: str, seed: int, work_dir: Path) -> Rec
 
 def command_of(row: Row, caches: Path) -> tuple[str, ...]:
     """What trains a row: with batches cut on the device and, where that is all it reads, the teacher's logits kept."""
-    return (*TRAIN, '--batched', *(('--cache-teachers', str(caches)) if row.cached else ()))
+    return (*TRAIN, *BATCHED, *(('--cache-teachers', str(caches)) if row.cached else ()))
 
 
 def record_of(study: Study, row: Row, pair: str, seed: int, run: Run) -> Record:
@@ -83,13 +111,13 @@ def record_of(study: Study, row: Row, pair: str, seed: int, run: Run) -> Record:
     scalars = read_run(run.work_dir)
     last = scalars.last(run.epochs)
     steps = [step['time'] for step in scalars.train if isinstance(step.get('time'), float)]
-    machine = hardware('cpu')
+    machine = hardware('cuda' if torch.cuda.is_available() else 'cpu')
     of = ', '.join(f'{name} {version}' for name, version in versions().items())
     return Record(
         row=row.name,
         pair=pair,
         seed=seed,
-        value=round(last[study.metric], 4),
+        value=round(last[study.metric] * (100 if study.metric.startswith('coco/') else 1), 4),
         gap=last.get('gap/teacher'),
         step=median(steps) if steps else None,
         config=run.fingerprint[:12],

@@ -170,6 +170,21 @@ def parse_run_grid(argv: Sequence[str] | None = None, prog: str | None = None) -
     return parser.parse_args(argv)
 
 
+def parse_tune(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+    """Define and parse the command line of :mod:`.tune`."""
+    parser = ArgumentParser(prog=prog, description='Find a method and its weights within a budget of time')
+    parser.add_argument('config', help='a distillation config of KD or SHAKE, to start from')
+    parser.add_argument('--budget', default='2h', help='time for trainings, such as 90s, 30m, 2h or 1d (2h)')
+    parser.add_argument('--work-dir', help='folder of the search, which goes on there (work_dirs/tune_CONFIG)')
+    parser.add_argument('--methods', nargs='+', choices=['KD', 'SHAKE'], default=['KD', 'SHAKE'], help='which (both)')
+    parser.add_argument('--taus', type=float, nargs='+', default=[1, 2, 4, 8], help='temperatures (1 2 4 8)')
+    parser.add_argument('--lams', type=float, nargs='+', default=[0.5, 1, 2, 4], help='weights (0.5 1 2 4)')
+    parser.add_argument('--metric', help='what is to be large in the validation (accuracy/top1, coco/bbox_mAP or mIoU)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of all trainings, and of the settings drawn (0)')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
 def parse_print_config(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """Define and parse the command line of :mod:`.print_config`."""
     parser = ArgumentParser(prog=prog, description='Print the whole config')

@@ -51,6 +51,14 @@ def load_garments(data_root: str, part: str) -> Pictures:
     return Pictures(images, labels.astype(np.int64))
 
 
+def are_there(data_root: str | Path) -> bool:
+    """Whether a folder has the four files."""
+    try:
+        return all(_find(Path(data_root), name).is_file() for names in FILES.values() for name in names)
+    except UsageError:
+        return False
+
+
 def part_of(split: str) -> str:
     """The file that a split is a part of, ``'train'`` or ``'test'``."""
     return 'test' if split == 'test' else 'train'

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -95,11 +95,7 @@ class Run:
 
     def finished(self) -> bool:
         """Whether its work directory holds the finished training of this very config and seed."""
-        try:
-            done = json.loads((self.work_dir / _DONE).read_text())
-        except (OSError, ValueError):
-            return False
-        return isinstance(done, dict) and done.get('fingerprint') == self.fingerprint and self.checkpoint.is_file()
+        return _noted(self).get('fingerprint') == self.fingerprint and self.checkpoint.is_file()
 
 
 def train_all(
@@ -225,13 +221,45 @@ def clear(run: Run) -> None:
             path.unlink()
 
 
-def _start(run: Run, command: Sequence[str], threads: int) -> subprocess.Popen:
-    with locks.locked(run.work_dir, 'a grid'):
+def train_until(run: Run, deadline: float, command: Sequence[str] = TRAIN) -> bool:
+    """Train a run, or go on with it at its last checkpoint, until a moment; its checkpoints must allow it.
+
+    Args:
+        run (Run): What to train.
+        deadline (float): By ``time.monotonic()``.
+        command (sequence of str): See :func:`train_all`.
+
+    Returns:
+        bool: Whether the run is finished. A training that fails raises :class:`RunFailed`.
+    """
+    if run.finished():
+        return True
+    if _noted(run).get('begun') != run.fingerprint:  # nothing, or the training of another config
         clear(run)
+    process = _start(run, command, 1, resume=True)
+    try:
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.5)
+    finally:
+        _stop([process])
+    if process.returncode > 0 and process.returncode != os.EX_TEMPFAIL:  # not by the signal
+        raise RunFailed(failure(run.name, process.returncode, _log(run)))
+    if process.returncode == 0:
+        write_text(run.work_dir / _DONE, json.dumps({'fingerprint': run.fingerprint}))
+    return process.returncode == 0
+
+
+def _start(run: Run, command: Sequence[str], threads: int, resume: bool = False) -> subprocess.Popen:
+    with locks.locked(run.work_dir, 'a grid'):
+        if not resume:
+            clear(run)
         claim(_log(run), run.name, overwrite=True)
         _log(run).touch()
-    arguments = [str(run.config), '--work-dir', str(run.work_dir), '--cfg-options', *run.all_options]
-    with _log(run).open('wb') as log:
+        if resume:
+            write_text(run.work_dir / _DONE, json.dumps({'begun': run.fingerprint}))
+    again = ['--resume', 'auto'] if resume else []
+    arguments = [str(run.config), '--work-dir', str(run.work_dir), *again, '--cfg-options', *run.all_options]
+    with _log(run).open('ab' if resume else 'wb') as log:
         # A session of its own: Ctrl-C reaches this process alone, which then stops the others.
         return subprocess.Popen(
             [*command, *arguments],
@@ -240,6 +268,14 @@ def _start(run: Run, command: Sequence[str], threads: int) -> subprocess.Popen:
             env={**os.environ, 'OMP_NUM_THREADS': str(threads)},
             start_new_session=True,
         )
+
+
+def _noted(run: Run) -> dict[str, Any]:
+    """What a grid has noted of a run; nothing where there is none, or it is damaged."""
+    with suppress(OSError, ValueError):
+        noted = json.loads((run.work_dir / _DONE).read_text())
+        return noted if isinstance(noted, dict) else {}
+    return {}
 
 
 def _stop(processes: Sequence[subprocess.Popen]) -> None:

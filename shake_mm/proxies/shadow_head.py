@@ -18,15 +18,22 @@ class ShadowHead(BaseModule):
         head (dict): Config of the head. The distiller fills in the student's own head if it is left out.
         neck (dict, optional): Config of layers before the head, for a stronger shadow (main paper, Table 5 c), such as
             ``dict(type='ShadowNeck')``.
+        detach (bool): Whether its gradients end at what it reads, so that the proxy learns by itself and the student's
+            backbone from the student's own terms alone. Defaults to False.
         source (str, optional): The tap that the shadow reads. The task's default is the input of the student's head.
         init_cfg (dict, optional): Initialization, see :class:`mmengine.model.BaseModule`.
     """
 
     def __init__(
-        self, head: dict, neck: dict | None = None, source: str = 'student.feats', init_cfg: dict | None = None
+        self,
+        head: dict,
+        neck: dict | None = None,
+        source: str = 'student.feats',
+        detach: bool = False,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.source = source
+        self.source, self.detach = source, detach
         self.neck = None if neck is None else build_part(neck)
         self.head = build_part(head)
 
@@ -39,4 +46,10 @@ class ShadowHead(BaseModule):
         Returns:
             Tensor: Logits of shape (N, K).
         """
+        feats = detached(feats) if self.detach else feats
         return self.head(feats if self.neck is None else self.neck(feats))
+
+
+def detached(value: Any) -> Any:
+    """Tensors, or tuples and lists of them, through which no gradient passes."""
+    return type(value)(map(detached, value)) if isinstance(value, (tuple, list)) else value.detach()

@@ -161,12 +161,18 @@ class RoIDetectionTask(DetectionTask):
         return branch.branches[stage](feats if proxy.neck is None else proxy.neck(feats))
 
     def logits_loss(self, network: nn.Module, config: dict) -> dict:
-        """The mean over boxes; a cascade's stages are weighed as its own losses are."""
+        """The mean over boxes; a cascade's stages are weighed as its own losses are.
+
+        With ``weighting='confidence'`` a box counts by the teacher's confidence that it holds an object, and with a
+        ``threshold`` and ``gamma`` as :class:`~shake_mm.losses.DenseKLLoss` has them; the sum is divided by that of
+        these weights, so that the number of background boxes does not count.
+        """
         heads = self.heads(network)
         kind = {'type': 'KLDivLoss'}
-        if getattr(heads[0].loss_cls, 'use_sigmoid', False):
-            channels = heads[0].fc_cls.out_features
-            kind = {'type': 'DenseKLLoss', 'num_classes': channels, 'activation': 'sigmoid', 'weighting': 'uniform'}
+        sigmoid = getattr(heads[0].loss_cls, 'use_sigmoid', False)
+        if sigmoid or not {'weighting', 'gamma', 'threshold'}.isdisjoint(config):
+            kind = {'type': 'DenseKLLoss', 'num_classes': heads[0].fc_cls.out_features}
+            kind |= {'activation': 'sigmoid' if sigmoid else 'softmax', 'weighting': 'uniform'}
         if not isinstance(network.roi_head, CascadeRoIHead):
             return {**kind, **config}
         weights = [float(weight) for weight in network.roi_head.stage_loss_weights]

@@ -12,6 +12,7 @@ from analysis.evidence.compose import compose
 from analysis.evidence.records import Record
 from analysis.evidence.studies import PLAIN, STUDIES, Row, Study, kd, shake
 from analysis.evidence.train import missing, train
+from shake_mm.cli.run_grid import Plan
 from shake_mm.errors import UsageError
 
 from ..support.garments import write_garments
@@ -29,7 +30,9 @@ def test_every_study_names_configs_that_exist():
     for study in STUDIES.values():
         names = [row.name for row in study.rows]
         assert PLAIN in names and len(set(names)) == len(names) and len(study.seeds) >= 2
-        assert study.split == 'val' or len(study.seeds) >= 5
+        assert study.split == 'val' or len(study.seeds) >= (3 if study.gpu else 5)
+        for pair in study.pairs:
+            assert (command.DOCS.parent / f'configs/_base_/pairs/{pair}_{study.data}.py').is_file()
         for row in study.rows:
             assert not row.method or (command.DOCS.parent / f'configs/_base_/methods/{row.method}.py').is_file(), row
 
@@ -105,6 +108,60 @@ def test_a_study_goes_on_where_it_stopped(tmp_path):
     assert list(missing(study, tmp_path)) == []
     runs = sorted(path.parent.name for path in (tmp_path / 'work').rglob('epoch_1.pth'))
     assert len(runs) == 1, 'only the teacher is kept'
+
+
+def tiny_options(data, epochs):
+    """Options with which a run takes seconds."""
+    parts = ('train', 'val', 'test')
+    options = [f'{part}_dataloader.dataset.data_root={data}' for part in parts]
+    options += [f'{part}_dataloader.dataset.num_samples=60' for part in parts]
+    options += [f'train_cfg.max_epochs={epochs}', f'train_cfg.val_interval={epochs}']
+    return (*options, 'train_cfg.dynamic_intervals=None')
+
+
+def test_rows_of_detectors(tmp_path):
+    study = STUDIES['detectors']
+    rows = {row.name: row for row in study.rows}
+    plain = Config.fromfile(compose(study, rows[PLAIN], study.pairs[0], tmp_path))
+    assert plain.model.type == 'FasterRCNN' and plain.model.backbone.base_channels == 8
+    late = Config.fromfile(compose(study, rows['KD τ=1 after 4 epochs'], study.pairs[0], tmp_path))
+    assert late.model.stages.settle.until == 4 and late.model.tau == 1 and late.train_cfg.max_epochs == 12
+    weighed = Config.fromfile(compose(study, rows['SHAKE τ=1, boxes by confidence'], study.pairs[0], tmp_path))
+    assert {term.loss.weighting for term in weighed.model.terms.values()} == {'confidence'}
+    assert len(weighed.model.terms) == 3
+
+
+@pytest.mark.slow
+def test_a_study_for_a_gpu_goes_on_within_a_run(tmp_path):
+    """Stopped before the first epoch, then trained to the end: teacher, KD and the student alone, on few pictures."""
+    options = tiny_options(write_garments(tmp_path / 'data'), 2)
+    study = replace(STUDY, seeds=(0,), options=options, gpu=True, rows=(Row(PLAIN), kd(2, 1)))
+    assert train(study, tmp_path / 'work', 0.02, print, tmp_path) == 2
+    assert not records.read('tiny', tmp_path)
+    assert train(study, tmp_path / 'work', 20, print, tmp_path) == 0
+    found = records.read('tiny', tmp_path)
+    assert {r.row for r in found} == {PLAIN, 'KD τ=2 λ=1'} and all(0 <= r.value <= 100 for r in found)
+    log = next((tmp_path / 'work' / 'tiny' / 'resnet14_fashion-few' / 'seed0').glob('*/*.log'))
+    assert 'Epoch(train) [2]' in log.read_text()
+
+
+def test_the_studies_of_a_kind(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert command.main(['--gpu']) == 1 and '--gpu: there is no accelerator' in capsys.readouterr().err
+    monkeypatch.setattr(command, 'get_device', lambda: 'cuda')
+    assert command.named(gpu=True, cpu=False) == ['paper-fashion100']
+    assert 'paper-cifar100: data/cifar100 is not there' in capsys.readouterr().out
+    (tmp_path / 'data' / 'cifar100').mkdir(parents=True)
+    assert command.named(gpu=True, cpu=False) == ['paper-fashion100', 'paper-cifar100']
+    assert 'weights-few' in command.named(gpu=False, cpu=True)
+    paper = STUDIES['paper-fashion100']
+    assert (
+        len(paper.pairs) == 9 and len(paper.seeds) == 3 and {row.name for row in paper.rows} == {PLAIN, 'KD', 'SHAKE'}
+    )
+    run = Plan(str(tmp_path), paper.options).add(str(compose(paper, Row('KD', 'kd'), paper.pairs[0], tmp_path)), 0)
+    for cfg in (run.load(), run.after[0].load()):
+        assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == 240
+        assert cfg.param_scheduler.milestones == [150, 180, 210] and cfg.train_cfg.get('dynamic_intervals') is None
 
 
 def test_the_command_line(tmp_path, monkeypatch, capsys):

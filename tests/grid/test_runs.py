@@ -6,7 +6,7 @@ import time
 import pytest
 
 from shake_mm.errors import UsageError
-from shake_mm.grid.runs import Run, RunFailed, sigterm_interrupts, train_all
+from shake_mm.grid.runs import Run, RunFailed, sigterm_interrupts, train_all, train_until
 from shake_mm.locks import locked
 
 SCRIPT = """
@@ -164,3 +164,34 @@ def test_options_that_lead_into_a_value(make_run):
     with pytest.raises(UsageError, match='--cfg-options do not fit config'):
         make_run('a', 'train_cfg.max_epochs.x=1').load()
     assert make_run('a', 'data_root=/my data/(1,2)').load().data_root == '/my data/(1,2)'
+
+
+EPOCHS = """
+import pathlib, sys, time
+folder, options = pathlib.Path(sys.argv[3]), sys.argv
+assert sys.argv[4:6] == ['--resume', 'auto']
+if 'fail=1' in options:
+    sys.exit(3)
+for epoch in (1, 2):
+    if not (folder / f'epoch_{epoch}.pth').exists():
+        with open(folder.parent / 'log', 'a') as log:
+            log.write(f'{epoch}')
+        (folder / f'epoch_{epoch}.pth').touch()
+        time.sleep(60 if epoch == 1 else 0)
+"""
+"""Two epochs, of which the first one's end is waited for in vain."""
+
+
+def test_a_run_goes_on_from_its_last_epoch(make_run, tmp_path):
+    (tmp_path / 'epochs.py').write_text(EPOCHS)
+    command = (sys.executable, '-S', str(tmp_path / 'epochs.py'))
+    assert not train_until(make_run('a'), time.monotonic() + 2, command)
+    assert (tmp_path / 'log').read_text() == '1' and not make_run('a').finished()
+    assert train_until(make_run('a'), time.monotonic() + 60, command)
+    assert (tmp_path / 'log').read_text() == '12' and make_run('a').finished()
+    assert train_until(make_run('a'), 0, ('false',)), 'a finished run is left alone'
+    # another seed's training begins anew
+    assert not train_until(make_run('a', seed=1), time.monotonic() + 2, command)
+    assert (tmp_path / 'log').read_text() == '121'
+    with pytest.raises(RunFailed, match='exit status 3'):
+        train_until(make_run('b', 'fail=1'), time.monotonic() + 60, command)

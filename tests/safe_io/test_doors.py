@@ -174,6 +174,7 @@ CONFIGURED = {
     'cache_teacher': ('{config}',),
     'export_student': ('{config}', '{checkpoint}', '{folder}/out'),
     'run_grid': ('{config}', '--work-dir', '{folder}/grid'),
+    'tune': ('{config}', '--work-dir', '{folder}/tune'),
     'misc/print_config': ('{config}',),
     'misc/taps': ('{config}',),
     'misc/describe_configs': ('{config}', '--out', '{folder}/page.md'),

@@ -15,7 +15,10 @@ from .conftest import TOOLS
 
 ROOT = TOOLS.parent
 
-COMMANDS = ['train', 'test', 'export_student', 'cache_teacher', 'run_grid', 'misc/print_config', 'misc/taps', 'report']
+COMMANDS = [
+    *('train', 'test', 'export_student', 'cache_teacher', 'run_grid', 'tune'),
+    *('misc/print_config', 'misc/taps', 'report'),
+]
 DEMONSTRATIONS = ['demo', 'demo_det']
 HEAVY = ('mmcv', 'mmdet', 'mmpretrain', 'torch', 'torchvision', 'transformers')
 SCRIPTS = [path for path in sorted(TOOLS.rglob('*.py')) if "__name__ == '__main__'" in path.read_text(encoding='utf-8')]
