@@ -13,10 +13,12 @@ from .project_map import ProjectMap
 from .regional import RegionalLogits
 from .resize_map import ResizeMap
 from .review import ReviewFusion
+from .shared_queries import RandomQueries, TeacherQueries
 from .token_map import TokenMap
 from .vid_regressor import VIDRegressor
 
 __all__ = [
+    'RandomQueries',
     'RegionalLogits',
     'BranchGate',
     'Ensemble',
@@ -32,6 +34,7 @@ __all__ = [
     'ProjectMap',
     'ResizeMap',
     'ReviewFusion',
+    'TeacherQueries',
     'TokenMap',
     'Translator',
     'VIDRegressor',

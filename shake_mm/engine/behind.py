@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from torch import nn
+
 from ..errors import UsageError
 from ..members import Members
 from ..registry import asks_for
@@ -12,6 +14,9 @@ from ..taps import TapName, listed
 def behind_of(members: Members, config: dict, source: str | Sequence[str]) -> dict[str, Any]:
     """The argument ``behind`` of a connector that asks for it: what the last member of its source computes behind it.
 
+    Of one that asks for ``behind_each``, what each of them does, in the order of the source; the student's layers
+    learn from what passes through them.
+
     Args:
         members (Members): The networks.
         config (dict): The connector's.
@@ -20,9 +25,11 @@ def behind_of(members: Members, config: dict, source: str | Sequence[str]) -> di
     Raises:
         UsageError: If that member is no frozen teacher, or does not go on behind these taps.
     """
+    names = [TapName.parse(tap) for tap in listed(source)]
+    if asks_for(config, 'behind_each'):
+        return {'behind_each': _each(members, config, names)}
     if not asks_for(config, 'behind'):
         return {}
-    names = [TapName.parse(tap) for tap in listed(source)]
     member = names[-1].member
     if member not in members.frozen:
         raise UsageError(
@@ -31,3 +38,17 @@ def behind_of(members: Members, config: dict, source: str | Sequence[str]) -> di
         )
     paths = [name.path for name in names if name.member == member]
     return {'behind': members.task.behind(members.networks[member], paths, member)}
+
+
+def _each(members: Members, config: dict, names: Sequence[TapName]) -> list[nn.Module]:
+    """What the student and frozen teachers compute behind the taps of each."""
+    found = []
+    for member in dict.fromkeys(name.member for name in names):
+        if member != 'student' and member not in members.frozen:
+            raise UsageError(
+                f'{config["type"]} goes on in the layers of the student and of frozen teachers, not of {member}: name '
+                'their taps in its `source`.'
+            )
+        paths = [name.path for name in names if name.member == member]
+        found.append(members.task_for(member).behind(members.networks[member], paths, member))
+    return found

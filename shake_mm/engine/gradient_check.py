@@ -82,4 +82,6 @@ def _own(parameters: Collection[str], prefix: str) -> set[str]:
 def _learns(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(map(_learns, value))
+    if isinstance(value, dict):
+        return any(map(_learns, value.values()))
     return value is None or (isinstance(value, torch.Tensor) and value.requires_grad)

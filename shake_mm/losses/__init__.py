@@ -3,6 +3,7 @@
 from .ab import ABLoss, activation_boundary
 from .adversarial import AdversarialLoss, adversarial
 from .alpha_div import AlphaDivLoss, alpha_div
+from .assigned_query import AssignedQueryLoss, assigned_query
 from .at import ATLoss, attention_map, attention_transfer
 from .bernoulli_kl import BernoulliKLLoss, bernoulli_kl
 from .box_distribution import (
@@ -24,6 +25,7 @@ from .hard_label import HardLabelLoss, hard_label
 from .hcl import HCLLoss, hcl
 from .kl_div import KLDivLoss, kl_div
 from .mask_kl import MaskKLLoss, mask_kl
+from .matched_query import MatchedQueryLoss, matched_query
 from .mlkd import MLKDLoss, batch_alignment, class_alignment, instance_alignment
 from .nst import NSTLoss, neuron_selectivity
 from .ofd import OFDLoss, partial_l2
@@ -31,12 +33,15 @@ from .peer_attention import PeerAttentionLoss, peer_attention
 from .pixel_kl import PixelKLLoss, pixel_kl
 from .pkt import PKTLoss, probabilistic_transfer
 from .places import Places
+from .query_box import QueryBoxLoss, query_box
+from .query_kl import QueryKLLoss, query_kl
 from .rkd import RKDLoss, relational_kd
 from .sdd import SDDLoss, scale_decoupled
 from .soft_ce import SoftCELoss, soft_ce
 from .soft_quality_focal import SoftQualityFocalLoss, soft_quality_focal
 from .sp import SPLoss, similarity_preserving
 from .stagewise import StagewiseLoss
+from .target_aware import TargetAwareLoss, query_quality, target_aware
 from .vid import VIDLoss, variational_information
 from .wttm import WTTMLoss, transformed_matching
 
@@ -58,6 +63,17 @@ __all__ = [
     'partial_l2',
     'transformed_matching',
     'ABLoss',
+    'AssignedQueryLoss',
+    'MatchedQueryLoss',
+    'QueryBoxLoss',
+    'QueryKLLoss',
+    'TargetAwareLoss',
+    'assigned_query',
+    'matched_query',
+    'query_box',
+    'query_kl',
+    'query_quality',
+    'target_aware',
     'ATLoss',
     'AlphaDivLoss',
     'BernoulliKLLoss',

@@ -49,7 +49,7 @@ class FrozenMember(nn.Module):
     @torch.no_grad()
     def forward(self, inputs: Tensor, data_samples: list | None = None) -> Any:
         """Run the network on the student's batch; its taps record what it computes."""
-        return self.task.forward_trunk(self.network, self.view(inputs, data_samples))
+        return self.task.forward_view(self.network, self.view(inputs, data_samples), data_samples)
 
     def shorten(self, logits_only: bool) -> None:
         """Say whether :meth:`forward_head` need compute the logits alone."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 
-_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?|:each)?(?P<indices>(\[-?\d+\])*)$')
+_PATTERN = re.compile(r'^(?P<member>\w+)\.(?P<path>[\w.]+)(?P<side>:inputs?|:named|:each)?(?P<indices>(\[-?\d+\])*)$')
 
 
 @dataclass(frozen=True)

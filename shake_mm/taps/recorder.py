@@ -15,8 +15,9 @@ class Recorder:
 
     Args:
         text (str): The tap as it is written, named in errors.
-        side (str): ``':input'`` or ``':inputs'`` for what the layer receives, ``''`` for what it returns, ``':each'``
-            for what it returns each time that it runs, as a list (of a head that serves several levels).
+        side (str): ``':input'`` or ``':inputs'`` for what the layer receives, ``':named'`` for what it receives by
+            name, ``''`` for what it returns, ``':each'`` for what it returns each time that it runs, as a list (of a
+            head that serves several levels).
         indices (Sequence[int]): Which element of that.
         dtype (torch.dtype, optional): What floating-point tensors are converted to.
         repeated (bool): Whether the layer may run several times in a step; the last time counts. Defaults to False.
@@ -29,7 +30,7 @@ class Recorder:
         self.active, self.repeated = False, repeated
         self.values: list[Any] = []
 
-    def __call__(self, module: nn.Module, args: tuple, output: Any) -> None:
+    def __call__(self, module: nn.Module, args: tuple, named: dict[str, Any], output: Any) -> None:
         """Keep a copy of what the layer received or returned, while a step records."""
         if self.active:
             if self.repeated:
@@ -38,7 +39,7 @@ class Recorder:
             if self.side == ':each':
                 indices = ()  # they are of the list
             elif self.side:
-                seen = args if self.side == ':inputs' else args[0]
+                seen = named if self.side == ':named' else args if self.side == ':inputs' else args[0]
             self.values.append(_copy(element_of(seen, indices, self.text), self.dtype))
 
     def value(self) -> Any:
@@ -62,4 +63,6 @@ def _copy(value: Any, dtype: torch.dtype | None) -> Any:
         return value.clone() if dtype is None or not value.is_floating_point() else value.to(dtype, copy=True)
     if isinstance(value, (tuple, list)):
         return type(value)(_copy(item, dtype) for item in value)
+    if isinstance(value, dict):
+        return {name: _copy(item, dtype) for name, item in value.items()}
     return value

@@ -3,8 +3,8 @@
 A tap is written ``member.path``, where ``path`` is an alias of the network (``logits``, ``feats``, ``pool``; ``f1`` to
 ``fm`` for the outputs of its levels, ``fl`` for that before the last, ``f1.preact`` before their activation) or the
 dotted name of a layer, optionally followed by ``:input`` (what the layer receives instead of what it returns;
-``:inputs`` for all its arguments; ``:each`` for a list of what it returns each time that it runs, level by level) and
-by ``[i]`` (one element of a tuple or list, again and again)::
+``:inputs`` for all its arguments, ``:named`` for those given by name, as a dict; ``:each`` for a list of what it
+returns each time that it runs, level by level) and by ``[i]`` (one element of a tuple or list, again and again)::
 
     student.logits    student.f2    teacher0.backbone.layer3    student.head:input    student.backbone[1]
 
@@ -173,7 +173,7 @@ class Taps:
                 text, name.side, name.indices, dtype, name.path.startswith(self._repeated.get(name.member, ()))
             )
             recorder.active = self._active
-            self._layer(name, text).register_forward_hook(recorder)
+            self._layer(name, text).register_forward_hook(recorder, with_kwargs=True)
             self._recorders[name] = recorder
         return self._recorders[name]
 

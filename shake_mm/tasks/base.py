@@ -142,6 +142,10 @@ class Task:
         """One pass without labels and losses, as far as it does not depend on the student's."""
         raise NotImplementedError
 
+    def forward_view(self, network: nn.Module, inputs: Tensor, samples: list | None) -> Any:
+        """As :meth:`forward_trunk`, for networks that look at the samples too (at the padding of images)."""
+        return self.forward_trunk(network, inputs)
+
     def forward_head(self, network: nn.Module, passed: Any, taps: Taps) -> None:
         """The rest of the pass.
 

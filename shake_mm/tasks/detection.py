@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from mmdet.models.dense_heads import GuidedAnchorHead
-from mmdet.models.detectors import DetectionTransformer, SingleStageDetector
+from mmdet.models.detectors import SingleStageDetector
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.single_stage_instance_seg import SingleStageInstanceSegmentor
 from torch import Tensor, nn
@@ -53,13 +53,10 @@ class DetectionTask(Task):
 
     def check_logits(self, student: nn.Module, others: Mapping[str, nn.Module]) -> None:
         """Refuse: nothing is known of the classes of these detectors."""
-        kind = type(student).__name__
-        reason = (
-            f'the queries of a {kind} are no places that two networks share'
-            if isinstance(student, DetectionTransformer)
-            else f'a {kind} does not classify places or boxes that two networks share'
+        raise UsageError(
+            f'student: a {type(student).__name__} does not classify places or boxes that two networks share, so its '
+            f'classes cannot be distilled: {self.advice(student)}.'
         )
-        raise UsageError(f'student: {reason}, so its classes cannot be distilled: {self.advice(student)}.')
 
     def advice(self, network: nn.Module) -> str:
         """What to distill of a network whose logits cannot be compared, by names that it has."""
@@ -89,7 +86,7 @@ class DetectionTask(Task):
         return list(network.extract_feat(inputs))
 
     def batch_field(self, samples: Sequence[Any], name: str) -> Any:
-        """``gt_bboxes`` and ``gt_labels`` of each image, or ``batch_input_shape``, the size of the padded batch."""
+        """Boxes, labels and sizes of the images, see :func:`~shake_mm.tasks.detection_facts.facts_of_samples`."""
         return facts_of_samples(samples, name)
 
     def num_classes(self, network: nn.Module) -> int | None:

@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mmdet.structures import DetDataSample
+from torch import Tensor
+
 from ..errors import UsageError
 
 _INSTANCES = {'gt_bboxes': 'bboxes', 'gt_labels': 'labels'}
+
+
+def blank_samples(inputs: Tensor) -> list[DetDataSample]:
+    """Samples of images (N, 3, H, W) that fill the batch, without labels."""
+    shapes = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape'), tuple(inputs.shape[2:]))
+    return [DetDataSample(metainfo=dict(shapes, scale_factor=(1.0, 1.0))) for _ in inputs]
 
 
 def facts_of_samples(samples: Sequence[Any], name: str) -> Any:
@@ -14,7 +23,8 @@ def facts_of_samples(samples: Sequence[Any], name: str) -> Any:
     Args:
         samples (list): Preprocessed samples of a detector.
         name (str): ``'gt_bboxes'`` for the boxes (n, 4) of each image, x1 y1 x2 y2 in pixels of the batch;
-            ``'gt_labels'`` for their classes (n,); ``'batch_input_shape'`` for height and width of the padded batch.
+            ``'gt_labels'`` for their classes (n,); ``'batch_input_shape'`` for height and width of the padded batch;
+            ``'img_shapes'`` for those of each image without its padding.
 
     Raises:
         UsageError: If they hold nothing of that name.
@@ -25,6 +35,8 @@ def facts_of_samples(samples: Sequence[Any], name: str) -> Any:
         return [getattr(value, 'tensor', value) for value in values]  # boxes may be wrapped
     if name == 'batch_input_shape' and samples and all(name in sample for sample in samples):
         return tuple(int(side) for side in samples[0].batch_input_shape)
+    if name == 'img_shapes' and samples and all('img_shape' in sample for sample in samples):
+        return [tuple(int(side) for side in sample.img_shape[:2]) for sample in samples]
     if name in ('places', 'valuable_places'):
         raise UsageError(
             f"a loss asks for '{name}', which the own loss of a dense student makes: keep the term "

@@ -51,7 +51,9 @@ def count_levels(network: nn.Module) -> int:
 def _without_data(network: nn.Module) -> object:
     trunk = _Trunk(network)
     state = {name: tensor.detach().to('meta') for group in _tensors(trunk) for name, tensor in group()}
-    return functional_call(trunk, state, (torch.empty(1, 3, _SIZE, _SIZE, device='meta'),))
+    images = torch.empty(1, 3, _SIZE, _SIZE, device='meta')
+    # Of a layer that stands in two places (in a head, say), torch would put back the stand-ins in the end.
+    return functional_call(trunk, state, (images,), tie_weights=False)
 
 
 def _tensors(module: nn.Module) -> tuple[Callable, Callable]:

@@ -14,7 +14,7 @@ from .base import Task
 
 FAMILIES = {
     'mmpretrain': ('classification',),
-    'mmdet': ('detection', 'grid_detection', 'heatmap_detection', 'roi_detection'),
+    'mmdet': ('detection', 'grid_detection', 'heatmap_detection', 'query_detection', 'roi_detection'),
 }
 """By package, the modules beside this one that know its networks, and import it."""
 

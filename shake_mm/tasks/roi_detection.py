@@ -18,7 +18,6 @@ from mmdet.models.roi_heads import (
     SparseRoIHead,
     StandardRoIHead,
 )
-from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox2roi
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
@@ -28,6 +27,7 @@ from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .branch import ClassificationBranch
 from .detection import DetectionTask, dense_outputs, strides_of, tensors_in
+from .detection_facts import blank_samples
 from .detection_logits import logits_of
 from .detection_masks import NOTED, check_mask_facts, forward_masks, mask_aliases, masks_of, noting_masks
 from .detection_tail import shared_aliases
@@ -239,12 +239,12 @@ def _proposed(head: nn.Module, features: tuple[Tensor, ...], inputs: Tensor) -> 
     """The outputs of an RPN; of one in stages, which has no `forward` (Cascade RPN), what it proposes."""
     if type(head).forward is not nn.Module.forward:
         return dense_outputs(head, features)
-    return [each.bboxes for each in head.predict(features, _samples_of(inputs))]
+    return [each.bboxes for each in head.predict(features, blank_samples(inputs))]
 
 
 def _queried(network: nn.Module, inputs: Tensor) -> list[Tensor]:
     """Scores and boxes of every stage of a head whose boxes go with queries (Sparse R-CNN)."""
-    features, samples, head = network.extract_feat(inputs), _samples_of(inputs), network.roi_head
+    features, samples, head = network.extract_feat(inputs), blank_samples(inputs), network.roi_head
     proposals = network.rpn_head.predict(features, samples, rescale=False)
     boxes, queries = [each.bboxes for each in proposals], torch.stack([each.features for each in proposals])
     found: list[Tensor] = []
@@ -253,12 +253,6 @@ def _queried(network: nn.Module, inputs: Tensor) -> list[Tensor]:
         boxes, queries = result['detached_proposals'], result['object_feats']
         found += [result['cls_score'], *boxes]
     return found
-
-
-def _samples_of(inputs: Tensor) -> list[DetDataSample]:
-    """Samples of images that fill the batch, without labels."""
-    shapes = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape'), tuple(inputs.shape[2:]))
-    return [DetDataSample(metainfo=dict(shapes, scale_factor=(1.0, 1.0))) for _ in inputs]
 
 
 def _staged(reads: Sequence[Callable[[Tensor], Tensor]], *outputs: Tensor) -> Any:

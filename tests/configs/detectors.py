@@ -45,6 +45,10 @@ def thin(model, width=8):
     else:
         model.backbone.update(depth=18, base_channels=width)
         model.neck.in_channels = [width * channels // STAGES[0] for channels in model.neck.in_channels]
+    if 'decoder' in model:  # of a DETR, whose parts are as wide as its encoder
+        model.encoder.num_layers = model.decoder.num_layers = 1
+        model.num_queries = 20
+        return model
     for part in ('neck', 'bbox_head', 'rpn_head', 'roi_head'):
         _narrow(model.get(part))
     return model

@@ -32,7 +32,11 @@ WRITTEN = {
     'crosskd/crosskd_gfl-r101_gfl-r50_coco.py': {'cross_cls', 'cross_box', 'cross_sides'},
     'crosskd/crosskd_retinanet-r101_retinanet-r50_2x_coco.py': {'cross_cls', 'cross_box'},
     'crosskd/crosskd_rtmdet-l_rtmdet-tiny_coco.py': {'cross_cls', 'cross_box'},
+    'detrdistill/detrdistill_deformable-detr-r50_deformable-detr-r18_coco.py': {'matched', 'assigned', 'aware'},
     'kd/kd-masks_mask-rcnn-r101_mask-rcnn-r50_coco.py': {'student_from_teacher', 'masks'},
+    'kddetr/kddetr_dab-detr-r50_dab-detr-r18_coco.py': {
+        *('specialized_cls', 'specialized_box', 'general_cls', 'general_box')
+    },
     'ld/ld_gfl-r101_gfl-r50_coco.py': {'ld', 'ld_valuable'},
 }
 """Cells of methods of some heads alone, which are written by hand, and what they log."""

@@ -10,6 +10,7 @@ from shake_mm.registry import MODELS, build_part
 
 from ..support.stacks import HALVES
 from .test_cross_head import Behind
+from .test_shared_queries import Decoder
 
 MAP, SMALL = (6, 8, 8), (9, 4, 4)
 
@@ -56,6 +57,9 @@ CASES = {
     'RegionalLogits': Case(MAP, MAP, (21, 5), dict(classifier=torch.nn.Linear(6, 5))),
     'ProjectMap': Case(MAP, (9, 13, 5)),
     'ResizeMap': Case(MAP, (9, 16, 4), (6, 16, 4)),
+    # Both read what two decoders read; these answer by a tensor.
+    'RandomQueries': Case([(5, 6), (7, 6)], MAP, [(300, 6)] * 4, dict(behind_each=[Decoder(), Decoder()])),
+    'TeacherQueries': Case([(5, 6), (7, 6)], MAP, [(7, 6)] * 2, dict(behind_each=[Decoder(), Decoder()])),
     'ReviewFusion': Case([MAP, (9, 4, 4)], [(7, 4, 4), (8, 2, 2)]),
     'TokenMap': Case((17, 6), MAP, (6, 4, 4)),
     'Translator': Case(MAP, (9, 8, 8)),
@@ -107,7 +111,7 @@ def test_in_a_dry_run_as_with_data(name):
 def test_the_gradient_reaches_all_of_it_and_what_it_reads(name):
     connector, read = build(name), inputs(CASES[name], requires_grad=True)
     sum((x * torch.randn_like(x)).sum() for x in listed(connector(read))).backward()
-    targets = 4 if name == 'CrossHead' else 0  # the second half are the teacher's
+    targets = {'CrossHead': 4, 'RandomQueries': 1}.get(name, 0)  # the second half are the teacher's
     for value in (*listed(read)[: len(listed(read)) - targets], *connector.parameters()):
         assert value.grad.isfinite().all() and value.grad.abs().max() > 0
 

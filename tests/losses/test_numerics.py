@@ -21,6 +21,7 @@ from ..support.stacks import AUTOCASTS, HALVES, needs_mmrazor
 
 CLASSES, BATCH, SAMPLES = 6, 4, 10
 ROW, MAP, LEVELS = (BATCH, CLASSES), (BATCH, CLASSES, 3, 5), [(BATCH, 2 * CLASSES, 3, 5), (BATCH, 2 * CLASSES, 2, 1)]
+ANSWERS = [(BATCH, 3, CLASSES), (BATCH, 3, 4)]
 BOXES = [(BATCH, 30, 4), (BATCH, 4, 4)]
 KINDS = (torch.float32, torch.float16, torch.bfloat16)
 PRECISIONS = [(kind, cast) for kind in KINDS for cast in (None, *AUTOCASTS)]
@@ -67,6 +68,24 @@ def places(labels, shapes, priors=1):
     return losses.Places(positive, weight, torch.tensor(float(len(labels))))
 
 
+def found_objects(labels):
+    """An object in each image, and the images' sizes."""
+    return (
+        [torch.tensor([[2.0, 1.0, 14.0, 9.0]])] * len(labels),
+        [label[None] for label in labels],
+        [(12, 20)] * len(labels),
+    )
+
+
+class Aware(losses.TargetAwareLoss):
+    """With what a decoder makes of three queries."""
+
+    def forward(self, levels, target, *objects):
+        numbers = torch.Generator().manual_seed(3)
+        decoder = [torch.rand(BATCH, 3, n, generator=numbers)[: len(levels[0])] for n in (CLASSES, CLASSES, 4)]
+        return super().forward(levels, [*target, *decoder], *objects)
+
+
 def foreign(kind, **arguments):
     """A part of another toolbox, as a config names it."""
     return MODELS.build(dict(type=kind, **arguments))
@@ -77,6 +96,7 @@ OURS = {
     'ATLoss': Case(losses.ATLoss, MAP, (BATCH, 3, 6, 10)),
     'AdversarialLoss': Case(partial(losses.AdversarialLoss, (CLASSES, 3, 5)), MAP, (BATCH, CLASSES, 2, 2)),
     'AlphaDivLoss': Case(losses.AlphaDivLoss, ROW, ROW),
+    'AssignedQueryLoss': Case(losses.AssignedQueryLoss, ANSWERS, ANSWERS, found_objects, torch.sigmoid),
     'CCLoss': Case(losses.CCLoss, ROW, ROW),
     'BernoulliKLLoss': Case(losses.BernoulliKLLoss, ROW, ROW),
     'CRDLoss': Case(partial(losses.CRDLoss, SAMPLES, CLASSES), ROW, ROW, contrast, partial(F.normalize, dim=1)),
@@ -96,6 +116,7 @@ OURS = {
     'HardLabelLoss': Case(losses.HardLabelLoss, ROW, ROW),
     'KLDivLoss': Case(losses.KLDivLoss, ROW, ROW),
     'KLDivLoss, cold': Case(partial(losses.KLDivLoss, 0.5), ROW, ROW),
+    'MatchedQueryLoss': Case(losses.MatchedQueryLoss, ANSWERS, ANSWERS, found_objects, torch.sigmoid),
     'MLKDLoss, batch': Case(partial(losses.MLKDLoss, 'batch'), ROW, ROW),
     'MLKDLoss, class': Case(partial(losses.MLKDLoss, 'class'), ROW, ROW),
     'LocalizationDistillationLoss': Case(
@@ -117,6 +138,8 @@ OURS = {
     'CosineLoss': Case(losses.CosineLoss, MAP, MAP),
     'PixelKLLoss': Case(losses.PixelKLLoss, MAP, MAP),
     'PixelKLLoss, sigmoid': Case(partial(losses.PixelKLLoss, activation='sigmoid'), MAP, MAP),
+    'QueryBoxLoss': Case(losses.QueryBoxLoss, ANSWERS[1:], ANSWERS[1:], prepare=lambda x: 0.1 + 0.8 * x.sigmoid()),
+    'QueryKLLoss': Case(losses.QueryKLLoss, ANSWERS[:1], ANSWERS[:1]),
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),
     'SDDLoss': Case(losses.SDDLoss, (BATCH, 3, CLASSES), (BATCH, 3, CLASSES)),
     'SPLoss': Case(losses.SPLoss, MAP, (BATCH, 3)),
@@ -128,6 +151,7 @@ OURS = {
     'ValuableLocalizationLoss': Case(
         losses.ValuableLocalizationLoss, LEVELS, LEVELS, lambda labels: (places(labels, LEVELS).weight,)
     ),
+    'TargetAwareLoss': Case(Aware, [MAP], [MAP], found_objects),
     'VIDLoss': Case(partial(losses.VIDLoss, CLASSES), MAP, (BATCH, CLASSES, 2, 2)),
     'WTTMLoss': Case(losses.WTTMLoss, ROW, ROW),
 }

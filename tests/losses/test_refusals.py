@@ -12,6 +12,8 @@ from shake_mm.errors import UsageError
 ROW, MAP = (4, 6), (4, 6, 8, 8)
 PLACES = losses.Places([torch.ones(4, 64) > 0], [torch.ones(4, 64)], torch.tensor(4.0))
 KL = dict(type='KLDivLoss')
+QUERIES, BOXES = (4, 5, 6), (4, 5, 4)
+OBJECTS = [(2, 4)] * 4, [torch.zeros(2, dtype=torch.long)] * 4, [[8, 8]] * 4
 
 
 class Refusal(NamedTuple):
@@ -37,6 +39,41 @@ REFUSALS = {
     'AdversarialLoss, built': Refusal(partial(losses.AdversarialLoss, (6,)), None, 'must be .C, H, W.'),
     'AlphaDivLoss': Refusal(losses.AlphaDivLoss, (ROW, (4, 7)), 'same number of classes'),
     'AlphaDivLoss, built': Refusal(partial(losses.AlphaDivLoss, clip=0.5), None, 'clip is 0.5.*use 1 or more'),
+    'AssignedQueryLoss': Refusal(
+        losses.AssignedQueryLoss,
+        ([QUERIES, BOXES], [(4, 7, 6), (4, 7, 4)], *OBJECTS),
+        'AssignedQueryLoss: .*the same qu',
+    ),
+    'AssignedQueryLoss, built': Refusal(
+        partial(losses.AssignedQueryLoss, 'tanh'), None, "AssignedQueryLoss: activation='tanh', but"
+    ),
+    'MatchedQueryLoss': Refusal(
+        losses.MatchedQueryLoss,
+        ([QUERIES, BOXES], [QUERIES, QUERIES, BOXES, BOXES], *OBJECTS),
+        "student's decoder has 1 layers and the teacher's 2: give both as many",
+    ),
+    'MatchedQueryLoss, of logits alone': Refusal(
+        losses.MatchedQueryLoss, ([QUERIES, QUERIES], [QUERIES, BOXES], *OBJECTS), 'logits and boxes of as many layers'
+    ),
+    'MatchedQueryLoss, built': Refusal(
+        partial(losses.MatchedQueryLoss, layers='first'), None, "MatchedQueryLoss: layers='first', but it must be one"
+    ),
+    'QueryBoxLoss': Refusal(
+        losses.QueryBoxLoss, ([BOXES], [(4, 7, 4)]), 'QueryBoxLoss: .*two decoders make of the same'
+    ),
+    'QueryBoxLoss, built': Refusal(partial(losses.QueryBoxLoss, l1=-1.0), None, 'QueryBoxLoss: l1 is -1.0'),
+    'QueryKLLoss': Refusal(losses.QueryKLLoss, ([QUERIES], [(4, 5, 7)]), 'QueryKLLoss: it compares shapes'),
+    'QueryKLLoss, built': Refusal(partial(losses.QueryKLLoss, 0.0), None, 'QueryKLLoss: tau=0.0'),
+    'QueryKLLoss, normalize': Refusal(partial(losses.QueryKLLoss, normalize='mean'), None, "normalize='mean', but"),
+    'TargetAwareLoss': Refusal(
+        losses.TargetAwareLoss, ([MAP], [MAP, (4, 5, 7), QUERIES, BOXES], *OBJECTS), '6 channels and its queries 7'
+    ),
+    'TargetAwareLoss, other taps': Refusal(
+        losses.TargetAwareLoss, ([MAP], [MAP, QUERIES, BOXES], *OBJECTS), 'and then three taps of a decoder'
+    ),
+    'TargetAwareLoss, built': Refusal(
+        partial(losses.TargetAwareLoss, 1.5), None, 'gamma=1.5, but it must be from 0 to 1'
+    ),
     'BernoulliKLLoss': Refusal(losses.BernoulliKLLoss, (ROW, (4, 7)), 'BernoulliKLLoss'),
     'BernoulliKLLoss, built': Refusal(partial(losses.BernoulliKLLoss, 0.0), None, 'BernoulliKLLoss: tau is 0'),
     'CCLoss': Refusal(losses.CCLoss, (ROW, (4, 7)), 'Embedding'),

@@ -47,6 +47,7 @@ def test_they_are_counted(path):
     model = network(path).train()
     before = copy.deepcopy(model.state_dict())
     assert len(levels_of(task_of(model).aliases(model))) == LEVELS[path] == count_levels(model)
+    assert not any(parameter.is_meta for parameter in model.parameters())
     assert model.training and all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from mmdet.models.detectors import SingleStageDetector
+from mmdet.models.detectors.base import BaseDetector
 from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope
 
 from shake_mm.errors import UsageError
-from shake_mm.members import MemberSpec
 from shake_mm.registry import MODELS
 from shake_mm.tasks import task_of
 
@@ -19,6 +20,7 @@ from ..support.own_model import TASK, own_model
 from ..support.segmentors import pictures, segmentor
 from .test_grid_detection import segmented, solo
 from .test_heatmap_detection import centernet, scene_batch
+from .test_query_detection import SPECIALIZED, detr
 
 
 class Case(NamedTuple):
@@ -48,17 +50,26 @@ def classifier(channels: int, classes: int = 5) -> dict:
     )
 
 
-def detr(width: int) -> ConfigDict:
-    """A DETR of one layer, whose queries are no places that two networks share."""
-    model = ConfigDict(MemberSpec.parse('student', 'mmdet::detr/detr_r50_8xb2-150e_coco.py').model)
-    model.backbone = dict(type='ResNet', depth=18, base_channels=width, out_indices=(3,))
-    model.neck.in_channels = [8 * width]
-    for part in (model.encoder, model.decoder):
-        part.num_layers = 1
-    return model
-
-
 SHAKE = dict(type='shake_mm.SHAKE')
+
+
+class OwnDetector(BaseDetector):
+    """A detector of none of mmdet's kinds, whose parts are a GFL's."""
+
+    loss, predict, _forward = SingleStageDetector.loss, SingleStageDetector.predict, SingleStageDetector._forward
+    extract_feat = SingleStageDetector.extract_feat
+
+    def __init__(self, backbone, neck, bbox_head, train_cfg, test_cfg, data_preprocessor):
+        super().__init__(data_preprocessor)
+        bbox_head.update(train_cfg=train_cfg, test_cfg=test_cfg)
+        self.backbone, self.neck, self.bbox_head = (MODELS.build(part) for part in (backbone, neck, bbox_head))
+
+
+def own_detector(width: int) -> ConfigDict:
+    """One, with so many channels."""
+    return ConfigDict({**detector('gfl', width), 'type': OwnDetector})
+
+
 FEATURES = dict(
     type='shake_mm.Baseline',
     terms=dict(hint=dict(of='student.neck[0]', to='teacher0.neck[0]', loss=dict(type='torch.nn.MSELoss'))),
@@ -69,7 +80,7 @@ CASES = {
         lambda width: detector('retinanet', width), SHAKE, lambda: detector('faster_rcnn'), 'teacher0: a FasterRCNN'
     ),
     'DetectionTask': Case(
-        detr, FEATURES, lambda: classifier(4), 'teacher0 is a ImageClassifier, but the student detects'
+        own_detector, FEATURES, lambda: classifier(4), 'teacher0 is a ImageClassifier, but the student detects'
     ),
     'GenericTask': Case(
         own_model, dict(SHAKE, task=TASK), lambda: own_model(6, classes=7), 'need the same number of classes'
@@ -79,6 +90,12 @@ CASES = {
     ),
     'HeatmapDetectionTask': Case(
         centernet, SHAKE, lambda: detector('retinanet'), 'teacher0: a RetinaNet has no heatmap of centers'
+    ),
+    'QueryDetectionTask': Case(
+        lambda width: detr('detr', width),
+        dict(SPECIALIZED, type='shake_mm.Distiller'),
+        lambda: classifier(4),
+        'teacher0 is a ImageClassifier, but the student detects',
     ),
     'SegmentationTask': Case(
         segmentor, SHAKE, lambda: segmentor(classes=7), 'teacher0 has 7 classes and the student has 5'
