@@ -75,6 +75,18 @@ class QueryDetectionTask(DetectionTask):
             )
         return DecoderBehind(network)
 
+    def loss(self, network: nn.Module, inputs: Tensor, data_samples: list | None) -> dict[str, Tensor]:
+        """As in training also where a check makes a step in evaluation: mmdet's loss reads what is made then alone."""
+        parts = [network, *(getattr(network, name) for name in ('decoder', 'bbox_head') if hasattr(network, name))]
+        modes = [part.training for part in parts]
+        for part in parts:
+            part.training = True  # their own flag; their layers are in the mode they were in
+        try:
+            return super().loss(network, inputs, data_samples)
+        finally:
+            for part, mode in zip(parts, modes):
+                part.training = mode
+
     def forward_trunk(self, network: nn.Module, inputs: Tensor) -> Any:
         """The maps that the encoder reads, and samples of images without padding."""
         return self.forward_view(network, inputs, None)
