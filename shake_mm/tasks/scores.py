@@ -108,6 +108,11 @@ def check_scores(network: nn.Module, name: str, learns: bool) -> None:
             f'{name}: a MultiTaskHead has logits for each task, of the samples that are labeled for it: distill the '
             f"features that its heads share ({name}.pool), or one task's network."
         )
+    if isinstance(head, getattr(heads, 'RegressionHead', ())):  # of OneDL's mmpretrain
+        raise UsageError(
+            f'{name}: a {type(head).__name__} predicts numbers and no classes: distill features ({name}.pool), with '
+            'neither KD nor SHAKE.'
+        )
     distilled = getattr(head, 'distillation', False) or getattr(head, 'dist', False)
     if learns and distilled and isinstance(head, heads.LeViTClsHead | heads.EfficientFormerClsHead):
         raise UsageError(
