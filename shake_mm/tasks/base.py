@@ -276,10 +276,6 @@ class Task:
     def check_facts(self, network: nn.Module, names: Collection[str]) -> None:
         """Refuse a student whose own loss does not make facts that a loss asks for.
 
-        Args:
-            network (nn.Module): The student.
-            names (collection of str): The facts.
-
         Raises:
             UsageError: With the reason.
         """

@@ -189,7 +189,8 @@ def convert(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool and return its exit status."""
-    return cli.run(convert, parse_args(argv))
+    args = parse_args(argv)  # before anything is imported
+    return cli.run(convert, args)
 
 
 if __name__ == '__main__':
