@@ -17,15 +17,13 @@ ANSWERS = {'specialized_cls', 'specialized_box', 'general_cls', 'general_box'}
 CELLS = {
     'crosskd': ('retinanet', {'cross_cls', 'cross_box'}),
     'crosskd-gfl': ('gfl', {'cross_cls', 'cross_box', 'cross_sides'}),
-    'detrdistill': ('deformable-detr', {'matched', 'assigned', 'aware'}),
-    'detrdistill-softmax': ('detr', {'matched', 'assigned', 'aware'}),
     'fgd': ('retinanet', {'fgd_f1', 'fgd_f2', 'fgd_f3'}),
     'kddetr': ('deformable-detr', ANSWERS),
     'kddetr-softmax': ('detr', ANSWERS),
     'ld': ('gfl', {'ld', 'ld_valuable'}),
 }
 THRESHOLD: dict = {'detr': [], 'deformable-detr': []}  # they have none
-NAMED = ('kddetr-softmax', 'detrdistill-softmax')
+NAMED = ('kddetr-softmax',)
 """Cells whose files have the whole name."""
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in list(CELLS)[1:]]
 
