@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..compat.torch_names import tree_leaves
 from ..errors import UsageError
 from .names import Absent, Alias, Combined, TapName, element_of, with_last_level
 from .recorder import Recorder
@@ -51,6 +52,7 @@ class Taps:
         self._recorders: dict[TapName, Recorder] = {}
         self._active = False
         self._computed: dict[str, Any] = {}
+        self._combined: dict[str, tuple[list, Any]] = {}  # what was combined, and into what
         self._virtual: set[str] = set()
         self.unknown: set[str] = set()  # members that a dry run could not run to the end: taps it missed are None
 
@@ -93,10 +95,19 @@ class Taps:
                 )
             return element_of(self._computed[tap], name.indices, text)
         values = [self._recorded(name, text) for name in self._resolve(text)]
-        if isinstance(combined := self._alias(name), Combined):
+        if isinstance(alias := self._alias(name), Combined):
             unknown = any(value is None for value in values)
-            return None if unknown else element_of(combined.combine(*values), name.indices, text)
+            return None if unknown else element_of(self._combine(tap, alias, values), name.indices, text)
         return values if self._is_several(name) else values[0]
+
+    def _combine(self, tap: str, alias: Combined, values: list) -> Any:
+        """What an alias makes of recorded values, once: all who read the tap get the same tensors."""
+        known, made = self._combined.get(tap, (None, None))
+        leaves = tree_leaves(values)
+        if known is None or len(known) != len(leaves) or any(a is not b for a, b in zip(known, leaves)):
+            made = alias.combine(*values)
+            self._combined[tap] = leaves, made
+        return made
 
     def tensor(self, text: str) -> Any:
         """As :meth:`raw`, a tuple of levels reduced to its last one: a tensor, or a list of tensors."""
@@ -129,7 +140,7 @@ class Taps:
             for recorder in self._recorders.values():
                 recorder.active = False
                 recorder.values = []
-            self._computed = {}
+            self._computed, self._combined = {}, {}
 
     @contextmanager
     def paused(self) -> Iterator[None]:

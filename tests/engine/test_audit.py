@@ -108,6 +108,10 @@ class TestGradients:
     def test_without_checkpoints_the_hint_passes(self, batch):
         assert audited(*hinted('student.backbone.layer2.1.conv1', batch)) == []
 
+    def test_a_tap_that_is_computed_of_several_passes(self, batch):
+        """What a block adds up before its ReLU: the loss and the audit look at one and the same tensor."""
+        assert audited(*hinted('student.f1.preact', batch)) == []
+
     def test_a_hint_before_all_trained_layers_is_refused(self, batch):
         model, batches = hinted('student.backbone.layer1', batch, frozen_stages=1)
         with pytest.raises(UsageError, match='terms.hint: no layer up to student.backbone.layer1 is trained'):

@@ -8,6 +8,7 @@ from torch import nn
 
 from shake_mm.engine import Taps
 from shake_mm.errors import UsageError
+from shake_mm.taps import Combined
 
 ALIASES = {'logits': 'fc', 'feats': 'fc:input'}
 
@@ -177,3 +178,24 @@ def test_elements_of_elements_and_all_arguments():
         torch.testing.assert_close(taps.value('student.head[1][0]'), x + 3)
         assert taps.value('student.scale') == 3
     assert taps.layers('student.logits') == ['student.head[0][0]', 'student.head[0][1]']
+
+
+def test_what_is_combined_is_one_tensor_for_all_readers_of_a_pass():
+    """It is made once, and made anew where what it is made of is recorded anew."""
+    net, made = Net(), []
+
+    def product(logits, features):
+        made.append(logits @ features[:, :2].T)
+        return made[-1]
+
+    taps = Taps({'net': net}, {'net': {**ALIASES, 'product': Combined(('fc', 'fc:input'), product)}})
+    taps.request('net.product')
+    with taps.recording():
+        net(torch.ones(4, 3))
+        assert taps.tensor('net.product') is taps.raw('net.product') is made[0]
+        assert all(value is made[0] for value in taps.value(['net.product', 'net.product'])) and len(made) == 1
+        net(torch.zeros(4, 3))
+        assert taps.tensor('net.product') is made[1]
+    with taps.recording():
+        net(torch.zeros(4, 3))
+        assert taps.tensor('net.product') is made[2]
