@@ -43,8 +43,9 @@ def thin(model, width=8):
         model.backbone.update(deepen_factor=0.1, widen_factor=width / 64)
         model.neck.update(in_channels=[4 * width, 8 * width, 16 * width], num_csp_blocks=1)
     else:
+        first = STAGES[0] if model.backbone.depth > 34 else 64
         model.backbone.update(depth=18, base_channels=width)
-        model.neck.in_channels = [width * channels // STAGES[0] for channels in model.neck.in_channels]
+        model.neck.in_channels = [width * channels // first for channels in model.neck.in_channels]
     if 'decoder' in model:  # of a DETR, whose parts are as wide as its encoder
         model.encoder.num_layers = model.decoder.num_layers = 1
         model.num_queries = 20
