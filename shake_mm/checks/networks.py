@@ -82,7 +82,7 @@ def _failure(model: Distiller, inputs: Tensor, samples: list) -> RuntimeError | 
     try:
         with generators_kept(), _begun(model), suppress(UsageError):
             model(inputs, samples, mode='loss')
-    except torch.OutOfMemoryError:
+    except torch.cuda.OutOfMemoryError:
         raise
     except RuntimeError as error:
         return error

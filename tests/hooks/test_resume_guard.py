@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 
 from shake_mm.hooks.resume_guard import INFO
+from shake_mm.safe_io import read
 from tests.support.runs import run_config
 from tools.train import main
 
@@ -50,7 +51,7 @@ CHANGES = {
 
 def test_an_exact_run_goes_on_as_it_was_or_not_at_all(train, tmp_path, trained, make_classifier):
     assert train('--exact', epochs=1)[0] == 0
-    info = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=True)['message_hub']['runtime_info'][INFO]
+    info = read(tmp_path / 'run' / 'epoch_1.pth')['message_hub']['runtime_info'][INFO]
     assert info['batch size'] == 16 and info['seed'] == 0 and info['number of processes'] == 1
     before = (tmp_path / 'run' / 'epoch_1.pth').read_bytes()
     for words, changes in CHANGES.items():
@@ -75,7 +76,7 @@ def test_a_plain_run_goes_on_and_tells(train, tmp_path):
     assert status == 0
     assert "--resume keeps the checkpoint's learning rate (0.05 there, 0.1 here): to train with the config's" in told
     assert 'changes to the run of the checkpoint: batch size (16 there, 8 here) and augmentation.' in told
-    loaded = torch.load(tmp_path / 'run' / 'epoch_2.pth', weights_only=True)
+    loaded = read(tmp_path / 'run' / 'epoch_2.pth')
     assert loaded['optimizer']['param_groups'][0]['lr'] == 0.05
     assert loaded['message_hub']['runtime_info'][INFO]['batch size'] == 8
 
@@ -83,7 +84,7 @@ def test_a_plain_run_goes_on_and_tells(train, tmp_path):
 def test_checkpoints_of_earlier_versions_say_nothing(train, tmp_path):
     assert train('--exact', epochs=1)[0] == 0
     path = tmp_path / 'run' / 'epoch_1.pth'
-    loaded = torch.load(path, weights_only=True)
+    loaded = read(path)
     del loaded['message_hub']['runtime_info'][INFO]
     torch.save(loaded, path)
     assert train('--exact', '--resume', **{'optim_wrapper.optimizer.lr': 0.1})[0] == 0

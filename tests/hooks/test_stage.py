@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from shake_mm.errors import UsageError
 from shake_mm.grid import read_run
+from shake_mm.safe_io import read
 from shake_mm.switches import make_exact
 
 from ..support.kills import assert_same
@@ -25,8 +26,8 @@ def test_each_stage_moves_its_own_parameters(shake, tmp_path):
     model = {**shake, 'stages': STAGES}
     runner = Runner.from_cfg(run_config(model, tmp_path, epochs=2))
     runner.train()
-    first = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['state_dict']
-    last = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)['state_dict']
+    first = read(tmp_path / 'epoch_1.pth')['state_dict']
+    last = read(tmp_path / 'epoch_2.pth')['state_dict']
     parameters = dict(runner.model.named_parameters())
     for name in parameters:
         assert torch.equal(first[name], last[name]) == name.startswith('proxies'), name
@@ -196,14 +197,14 @@ def test_a_run_resumes_in_either_stage(shake, tmp_path, exact):
 
     start(tmp_path / 'whole').train()
     name = 'iter_12.pth' if exact else 'epoch_3.pth'
-    whole = torch.load(tmp_path / 'whole' / name, weights_only=True)
+    whole = read(tmp_path / 'whole' / name)
     assert whole['meta']['iter'] == 12
     for stop in (2, 4) if exact else (4, 8):
         folder = tmp_path / f'cut{stop}'
         with pytest.raises(KeyboardInterrupt):
             start(folder, stop).train()
         start(folder, resume=True).train()
-        cut = torch.load(folder / name, weights_only=True)
+        cut = read(folder / name)
         for part in ('state_dict', 'optimizer', 'param_schedulers'):
             assert_same(cut[part], whole[part], f'{part} after {stop}')
 

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from shake_mm import atomic
 from shake_mm.hooks.finite_guard import optimizers_of
+from shake_mm.safe_io import read
 from tools.train import main as train_main
 
 INTERVAL = 3
@@ -145,7 +146,7 @@ def _train(argv, point, number):
 
 def final(folder):
     """The checkpoint that ``last_checkpoint`` names."""
-    return torch.load((folder / 'last_checkpoint').read_text(), weights_only=True)
+    return read((folder / 'last_checkpoint').read_text())
 
 
 def assert_same(found, wanted, at=''):
