@@ -171,5 +171,6 @@ def _fold(network: nn.Module, conv: str, norm: str, where: str) -> None:
     )
     before.requires_grad_(False)
     stand_in = nn.Identity().eval()
-    stand_in._forward_hooks.update(after._forward_hooks)  # a tap of the norm reads what stands for it
+    for hooks in ('_forward_hooks', '_forward_hooks_with_kwargs', '_forward_hooks_always_called'):
+        getattr(stand_in, hooks).update(getattr(after, hooks))  # a tap of the norm reads what stands for it
     set_submodule(network, norm, stand_in)
