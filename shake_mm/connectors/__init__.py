@@ -5,6 +5,7 @@ from .cross_head import CrossHead
 from .embedding import Embedding
 from .ensemble import BranchGate, Ensemble
 from .factor import ParaphraserDecoder, ParaphraserEncoder, Translator
+from .frequency_prompt import FrequencyPrompt, PromptedHead
 from .logit_norm import LogitNorm
 from .map_transfer import MapTransfer
 from .margin_relu import MarginReLU
@@ -25,6 +26,7 @@ __all__ = [
     'ConvRegressor',
     'CrossHead',
     'Embedding',
+    'FrequencyPrompt',
     'LogitNorm',
     'MapTransfer',
     'MarginReLU',
@@ -32,6 +34,7 @@ __all__ = [
     'ParaphraserDecoder',
     'ParaphraserEncoder',
     'ProjectMap',
+    'PromptedHead',
     'ResizeMap',
     'ReviewFusion',
     'TeacherQueries',

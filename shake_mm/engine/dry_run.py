@@ -38,10 +38,12 @@ class Pass(nn.Module):
         return self._run(self.network, inputs)
 
 
-def on_meta(module: nn.Module, *args: Any, trained: Collection[str] = ()) -> Any:
+def on_meta(
+    module: nn.Module, *args: Any, trained: Collection[str] = (), named: Mapping[str, Any] | None = None
+) -> Any:
     """Call ``module`` with parameters, buffers and tensors that have shapes and no data.
 
-    Those named in ``trained`` ask for gradients, which tells what depends on them.
+    Those named in ``trained`` ask for gradients, which tells what depends on them. ``named`` are arguments by name.
     """
     # Every layer once: of one that stands in two places, torch would put back the stand-ins in the end.
     state = {
@@ -53,7 +55,7 @@ def on_meta(module: nn.Module, *args: Any, trained: Collection[str] = ()) -> Any
         if name in state:
             state[name].requires_grad_()
     with evaluating(module), torch.set_grad_enabled(bool(trained)):
-        return functional_call(module, state, args, tie_weights=False)
+        return functional_call(module, state, args, dict(named or {}), tie_weights=False)
 
 
 def run_members(
@@ -121,13 +123,14 @@ def unknown_field(name: str) -> Any:
     return torch.empty(shapes[name], dtype=torch.long, device='meta') if name in shapes else None
 
 
-def try_out(where: str, module: nn.Module, *args: Any) -> Any:
+def try_out(where: str, module: nn.Module, *args: Any, **named: Any) -> Any:
     """Call a connector or loss on tensors without data.
 
     Args:
         where (str): Where it stands in the config, named in errors.
         module (nn.Module): The connector or loss.
         *args (Tensor | list[Tensor]): What it reads.
+        **named (Tensor | list[Tensor]): What it reads by name.
 
     Returns:
         Tensor | list[Tensor] | None: What it makes; None if something is unknown, or the module looks at values.
@@ -135,10 +138,10 @@ def try_out(where: str, module: nn.Module, *args: Any) -> Any:
     Raises:
         UsageError: If it cannot take them.
     """
-    if any(unknown(arg) for arg in args):
+    if any(unknown(arg) for arg in (*args, *named.values())):
         return None
     try:
-        return on_meta(module, *args)
+        return on_meta(module, *args, named=named)
     except UsageError as error:
         raise UsageError(f'{where}: {error}') from None
     except (RuntimeError, TypeError, ValueError, AssertionError, AttributeError, IndexError) as error:

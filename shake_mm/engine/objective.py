@@ -15,7 +15,7 @@ from ..taps import Derived, TapName, Taps, Trace, levels_of, listed, trace
 from ..validation import check_mapping
 from .behind import behind_of
 from .dry_run import facts_of, run_members, try_out
-from .expand import Expanded, expand_terms, select
+from .expand import Expanded, expand_terms, levels_behind, select
 from .norms import part_behind
 from .proxies import PlannedProxy, build_proxy, plan_proxy
 from .term_config import check_terms, compares, popped_source, taps_of
@@ -92,7 +92,7 @@ def build_objective(
         UsageError: If a key is unknown, a tap does not exist, or the parts do not fit.
     """
     terms = terms or {'task': {'of': 'student'}}
-    shared = _shared_connectors(connectors)
+    shared = _shared_connectors(connectors, members)
     expanded, planned = _write_out(members, proxies, terms)
     taps, read = _declare_taps(members, planned, shared, expanded)
     sizes = members.image_sizes(input_size)
@@ -191,11 +191,18 @@ def proxy_entries(proxies: Any, number: int) -> list[dict | nn.Module]:
     return list(entries)
 
 
-def _shared_connectors(configs: Mapping[str, dict | None] | None) -> dict[str, tuple[dict, str | list[str]]]:
-    """Config and source of the shared connectors, by the tap that each makes."""
+def _shared_connectors(
+    configs: Mapping[str, dict | None] | None, members: Members
+) -> dict[str, tuple[dict, str | list[str]]]:
+    """Config and source of the shared connectors, by the tap that each makes; ``f*`` in a list means all levels."""
     check_mapping('connectors', configs or {}, "connectors=dict(name=dict(type=..., source='student.f2'))")
     shared = {f'connectors.{name}': dict(config) for name, config in (configs or {}).items() if config is not None}
-    return {tap: (config, popped_source(tap, config)) for tap, config in shared.items()}
+    levels = {name: levels_of(own) for name, own in members.aliases().items()} if shared else {}
+    sources = {tap: popped_source(tap, config) for tap, config in shared.items()}
+    for tap, source in sources.items():
+        if not isinstance(source, str):
+            sources[tap] = [one for entry in source for one in levels_behind(tap, entry, levels)]
+    return {tap: (config, sources[tap]) for tap, config in shared.items()}
 
 
 def _name_of(tap: str) -> str:

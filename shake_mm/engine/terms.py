@@ -174,7 +174,8 @@ def build_term(
     parts['loss'] = build('loss', learner, target)
     term = Term(name, **{**config, **parts})
     compared = (learner,) if term.to is None else (learner, target)
-    try_out(f'terms.{name}', term.loss, *compared, *map(unknown_field, term.fields))
+    weighing = {} if term.reference is None else {'reference': taps.value(term.reference)}
+    try_out(f'terms.{name}', term.loss, *compared, *map(unknown_field, term.fields), **weighing)
     return term
 
 

@@ -20,6 +20,7 @@ from .dense_kl import DenseKLLoss, dense_kl
 from .dkd import DKDLoss, decoupled_kd
 from .fgd import FGDLoss, focal_distillation
 from .fitnets import FitNetsLoss, feature_regression
+from .freekd import FreeKDLoss, MaskSimilarityLoss, frequency_distance, mask_similarity
 from .ft import FTLoss, factor_transfer
 from .hard_label import HardLabelLoss, hard_label
 from .hcl import HCLLoss, hcl
@@ -85,12 +86,14 @@ __all__ = [
     'DenseKLLoss',
     'FGDLoss',
     'FTLoss',
+    'FreeKDLoss',
     'FitNetsLoss',
     'HCLLoss',
     'HardLabelLoss',
     'KLDivLoss',
     'LocalizationDistillationLoss',
     'MaskKLLoss',
+    'MaskSimilarityLoss',
     'NSTLoss',
     'PKTLoss',
     'PixelKLLoss',
@@ -116,11 +119,13 @@ __all__ = [
     'factor_transfer',
     'feature_regression',
     'focal_distillation',
+    'frequency_distance',
     'hard_label',
     'hcl',
     'kl_div',
     'localization_distillation',
     'mask_kl',
+    'mask_similarity',
     'neuron_selectivity',
     'pixel_kl',
     'probabilistic_transfer',

@@ -21,7 +21,7 @@ from .detection_levels import count_levels
 from .detection_logits import logits_of
 from .detection_masks import mask_outputs
 from .detection_targets import NOTED, check_targets, noting_targets
-from .detection_tower import head_behind, tower_aliases
+from .detection_tower import WholeHead, head_behind, tower_aliases
 
 
 @TASKS.register_module()
@@ -153,7 +153,9 @@ class DenseDetectionTask(DetectionTask):
                     )
 
     def behind(self, network: nn.Module, paths: Sequence[str], name: str) -> nn.Module:
-        """The rest of the head behind both of its towers."""
+        """The head behind all levels of the pyramid, or the rest of it behind both of its towers."""
+        if list(paths) == [f'f{i + 1}' for i in range(self.levels(network))]:
+            return WholeHead(network.bbox_head)
         return head_behind(network, paths, name)
 
     def noting(self, network: nn.Module, names: Collection[str]) -> AbstractContextManager[dict[str, Any]]:

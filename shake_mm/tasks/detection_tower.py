@@ -91,15 +91,38 @@ class HeadBehind(nn.Module):
         dtype = next(head.parameters()).dtype  # a teacher may compute in half precision
         for name, maps in zip(TOWERS.values(), (classes, boxes)):
             _enter(getattr(head, name), self.depth, [level.to(dtype) for level in maps])
-        feats = tuple(level.to(dtype) for level in classes)  # which are passed on to the layers that give the maps
-        if feats[0].is_meta:
-            state = {name: tensor.detach().to('meta') for name, tensor in _state(head)}
-            output = functional_call(head, state, (feats,), tie_weights=False)
-        else:
-            output = head(feats)
-        logits, decode = logits_of(head).of(output), boxes_of(self._head)
-        others = [_full(level) for level in output[1:]]
-        return [_full(logits), None if decode is None else decode(others[0]), *others]
+        # The levels are passed on to the layers that give the maps.
+        return _predicted(head, self._head, tuple(level.to(dtype) for level in classes))
+
+
+class WholeHead(nn.Module):
+    """What a dense head computes behind the pyramid, by weights that stay the head's own.
+
+    Args:
+        head (nn.Module): The head. It is no part of this, and none of its hooks runs.
+    """
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.__dict__['_head'] = head
+
+    def forward(self, levels: Sequence[Tensor]) -> list:
+        """Predict of maps (N, C, H, W) by level; what it gives is told by :meth:`HeadBehind.forward`."""
+        head = twin_of(self._head)
+        dtype = next(head.parameters()).dtype
+        return _predicted(head, self._head, tuple(level.to(dtype) for level in levels))
+
+
+def _predicted(head: nn.Module, original: nn.Module, feats: tuple[Tensor, ...]) -> list:
+    """Class logits, boxes and the other outputs of a twin of a head."""
+    if feats[0].is_meta:
+        state = {name: tensor.detach().to('meta') for name, tensor in _state(head)}
+        output = functional_call(head, state, (feats,), tie_weights=False)
+    else:
+        output = head(feats)
+    logits, decode = logits_of(head).of(output), boxes_of(original)
+    others = [_full(level) for level in output[1:]]
+    return [_full(logits), None if decode is None else decode(others[0]), *others]
 
 
 def head_behind(network: nn.Module, paths: Sequence[str], name: str) -> HeadBehind:

@@ -13,6 +13,15 @@ from .test_cross_head import Behind
 from .test_shared_queries import Decoder
 
 MAP, SMALL = (6, 8, 8), (9, 4, 4)
+FREQUENCIES = [(2, 2), (4, 4), (2, 2), (1, 1), (2, 2), (1, 1)]
+
+
+class Whole(Behind):
+    """Behind a pyramid."""
+
+    def forward(self, levels):
+        """Logits and boxes by level."""
+        return super().forward(levels, levels)
 
 
 class Case(NamedTuple):
@@ -46,6 +55,14 @@ CASES = {
     ),
     'Embedding': Case(MAP, SMALL, (128,)),
     'Embedding, of unit length': Case((6,), (9,), (16,), dict(out_channels=16, normalize=True)),
+    # Of two levels, in two scales.
+    'FrequencyPrompt': Case([MAP, (9, 4, 4)], MAP, [(3, *size) for size in FREQUENCIES], dict(prompts=3, scales=2)),
+    'PromptedHead': Case(
+        [[(3, *size) for size in FREQUENCIES], MAP, (6, 4, 4)],
+        MAP,
+        [(3, 8, 8), (3, 4, 4), (4, 8, 8), (4, 4, 4)],
+        dict(behind=Whole(6)),
+    ),
     'LogitNorm': Case((5,), (5,)),
     'LogitNorm, unbiased': Case((5,), (5,), settings=dict(unbiased=True)),
     'MapTransfer': Case(MAP, (9, 8, 8)),
@@ -81,8 +98,10 @@ def build(name):
 
 
 def inputs(case, batch=3, **options):
-    levels = [torch.randn(batch, *shape, **options) for shape in (case.of if isinstance(case.of, list) else [case.of])]
-    return levels if isinstance(case.of, list) else levels[0]
+    def draw(shape):
+        return [draw(one) for one in shape] if isinstance(shape, list) else torch.randn(batch, *shape, **options)
+
+    return draw(case.of)
 
 
 def listed(value):

@@ -82,6 +82,8 @@ CASES = {
 ELSEWHERE = {
     'DenseBoxLoss': 'it weighs priors of an assignment: tests/losses/test_dense_box.py',
     'FGDLoss': 'it asks for boxes: tests/losses/test_fgd.py',
+    'FreeKDLoss': 'it is of the masks of prompts: tests/losses/test_freekd.py',
+    'MaskSimilarityLoss': 'it compares prompts with each other: tests/losses/test_freekd.py',
     'LocalizationDistillationLoss': 'it weighs priors of an assignment: tests/losses/test_box_distribution.py',
     'MaskKLLoss': 'it asks for the classes of boxes: tests/losses/test_mask_kl.py',
     'SoftQualityFocalLoss': 'it weighs priors of an assignment: tests/losses/test_soft_quality_focal.py',

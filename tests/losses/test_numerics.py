@@ -21,6 +21,7 @@ from ..support.stacks import AUTOCASTS, HALVES, needs_mmrazor
 
 CLASSES, BATCH, SAMPLES = 6, 4, 10
 ROW, MAP, LEVELS = (BATCH, CLASSES), (BATCH, CLASSES, 3, 5), [(BATCH, 2 * CLASSES, 3, 5), (BATCH, 2 * CLASSES, 2, 1)]
+PYRAMID = [(BATCH, CLASSES, 6, 8), (BATCH, CLASSES, 3, 5)]
 ANSWERS = [(BATCH, 3, CLASSES), (BATCH, 3, 4)]
 BOXES = [(BATCH, 30, 4), (BATCH, 4, 4)]
 KINDS = (torch.float32, torch.float16, torch.bfloat16)
@@ -54,6 +55,12 @@ def contrast(labels):
 def objects(labels):
     """A box in each image, and the size of the batch."""
     return [torch.tensor([[2.0, 1.0, 14.0, 9.0]])] * len(labels), (12, 20)
+
+
+def masks(labels):
+    """Of three prompts in what is left of two levels, and in the details of a scale."""
+    numbers = torch.Generator().manual_seed(3)
+    return [torch.rand(len(labels), 3, *size, generator=numbers) for size in ((3, 4), (3, 4), (2, 3), (2, 3))]
 
 
 def corners(x):
@@ -109,6 +116,10 @@ OURS = {
         partial(losses.DenseBoxLoss, 'l1', 'weights'), BOXES, BOXES, lambda labels: (places(labels, LEVELS, 2),)
     ),
     'FGDLoss': Case(partial(losses.FGDLoss, CLASSES, CLASSES), MAP, MAP, objects),
+    'FreeKDLoss': Case(
+        partial(losses.FreeKDLoss, [CLASSES] * 2, [CLASSES] * 2), PYRAMID, PYRAMID, lambda labels: (masks(labels),)
+    ),
+    'MaskSimilarityLoss': Case(losses.MaskSimilarityLoss, PYRAMID, None, prepare=torch.sigmoid),
     'FTLoss': Case(losses.FTLoss, MAP, (BATCH, CLASSES, 6, 10)),
     'FTLoss, attention': Case(partial(losses.FTLoss, 'attention'), MAP, (BATCH, 3, 2, 2)),
     'FitNetsLoss': Case(losses.FitNetsLoss, MAP, MAP),

@@ -93,6 +93,20 @@ REFUSALS = {
         partial(losses.FGDLoss, 6, 6), (MAP, (4, 6, 4, 4), [(1, 4)] * 4, (2,)), 'FGDLoss: .* they must be equal'
     ),
     'FGDLoss, built': Refusal(partial(losses.FGDLoss, 6, 6, tau=0.0), None, 'FGDLoss: tau=0.0'),
+    'FreeKDLoss': Refusal(
+        partial(losses.FreeKDLoss, [6], [6]),
+        ([MAP], [(4, 6, 4, 4)], [(4, 2, 4, 4)] * 2),
+        'FreeKDLoss: .* they must be equal',
+    ),
+    'FreeKDLoss, other masks': Refusal(
+        partial(losses.FreeKDLoss, [6, 6], [6, 6]), ([MAP] * 2, [MAP] * 2, [MAP] * 3), '3 masks of 2 levels: let `ref'
+    ),
+    'FreeKDLoss, no masks': Refusal(partial(losses.FreeKDLoss, [6], [6]), ([MAP], [MAP]), '0 masks of 1 levels: let'),
+    'FreeKDLoss, one level': Refusal(partial(losses.FreeKDLoss, 6, 6), None, r"of=\['student.f\*'\] and to"),
+    'FreeKDLoss, built': Refusal(partial(losses.FreeKDLoss, [6], [6], -1.0), None, 'FreeKDLoss: whole=-1.0, but'),
+    'MaskSimilarityLoss': Refusal(
+        losses.MaskSimilarityLoss, ([(4, 1, 8, 8)],), 'compares those of two prompts or more'
+    ),
     'FTLoss': Refusal(losses.FTLoss, (MAP, (4, 7, 8, 8)), 'connector'),
     'FTLoss, built': Refusal(partial(losses.FTLoss, 'other'), None, "form of FTLoss is 'other': use 'factor'"),
     'FitNetsLoss': Refusal(losses.FitNetsLoss, (MAP, (4, 7, 8, 8)), 'connector'),
