@@ -65,6 +65,7 @@ def distiller(kind, student=None, teacher=None, **parts):
     model = MODELS.build(
         dict(type='shake_mm.Distiller', student=student or detr(kind), teachers=dict(config=network), **parts)
     )
+    model.student.init_weights()  # before which the embeddings of levels are whatever the memory held
     for name, parameter in model.student.named_parameters():
         if 'bn' not in name:
             parameter.data.add_(0.05 * torch.randn_like(parameter))
