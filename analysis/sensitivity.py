@@ -39,13 +39,16 @@ def default_point(model: Mapping[str, Any]) -> Point:
         model (dict): The config's model.
 
     Raises:
-        UsageError: If its distiller has no such argument.
+        UsageError: If its distiller has no such argument, or its task decides.
     """
     known = inspect.signature(MODELS.get(model['type'])).parameters
     for name in Point._fields:
         if name not in known:
             raise UsageError(f'model: a {model["type"]} has no `{name}` to sweep: give a config of KD, DML or SHAKE.')
-    return Point(*(float(model.get(name, known[name].default)) for name in Point._fields))
+    values = {name: model.get(name, known[name].default) for name in Point._fields}
+    for name in [name for name, value in values.items() if value is None]:
+        raise UsageError(f'model.{name} is not set, so that the task decides: write model=dict({name}=…) to sweep it.')
+    return Point(*map(float, values.values()))
 
 
 def lines(default: Point, taus: Sequence[float], lams: Sequence[float]) -> dict[str, list[Point]]:

@@ -122,6 +122,16 @@ DETECTORS = (
 )
 """What may keep Faster R-CNN's boxes from suffering, with no softening unless it is the papers'."""
 
+_DEFAULTS = {'model.tau': None}
+DEFAULTS = (Row('KD', 'kd', _DEFAULTS), Row('SHAKE', 'shake', _DEFAULTS))
+"""Both as they come, without an argument: what a task was found to take."""
+
+PAIRS_DETECTORS = (
+    'faster-rcnn-r18-w32_faster-rcnn-r18-w8',
+    'retinanet-r18-w32_retinanet-r18-w8',
+    'fcos-r18-w32_fcos-r18-w8',
+    'rtmdet-cspnext-w96_rtmdet-cspnext-w32',
+)
 PAIRS_PAPER = (
     'wrn-40-2_wrn-16-2',
     'wrn-40-2_wrn-40-1',
@@ -191,6 +201,15 @@ STUDIES = {
             ('faster-rcnn-r18-w32_faster-rcnn-r18-w8',),
             (PLAIN_ROW, *DETECTORS),
             split='val',
+            metric='coco/bbox_mAP',
+            batched=False,
+        ),
+        Study(
+            'report-detectors',
+            'Does a detector that is distilled by the defaults end above the one that learns alone?',
+            'garment-scenes',
+            PAIRS_DETECTORS,
+            (PLAIN_ROW, *DEFAULTS),
             metric='coco/bbox_mAP',
             batched=False,
         ),

@@ -60,7 +60,7 @@ def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
 def parse_train(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """Define and parse the command line of :mod:`.train`."""
     parser = ArgumentParser(prog=prog, description='Train a model')
-    parser.add_argument('config', help='train config file path')
+    parser.add_argument('config', nargs='?', help='train config file path')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument(
         '--resume',
@@ -97,7 +97,18 @@ def parse_train(argv: Sequence[str] | None = None, prog: str | None = None) -> a
     parser.add_argument('--no-persistent-workers', action='store_true', help='end the workers after each epoch')
     add_common_arguments(parser)
     add_launcher_arguments(parser)
-    return parser.parse_args(argv)
+    return _config_given_back(parser, parser.parse_args(argv), resume='auto', cache_teachers=CACHES)
+
+
+def _config_given_back(parser: ArgumentParser, args: argparse.Namespace, **options: str) -> argparse.Namespace:
+    """Where the config follows an option whose value may be left out, argparse takes it for that value."""
+    for name, default in options.items():
+        if args.config is None and str(getattr(args, name)).endswith('.py'):
+            args.config = getattr(args, name)
+            setattr(args, name, default)
+    if args.config is None:
+        parser.error('the following arguments are required: config')
+    return args
 
 
 def parse_test(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:

@@ -24,7 +24,8 @@ class DML(Distiller):
     Args:
         student (str | dict): The network to train.
         teachers (list | dict): The networks that train along.
-        tau (float): Temperature. Defaults to 4.
+        tau (float, optional): Temperature. Defaults to the task's, see :attr:`~shake_mm.tasks.Task.tau`: 4, and 1 for
+            detectors that classify boxes; the paper's is 4 for all.
         lam (float): :math:`\lambda`. Defaults to 1.
         weighting (str): ``'mean'`` (:math:`w_i = 1/N`, the paper's AVER), ``'sum'`` (:math:`w_i = 1`) or ``'aekd'``
             (by their gradients, see :mod:`~shake_mm.engine.weighting`). Defaults to ``'mean'``.
@@ -40,7 +41,7 @@ class DML(Distiller):
         self,
         student: Any,
         teachers: Any,
-        tau: float = 4.0,
+        tau: float | None = None,
         lam: float = 1.0,
         weighting: str = 'mean',
         divergence: dict | None = None,

@@ -20,7 +20,8 @@ class KD(Distiller):
     Args:
         student (str | dict): The network to train.
         teachers (list | dict): One or several trained networks.
-        tau (float): Temperature. Defaults to 4.
+        tau (float, optional): Temperature. Defaults to the task's, see :attr:`~shake_mm.tasks.Task.tau`: 4, and 1 for
+            detectors that classify boxes; the paper's is 4 for all.
         lam (float): :math:`\lambda`. Defaults to 1.
         alpha (float): Weight of the student's own loss. Defaults to 1.
         weighting (str): ``'mean'`` (:math:`w_i = 1/N`, the paper's AVER), ``'sum'`` (:math:`w_i = 1`) or ``'aekd'``
@@ -37,7 +38,7 @@ class KD(Distiller):
         self,
         student: Any,
         teachers: Any,
-        tau: float = 4.0,
+        tau: float | None = None,
         lam: float = 1.0,
         alpha: float = 1.0,
         weighting: str = 'mean',

@@ -22,7 +22,8 @@ class SHAKE(Distiller):
     Args:
         student (str | dict): The network to train.
         teachers (list | dict): One or several trained networks, each with a proxy of its own (Eq. 6).
-        tau (float): Temperature. Defaults to 4.
+        tau (float, optional): Temperature. Defaults to the task's, see :attr:`~shake_mm.tasks.Task.tau`: 4, and 1 for
+            detectors that classify boxes; the paper's is 4 for all.
         lam (float): :math:`\lambda`. Defaults to 1; the paper's study finds 0.5 best.
         weighting (str): ``'mean'`` (:math:`w_i = 1/N`, the paper's AVER), ``'sum'`` (:math:`w_i = 1`) or ``'aekd'``
             (by their gradients, see :mod:`~shake_mm.engine.weighting`). Defaults to ``'mean'``.
@@ -39,7 +40,7 @@ class SHAKE(Distiller):
         self,
         student: Any,
         teachers: Any,
-        tau: float = 4.0,
+        tau: float | None = None,
         lam: float = 1.0,
         weighting: str = 'mean',
         proxies: dict | Sequence[dict] | None = None,

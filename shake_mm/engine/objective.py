@@ -254,8 +254,13 @@ def _build_terms(
     terms = ModuleDict()
     for name, term in expanded.items():
         config = term.config
-        if isinstance(config.get('loss'), Mapping) and 'type' not in config['loss']:
-            config = {**config, 'loss': members.task.logits_loss(members.student, config['loss'])}
+        loss = config.get('loss')
+        if isinstance(loss, Mapping):
+            if 'tau' in loss and loss['tau'] is None:
+                loss = {**loss, 'tau': members.task.tau}
+            if 'type' not in loss:
+                loss = members.task.logits_loss(members.student, loss)
+            config = {**config, 'loss': loss}
         terms[name] = build_term(name, config, taps, num_samples, behind)
         members.task.check_facts(members.student, terms[name].fields)
     return terms

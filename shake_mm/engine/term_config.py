@@ -76,8 +76,8 @@ def merge_terms(defaults: Mapping[str, dict], changes: Mapping[str, dict | None]
     return merged
 
 
-def divergence_of(tau: float, divergence: Mapping | None) -> dict:
-    """Config of what compares logits, at a temperature unless it gives its own, or has none."""
+def divergence_of(tau: float | None, divergence: Mapping | None) -> dict:
+    """Config of what compares logits, at a temperature unless it gives its own, or has none; None is the task's."""
     check_mapping('divergence', divergence or {}, "divergence=dict(type='AlphaDivLoss')")
     own = dict(divergence or {})
     return {'tau': tau, **own} if 'type' not in own or takes(own['type'], 'tau') else own

@@ -32,6 +32,9 @@ class Task:
     shadow_source: ClassVar[str] = 'student.feats'
     """The tap that a shadow branch of the student reads by default."""
 
+    tau: ClassVar[float] = 4.0
+    """Temperature at which logits are compared where a method's config names none."""
+
     trunk: ClassVar[tuple[str, ...]] = ('',)
     """Prefixes of the layers that :meth:`forward_trunk` runs; the others belong to :meth:`forward_head`."""
 

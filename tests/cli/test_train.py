@@ -9,6 +9,7 @@ import torch
 
 from shake_mm.cli import train
 from shake_mm.errors import UsageError
+from shake_mm.options import CACHES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -148,3 +149,18 @@ def test_slurm_command(tmp_path, script, args, expected):
     assert result.returncode == 0
     assert words[:2] == ['-p', 'part'] and {'--ntasks=4', '--gres=gpu:4', '--a', '--b', 'x="1 2"'} <= set(words)
     assert [word for word in words if word in expected] == expected
+
+
+@pytest.mark.parametrize(
+    ('option', 'name', 'default'),
+    [('--resume', 'resume', 'auto'), ('--cache-teachers', 'cache_teachers', CACHES)],
+)
+def test_a_config_behind_an_option_without_a_value_is_the_config(option, name, default, capsys):
+    for argv in ([option, 'a.py'], ['a.py', option]):
+        args = train.parse_args(argv)
+        assert (args.config, getattr(args, name)) == ('a.py', default)
+    args = train.parse_args([option, 'there', 'a.py'])
+    assert (args.config, getattr(args, name)) == ('a.py', 'there')
+    with pytest.raises(SystemExit):
+        train.parse_args([option, 'there'])
+    assert 'the following arguments are required: config' in capsys.readouterr().err

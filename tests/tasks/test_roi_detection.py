@@ -60,6 +60,26 @@ def test_a_cascade_weighs_its_stages_as_its_own_losses_are():
     assert config['loss'] == dict(type='KLDivLoss', tau=2.0)
 
 
+@pytest.mark.parametrize('method', ['KD', 'SHAKE'])
+@pytest.mark.parametrize(('kind', 'default'), [('faster_rcnn', 1.0), ('retinanet', 4.0)])
+def test_boxes_are_classified_without_softening_unless_told(method, kind, default):
+    """At the paper's temperature the boxes suffered; a config that names it gets it."""
+
+    def temperatures(**settings):
+        network = detector(kind)
+        model = MODELS.build(
+            dict(type=f'shake_mm.{method}', student=network, teachers=dict(config=lively(network)), **settings)
+        )
+        losses = [term.loss for name, term in model.terms.items() if name != 'task']
+        return {getattr(loss, 'tau', None) or loss.options['tau'] for loss in losses}
+
+    assert temperatures() == {default}
+    assert temperatures(tau=4.0) == {4.0}
+    assert temperatures(divergence=dict(tau=2.0)) == {2.0}
+    if kind == 'faster_rcnn':
+        assert temperatures(divergence=dict(type='AlphaDivLoss')) == {default}
+
+
 def test_outputs_name_what_an_export_is_compared_by():
     network = lively(detector('faster_rcnn')).eval()
     with torch.no_grad():
