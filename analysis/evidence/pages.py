@@ -58,11 +58,12 @@ def table(rows: Mapping[str, Mapping[int, Record]]) -> str:
         rows (dict): Records by row and seed.
     """
     bases = [base for base in BASES if base in rows]
-    head = ['row', '%', 'seeds', *(BASES[base] for base in bases), 'gap to teacher', 'step / KD']
+    head = ['row', '%', 'seeds', *(BASES[base] for base in bases), 'gap to teacher', 'share', 'step / KD']
     lines = [head, ['---'] * len(head)]
     of_kd = _step(rows['KD']) if 'KD' in rows else None
     for name, of in sorted(rows.items(), key=lambda item: -fmean(r.value for r in item[1].values())):
         values, gaps = [r.value for r in of.values()], [r.gap for r in of.values() if r.gap is not None]
+        shares = [r.share for r in of.values() if r.share is not None]
         spread = f' ± {stdev(values):.2f}' if len(values) > 1 else ''
         step = _step(of)
         lines.append(
@@ -72,6 +73,7 @@ def table(rows: Mapping[str, Mapping[int, Record]]) -> str:
                 str(len(of)),
                 *(_difference(of, rows[base]) if base != name else EMPTY for base in bases),
                 f'{fmean(gaps):.3f}' if gaps else EMPTY,
+                f'{100 * fmean(shares):.0f} %' if shares else EMPTY,
                 f'{step / of_kd:.2f}' if step and of_kd else EMPTY,
             ]
         )
@@ -97,7 +99,8 @@ def _how(study: Study, found: Sequence[Record]) -> str:
     machines = sorted({record.machine for record in found})
     lines = [
         '- Columns: mean ± standard deviation over seeds; difference to another row, paired by seed, with the 95 % '
-        "interval of Student's t; divergence of the student from the teacher in nats; median of the logged seconds of "
+        "interval of Student's t; divergence of the student from the teacher in nats; mean share of all divergences "
+        "in the gradient at the end of the student's trunk; median of the logged seconds of "
         'an iteration over that of KD, a rough figure, since runs are not timed side by side.',
         f'- To repeat or go on: `python -m analysis.evidence {study.name} --minutes 60`; one row: add '
         '`--row NAME --seed 0`.',

@@ -27,6 +27,8 @@ class Record:
         commit (str | None): Of this checkout.
         machine (str): Processor, cores and versions, in one line.
         date (str): Of the end of the run.
+        share (float | None): Of all divergences in the gradient at the student's trunk, mean over the run's
+            measurements (see :class:`~shake_mm.hooks.GradientShareHook`).
     """
 
     row: str
@@ -39,6 +41,7 @@ class Record:
     commit: str | None
     machine: str
     date: str
+    share: float | None = None
 
     @property
     def key(self) -> tuple[str, str, int]:

@@ -1,12 +1,13 @@
 """Train what a study lacks, within a budget of time."""
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from itertools import product
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 import torch
 
@@ -17,7 +18,7 @@ from analysis.evidence.studies import Row, Study
 from shake_mm.cli.run_grid import Plan
 from shake_mm.grid.provenance import commit, hardware, versions
 from shake_mm.grid.runs import TRAIN, Run, clear, train_all, train_until
-from shake_mm.grid.scalars import read_run
+from shake_mm.grid.scalars import Scalars, read_run
 
 BATCHED = ('--batched',)
 RESUMABLE = (
@@ -26,6 +27,9 @@ RESUMABLE = (
     'default_hooks.checkpoint.max_keep_ckpts=1',
 )
 """Options of runs that go on within: every epoch leaves what the next one needs."""
+
+_DIVERGENCE = re.compile(r'share/(?!task$)')
+"""What the log calls the share of a term that is not the student's own."""
 
 Task = tuple[int, str, Row]
 """Seed, pair and row."""
@@ -124,4 +128,12 @@ def record_of(study: Study, row: Row, pair: str, seed: int, run: Run) -> Record:
         commit=commit(),
         machine=f'{machine["hardware"]}, {machine["cores"]} cores; {of}',
         date=date.today().isoformat(),
+        share=share_of(scalars),
     )
+
+
+def share_of(scalars: Scalars) -> float | None:
+    """The divergences' mean share in the gradient at the student's trunk; None where it was not measured."""
+    logged = [[value for key, value in step.items() if _DIVERGENCE.match(key)] for step in scalars.train]
+    shares = [sum(values) for values in logged if values]
+    return round(fmean(shares), 4) if shares else None

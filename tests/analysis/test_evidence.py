@@ -11,9 +11,10 @@ from analysis.evidence import pages, records
 from analysis.evidence.compose import compose
 from analysis.evidence.records import Record
 from analysis.evidence.studies import PLAIN, STUDIES, Row, Study, kd, shake
-from analysis.evidence.train import missing, train
+from analysis.evidence.train import missing, share_of, train
 from shake_mm.cli.run_grid import Plan
 from shake_mm.errors import UsageError
+from shake_mm.grid.scalars import Scalars
 
 from ..support.garments import write_garments
 
@@ -74,7 +75,7 @@ def test_the_interval_is_students():
 
 def test_a_page_pairs_by_seed():
     """KD and the plain student share seeds 0 and 1: +1 and +3. Seed 2 of KD has no partner."""
-    found = [record(PLAIN, 0, 80.0), record(PLAIN, 1, 81.0), record('KD', 0, 81.0, gap=0.25, step=0.02)]
+    found = [record(PLAIN, 0, 80.0), record(PLAIN, 1, 81.0), record('KD', 0, 81.0, gap=0.25, step=0.02, share=0.3)]
     found += [
         record('KD', 1, 84.0, gap=0.35, step=0.02),
         record('KD', 2, 99.0, gap=0.3, step=0.02),
@@ -83,10 +84,30 @@ def test_a_page_pairs_by_seed():
     page = pages.render(replace(STUDY, rows=(Row(PLAIN), Row('KD', 'kd')), seeds=(0, 1, 2)), found)
     half = 12.706205 * math.sqrt(2) / math.sqrt(2)
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in page.splitlines() if line.startswith('| ')]
-    assert rows[0] == ['row', '%', 'seeds', 'to plain', 'to KD', 'gap to teacher', 'step / KD']
-    assert rows[2] == ['KD', '88.00 ± 9.64', '3', f'+2.00 [{2 - half:+.2f}, {2 + half:+.2f}]', '–', '0.300', '1.00']
+    assert rows[0] == ['row', '%', 'seeds', 'to plain', 'to KD', 'gap to teacher', 'share', 'step / KD']
+    assert rows[2] == [
+        'KD',
+        '88.00 ± 9.64',
+        '3',
+        f'+2.00 [{2 - half:+.2f}, {2 + half:+.2f}]',
+        '–',
+        '0.300',
+        '30 %',
+        '1.00',
+    ]
     assert rows[3][:4] == ['plain', '80.50 ± 0.71', '2', '–'] and rows[3][-1] == '0.50'
     assert 'old' not in page and 'Not whole yet: plain.' in page and 'held back' in page
+
+
+def test_the_share_of_the_divergences_is_the_mean_of_what_was_logged():
+    """The student's own loss does not count, and neither do steps in which nothing was measured."""
+    rows = [
+        {'loss': 1.0},
+        {'share/task': 0.5, 'share/a': 0.3, 'share/task_aid': 0.2},
+        {'share/task': 0.9, 'share/a': 0.1},
+    ]
+    assert share_of(Scalars(rows, [])) == pytest.approx(0.3)
+    assert share_of(Scalars(rows[:1], [])) is None
 
 
 def test_a_study_goes_on_where_it_stopped(tmp_path):
