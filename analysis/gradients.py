@@ -109,13 +109,15 @@ def measure(cfg: Config, args: argparse.Namespace) -> list[list[Shares]]:
     runner: Runner = build_runner(cfg, 'train')
     if not isinstance(runner.model, Distiller):
         raise UsageError('config: its model is no distillation: name one that has `teachers`.')
+    if runner.max_iters < args.steps:
+        raise UsageError(f'--steps {args.steps}: the config trains for {runner.max_iters}: give as many or fewer.')
     hook = Measure(args.steps, args.measure, args.places)
     runner.register_hook(hook)
     try:
         runner.train()
     except Measured:
         return hook.found
-    raise UsageError(f'--steps: the config trains for {runner.iter} steps alone: give fewer than {args.steps}.')
+    raise UsageError(f'--steps {args.steps}: the training ended after {runner.iter}: give as many or fewer.')
 
 
 def table(found: Sequence[Shares]) -> str:

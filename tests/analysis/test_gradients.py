@@ -40,7 +40,7 @@ def test_a_table_has_means():
 @pytest.mark.parametrize(
     'argv, sentence',
     [
-        (['--steps', '9999', '--measure', '1'], '--steps: the config trains for'),
+        (['--steps', '9999', '--measure', '1'], '--steps 9999: the config trains for 6: give as many or fewer'),
         (['--steps', '2', '--measure', '3'], 'argument --measure: 3 of 2 steps'),
     ],
 )

@@ -12,6 +12,7 @@ from . import (
     outputs,
     real_runs,
     resumes,
+    searches,
     slips,
     values,
 )
@@ -24,6 +25,7 @@ CATEGORIES = (
     annotations,
     mismatches,
     commands,
+    searches,
     environments,
     values,
     resumes,
