@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from analysis.collect import ACCURACY, Record
 from analysis.markdown import markdown_table
 from analysis.summary import Stat
+from shake_mm.engine.term_config import PAPER
 from shake_mm.errors import UsageError
 from shake_mm.outputs import HEADER, claim, is_ours, write_text
 from shake_mm.registry import MODELS
@@ -46,6 +47,8 @@ def default_point(model: Mapping[str, Any]) -> Point:
         if name not in known:
             raise UsageError(f'model: a {model["type"]} has no `{name}` to sweep: give a config of KD, DML or SHAKE.')
     values = {name: model.get(name, known[name].default) for name in Point._fields}
+    if values['tau'] is None and model.get('setting') == 'paper':
+        values['tau'] = PAPER['tau']
     for name in [name for name, value in values.items() if value is None]:
         raise UsageError(f'model.{name} is not set, so that the task decides: write model=dict({name}=…) to sweep it.')
     return Point(*map(float, values.values()))

@@ -122,7 +122,7 @@ DETECTORS = (
 )
 """What may keep Faster R-CNN's boxes from suffering, with no softening unless it is the papers'."""
 
-_DEFAULTS = {'model.tau': None}
+_DEFAULTS = {'model.setting': None}
 DEFAULTS = (Row('KD', 'kd', _DEFAULTS), Row('SHAKE', 'shake', _DEFAULTS))
 """Both as they come, without an argument: what a task was found to take."""
 

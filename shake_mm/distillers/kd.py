@@ -20,8 +20,8 @@ class KD(Distiller):
     Args:
         student (str | dict): The network to train.
         teachers (list | dict): One or several trained networks.
-        tau (float, optional): Temperature. Defaults to the task's, see :attr:`~shake_mm.tasks.Task.tau`: 4, and 1 for
-            detectors that classify boxes; the paper's is 4 for all.
+        tau (float, optional): Temperature. Defaults to what was measured to help the student's task: 4, and 1 for
+            detectors that classify boxes.
         lam (float): :math:`\lambda`. Defaults to 1.
         alpha (float): Weight of the student's own loss. Defaults to 1.
         weighting (str): ``'mean'`` (:math:`w_i = 1/N`, the paper's AVER), ``'sum'`` (:math:`w_i = 1`) or ``'aekd'``
@@ -29,6 +29,8 @@ class KD(Distiller):
         divergence (dict, optional): What compares logits, e.g. ``dict(type='AlphaDivLoss')``. Defaults to what fits the
             student: KL of softened logits, for dense detectors :class:`~shake_mm.losses.DenseKLLoss`.
         terms (dict, optional): Terms to change (by key), drop (None) or add.
+        setting (str, optional): ``'paper'`` for what the papers set where a detector's default is another one:
+            :math:`\tau = 4`, and every box alike. Defaults to None, what was measured to help.
         **kwargs: See :class:`Distiller`.
     """
 
@@ -44,6 +46,7 @@ class KD(Distiller):
         weighting: str = 'mean',
         divergence: dict | None = None,
         terms: Mapping | None = None,
+        setting: str | None = None,
         **kwargs: Any,
     ) -> None:
         defaults = {
@@ -51,7 +54,7 @@ class KD(Distiller):
             'student_from_teacher': {
                 'of': 'student.logits',
                 'to': 'teacher*.logits',
-                'loss': divergence_of(tau, divergence),
+                'loss': divergence_of(tau, divergence, setting),
                 'weight': lam,
                 'weighting': weighting,
             },

@@ -22,8 +22,8 @@ class SHAKE(Distiller):
     Args:
         student (str | dict): The network to train.
         teachers (list | dict): One or several trained networks, each with a proxy of its own (Eq. 6).
-        tau (float, optional): Temperature. Defaults to the task's, see :attr:`~shake_mm.tasks.Task.tau`: 4, and 1 for
-            detectors that classify boxes; the paper's is 4 for all.
+        tau (float, optional): Temperature. Defaults to what was measured to help the student's task: 4, and 1 for
+            detectors that classify boxes.
         lam (float): :math:`\lambda`. Defaults to 1; the paper's study finds 0.5 best.
         weighting (str): ``'mean'`` (:math:`w_i = 1/N`, the paper's AVER), ``'sum'`` (:math:`w_i = 1`) or ``'aekd'``
             (by their gradients, see :mod:`~shake_mm.engine.weighting`). Defaults to ``'mean'``.
@@ -31,6 +31,8 @@ class SHAKE(Distiller):
         divergence (dict, optional): What compares logits, e.g. ``dict(type='AlphaDivLoss')``. Defaults to what fits the
             student: KL of softened logits, for dense detectors :class:`~shake_mm.losses.DenseKLLoss`.
         terms (dict, optional): Terms to change (by key), drop (None) or add.
+        setting (str, optional): ``'paper'`` for what the papers set where a detector's default is another one:
+            :math:`\tau = 4`, and every box alike. Defaults to None, what was measured to help.
         **kwargs: See :class:`Distiller`.
     """
 
@@ -46,11 +48,12 @@ class SHAKE(Distiller):
         proxies: dict | Sequence[dict] | None = None,
         divergence: dict | None = None,
         terms: Mapping | None = None,
+        setting: str | None = None,
         **kwargs: Any,
     ) -> None:
         student_tap, proxy_tap, teacher_tap = 'student.logits', 'proxy*.logits', 'teacher*.logits'
         # The task's divergence of logits; where a detector's weighs positions, the teacher tells which.
-        kl = {'loss': divergence_of(tau, divergence), **({'reference': teacher_tap} if teachers else {})}
+        kl = {'loss': divergence_of(tau, divergence, setting), **({'reference': teacher_tap} if teachers else {})}
         defaults: dict[str, dict] = {
             'task': {'of': 'student'},
             'student_from_proxy': {

@@ -18,7 +18,7 @@ from .dry_run import facts_of, run_members, try_out
 from .expand import Expanded, expand_terms, levels_behind, select
 from .norms import part_behind
 from .proxies import PlannedProxy, build_proxy, plan_proxy
-from .term_config import check_terms, compares, popped_source, taps_of
+from .term_config import check_terms, compares, completed, popped_source, taps_of
 from .terms import build_term
 from .weighting import Group, adaptive_groups
 
@@ -254,12 +254,9 @@ def _build_terms(
     terms = ModuleDict()
     for name, term in expanded.items():
         config = term.config
-        loss = config.get('loss')
-        if isinstance(loss, Mapping):
-            if 'tau' in loss and loss['tau'] is None:
-                loss = {**loss, 'tau': members.task.tau}
-            if 'type' not in loss:
-                loss = members.task.logits_loss(members.student, loss)
+        if isinstance(config.get('loss'), Mapping):
+            loss = completed(config['loss'], members.task.logits_defaults)
+            loss = loss if 'type' in loss else members.task.logits_loss(members.student, loss)
             config = {**config, 'loss': loss}
         terms[name] = build_term(name, config, taps, num_samples, behind)
         members.task.check_facts(members.student, terms[name].fields)

@@ -10,6 +10,8 @@ from ..validation import check_mapping, check_tap, nearest
 from .expand import SIDES, WRITTEN_OUT
 from .terms import TERM_ARGUMENTS
 
+PAPER = {'tau': 4.0}
+"""What the papers set of what compares logits: softened, and no place or box before another but by confidence."""
 TERM_KEYS = (*TERM_ARGUMENTS, *WRITTEN_OUT)
 
 
@@ -76,8 +78,35 @@ def merge_terms(defaults: Mapping[str, dict], changes: Mapping[str, dict | None]
     return merged
 
 
-def divergence_of(tau: float | None, divergence: Mapping | None) -> dict:
-    """Config of what compares logits, at a temperature unless it gives its own, or has none; None is the task's."""
+def divergence_of(tau: float | None, divergence: Mapping | None, setting: str | None = None) -> dict:
+    """Config of what compares logits, for :func:`completed`.
+
+    Args:
+        tau (float, optional): Temperature, unless the divergence gives its own, or has none. None leaves it open.
+        divergence (dict, optional): What the config says of it.
+        setting (str, optional): ``'paper'`` for what the papers set where the config says nothing; None leaves it open.
+
+    Raises:
+        UsageError: If there is no such setting.
+    """
     check_mapping('divergence', divergence or {}, "divergence=dict(type='AlphaDivLoss')")
+    if setting not in (None, 'paper'):
+        raise UsageError(f"setting={setting!r} is none: give 'paper', or leave it out for what was measured to help.")
     own = dict(divergence or {})
-    return {'tau': tau, **own} if 'type' not in own or takes(own['type'], 'tau') else own
+    tau = PAPER['tau'] if tau is None and setting == 'paper' else tau
+    if 'type' in own:
+        return {'tau': tau, **own} if takes(own['type'], 'tau') else own
+    return {'tau': tau, **own, **({'setting': setting} if setting else {})}
+
+
+def completed(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What compares logits, with what its config leaves open.
+
+    Args:
+        config (dict): Of a term's loss, see :func:`divergence_of`; without a type it is the task's.
+        defaults (dict): The task's, see :attr:`~shake_mm.tasks.base.Task.logits_defaults`.
+    """
+    said = {key: value for key, value in config.items() if key != 'tau' or value is not None}
+    if 'type' in said:
+        return {**({'tau': defaults['tau']} if 'tau' in config else {}), **said}
+    return {**(PAPER if said.pop('setting', None) == 'paper' else defaults), **said}

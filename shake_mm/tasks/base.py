@@ -13,8 +13,7 @@ from ..taps import Alias, Taps
 class Task:
     """How the engine talks to a family of networks. Every method gets the network that it is about, and keeps nothing.
 
-    A pass without labels has two parts: :meth:`forward_trunk`, and :meth:`forward_head` for what must wait for the
-    student's pass, such as a teacher's classification of the student's boxes.
+    A pass without labels is :meth:`forward_trunk`, then :meth:`forward_head` of what waits for the student's pass.
     """
 
     model_types: ClassVar[tuple[type, ...]] = ()
@@ -32,8 +31,8 @@ class Task:
     shadow_source: ClassVar[str] = 'student.feats'
     """The tap that a shadow branch of the student reads by default."""
 
-    tau: ClassVar[float] = 4.0
-    """Temperature at which logits are compared where a method's config names none."""
+    logits_defaults: ClassVar[Mapping[str, Any]] = {'tau': 4.0}
+    """Arguments of :meth:`logits_loss` that a method's config leaves out: what was measured to help."""
 
     trunk: ClassVar[tuple[str, ...]] = ('',)
     """Prefixes of the layers that :meth:`forward_trunk` runs; the others belong to :meth:`forward_head`."""
@@ -58,8 +57,6 @@ class Task:
 
     pads: ClassVar[bool] = False
     """Whether images of several sizes are padded to one, so that a view must leave the padding as it is."""
-
-    # ------------------------------------------------------------------------------------------------ what fits
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:
         """Short tap names of a network, e.g. ``{'logits': 'head', 'f1': 'backbone.layer1'}``."""

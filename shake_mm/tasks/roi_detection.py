@@ -58,8 +58,8 @@ class RoIDetectionTask(DetectionTask):
 
     model_types = (TwoStageDetector,)
     guides = ('student.rois',)
-    # Softened, the divergence outweighs the losses of the boxes in a small trunk: docs/evidence_detectors.md.
-    tau = 1.0
+    # At the papers' temperature, every box alike, the boxes of a small student suffer: docs/evidence_detectors.md.
+    logits_defaults = {'tau': 1.0, 'weighting': 'confidence'}
     noted = NOTED
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.structures import PixelData
 
+from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 from shake_mm.tasks import RoIDetectionTask, task_of
 
@@ -60,24 +61,48 @@ def test_a_cascade_weighs_its_stages_as_its_own_losses_are():
     assert config['loss'] == dict(type='KLDivLoss', tau=2.0)
 
 
-@pytest.mark.parametrize('method', ['KD', 'SHAKE'])
-@pytest.mark.parametrize(('kind', 'default'), [('faster_rcnn', 1.0), ('retinanet', 4.0)])
-def test_boxes_are_classified_without_softening_unless_told(method, kind, default):
-    """At the paper's temperature the boxes suffered; a config that names it gets it."""
+@pytest.mark.parametrize(
+    ('method', 'kind'),
+    [
+        ('KD', 'faster_rcnn'),
+        ('SHAKE', 'faster_rcnn'),
+        ('KD', 'retinanet'),
+        ('SHAKE', 'retinanet'),
+        ('DML', 'retinanet'),
+    ],
+)
+def test_the_default_of_boxes_is_what_was_measured_and_the_papers_stays_a_setting(method, kind):
+    """At the paper's temperature, every box alike, the boxes of small students suffered."""
 
-    def temperatures(**settings):
+    def losses(**settings):
         network = detector(kind)
         model = MODELS.build(
             dict(type=f'shake_mm.{method}', student=network, teachers=dict(config=lively(network)), **settings)
         )
-        losses = [term.loss for name, term in model.terms.items() if name != 'task']
-        return {getattr(loss, 'tau', None) or loss.options['tau'] for loss in losses}
+        (found,) = {
+            (type(loss).__name__, *sorted({'tau': getattr(loss, 'tau', None), **getattr(loss, 'options', {})}.items()))
+            for loss in (term.loss for term in model.terms.values())
+            if loss is not None
+        }
+        return found[0], dict(found[1:])
 
-    assert temperatures() == {default}
-    assert temperatures(tau=4.0) == {4.0}
-    assert temperatures(divergence=dict(tau=2.0)) == {2.0}
-    if kind == 'faster_rcnn':
-        assert temperatures(divergence=dict(type='AlphaDivLoss')) == {default}
+    boxes = kind == 'faster_rcnn'
+    name, options = losses()
+    assert (name, options['weighting'], options['tau']) == ('DenseKLLoss', 'confidence', 1.0 if boxes else 4.0)
+    name, options = losses(tau=2.0)
+    assert (name, options['weighting'], options['tau']) == ('DenseKLLoss', 'confidence', 2.0)
+    name, options = losses(setting='paper')
+    assert (name, options['tau']) == ('KLDivLoss' if boxes else 'DenseKLLoss', 4.0)
+    assert losses(setting='paper', tau=1.0)[1]['tau'] == 1.0
+    assert losses(divergence=dict(tau=3.0))[1]['tau'] == 3.0
+    if boxes:
+        assert losses(divergence=dict(type='AlphaDivLoss'))[1]['tau'] == 1.0
+
+
+def test_an_unknown_setting_is_refused():
+    network = detector('faster_rcnn')
+    with pytest.raises(UsageError, match="setting='papers' is none: give 'paper'"):
+        MODELS.build(dict(type='shake_mm.KD', student=network, teachers=dict(config=lively(network)), setting='papers'))
 
 
 def test_outputs_name_what_an_export_is_compared_by():

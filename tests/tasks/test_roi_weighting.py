@@ -34,8 +34,8 @@ def test_boxes_count_by_confidence(threshold):
     assert losses['loss_student_from_teacher'].item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_without_weights_it_is_the_mean_over_boxes():
-    model = distiller('KD', 'faster_rcnn', tau=2.0)
+def test_in_the_papers_setting_it_is_the_mean_over_boxes():
+    model = distiller('KD', 'faster_rcnn', setting='paper', tau=2.0)
     losses, seen = step(model)
     p, q = softmax(rows(seen['student']) / 2), softmax(rows(seen['teacher0']) / 2)
     expected = 4 * (q * np.log(q / p)).sum() / len(q)

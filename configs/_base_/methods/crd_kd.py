@@ -1,4 +1,4 @@
 # CRD beside KD with its full cross-entropy.
 _base_ = './crd.py'
 
-method = dict(type='shake_mm.KD', tau=4.0)
+method = dict(type='shake_mm.KD', setting='paper')

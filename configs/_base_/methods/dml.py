@@ -1,3 +1,3 @@
 # DML: the teacher's network trains along from scratch. A config leaves the teachers' checkpoints out:
 # `teachers=[dict(config=teacher.config) for teacher in _base_.teachers]`.
-method = dict(type='shake_mm.DML', tau=4.0)
+method = dict(type='shake_mm.DML', setting='paper')

@@ -1,2 +1,2 @@
 # KD of several teachers, weighed by their gradients, batch by batch (AEKD).
-method = dict(type='shake_mm.KD', tau=4.0, weighting='aekd')
+method = dict(type='shake_mm.KD', setting='paper', weighting='aekd')

@@ -1,2 +1,2 @@
 # KD†, reversed distillation: the trained teacher is trained on, and learns from the student.
-method = dict(type='shake_mm.DML', tau=4.0)
+method = dict(type='shake_mm.DML', setting='paper')

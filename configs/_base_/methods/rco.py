@@ -2,7 +2,7 @@
 # intervals). A config lists the same network once for each of four checkpoints, of rising epochs.
 method = dict(
     type='shake_mm.KD',
-    tau=4.0,
+    setting='paper',
     weighting='sum',
     stages=dict(
         first=dict(until=60, terms=['task', 'student_from_teacher0']),

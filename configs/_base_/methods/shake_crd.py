@@ -1,4 +1,4 @@
 # SHAKE beside CRD.
 _base_ = './crd.py'
 
-method = dict(type='shake_mm.SHAKE', tau=4.0)
+method = dict(type='shake_mm.SHAKE', setting='paper')

@@ -1,4 +1,4 @@
 # SHAKE on DeiT: the distillation token is the proxy.
 _base_ = './deit.py'
 
-method = dict(type='shake_mm.SHAKE', tau=4.0)
+method = dict(type='shake_mm.SHAKE', setting='paper')

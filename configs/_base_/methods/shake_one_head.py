@@ -2,7 +2,7 @@
 # exchanges with the student once.
 method = dict(
     type='shake_mm.SHAKE',
-    tau=4.0,
+    setting='paper',
     proxies=[dict(type='ShadowHead')],
     terms=dict(
         student_from_proxy=dict(to='proxy0.logits', reference=None),

@@ -1,4 +1,4 @@
 # SHAKE beside PKD on detectors.
 _base_ = './pkd_det.py'
 
-method = dict(type='shake_mm.SHAKE', tau=4.0)
+method = dict(type='shake_mm.SHAKE', setting='paper')
