@@ -111,6 +111,8 @@ DETECTORS = (
     Row('SHAKE τ=1', 'shake', {'model.tau': 1.0}),
     Row('KD τ=1 λ=0.25', 'kd', {'model.tau': 1.0, 'model.lam': 0.25}),
     Row('KD τ=1, boxes by confidence', 'kd', loss_of('kd', weighting='confidence')),
+    # as much of the teacher as SHAKE's two sums have
+    Row('KD τ=1 λ=2, boxes by confidence', 'kd', {'model.lam': 2.0, **loss_of('kd', weighting='confidence')}),
     Row('SHAKE τ=1, boxes by confidence', 'shake', loss_of('shake', weighting='confidence')),
     # weights are squared confidences: of boxes that the teacher takes for objects rather than background
     Row('KD τ=1, foreground alone', 'kd', loss_of('kd', weighting='confidence', threshold=0.25)),
