@@ -124,6 +124,17 @@ DETECTORS = (
 )
 """What may keep Faster R-CNN's boxes from suffering, with no softening unless it is the papers'."""
 
+DENSE = (
+    *PAPER,
+    Row('KD τ=1', 'kd', {'model.tau': 1.0}),
+    Row('KD τ=2', 'kd', {'model.tau': 2.0}),
+    Row('KD λ=2', 'kd', {'model.lam': 2.0}),
+    Row('SHAKE τ=1', 'shake', {'model.tau': 1.0}),
+    Row('SHAKE τ=2', 'shake', {'model.tau': 2.0}),
+    Row('SHAKE λ=0.5', 'shake', {'model.lam': 0.5}),
+)
+"""What a dense detector may take, whose places count by the teacher's confidence in any case."""
+
 _DEFAULTS = {'model.setting': None}
 DEFAULTS = (Row('KD', 'kd', _DEFAULTS), Row('SHAKE', 'shake', _DEFAULTS))
 """Both as they come, without an argument: what a task was found to take."""
@@ -202,6 +213,16 @@ STUDIES = {
             'digit-scenes',
             ('faster-rcnn-r18-w32_faster-rcnn-r18-w8',),
             (PLAIN_ROW, *DETECTORS),
+            split='val',
+            metric='coco/bbox_mAP',
+            batched=False,
+        ),
+        Study(
+            'dense-detectors',
+            'Which temperature and which weight does a dense detector take?',
+            'digit-scenes',
+            ('retinanet-r18-w32_retinanet-r18-w8',),
+            (PLAIN_ROW, *DENSE),
             split='val',
             metric='coco/bbox_mAP',
             batched=False,
