@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib import image
 
 from shake_mm.cli import report
-from shake_mm.run_report import figures_of, read
+from shake_mm.run_report import curves_of, read
 from shake_mm.run_report.figures import GAP
 
 PAGE = (Path(__file__).resolve().parents[2] / 'docs' / 'report.md').read_text(encoding='utf-8')
@@ -74,7 +74,7 @@ def test_one_page_that_needs_nothing_else(tmp_path, capsys):
 
 
 def test_axes_serve_most_points_and_names_stand_apart(tmp_path):
-    figures = {figure.name: figure for figure in figures_of([read(run(tmp_path / 'a', epochs=40))], 60.0)}
+    figures = {figure.name: figure for figure in curves_of([read(run(tmp_path / 'a', epochs=40))], 60.0)}
     assert figures['time'].drawing.axes[0].get_ylim()[1] < 1  # the first step took 9 seconds
     assert figures['terms'].drawing.axes[0].get_yscale() == 'log'
     members = figures['members'].drawing.axes[0]
@@ -85,7 +85,7 @@ def test_axes_serve_most_points_and_names_stand_apart(tmp_path):
 
 
 def test_several_runs_are_told_by_their_dashes(tmp_path):
-    figures = figures_of([read(run(tmp_path / name)) for name in ('a', 'b')])
+    figures = curves_of([read(run(tmp_path / name)) for name in ('a', 'b')])
     axes = figures[0].drawing.axes[0]
     told = dict(zip((text.get_text() for text in axes.get_legend().texts), axes.get_legend().get_lines()))
     assert told.keys() == {'a', 'b'} and told['a'].get_linestyle() != told['b'].get_linestyle()
