@@ -207,7 +207,9 @@ def parse_taps(argv: Sequence[str] | None = None, prog: str | None = None) -> ar
 
 def parse_report(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """Define and parse the command line of :mod:`.report`."""
-    parser = ArgumentParser(prog=prog, description='Write the report of a run: one page with its curves')
+    parser = ArgumentParser(
+        prog=prog, description='Write one page on a run: its curves, and what its members say of pictures'
+    )
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='the folder of a run; several are compared')
     parser.add_argument('--out', help='folder of the page and its pictures (report, in the first WORK_DIR)')
     parser.add_argument('--baseline', type=float, help='accuracy of the student without teachers, drawn as a line')

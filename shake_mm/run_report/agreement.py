@@ -62,7 +62,7 @@ def shares(
             width = 100 * own[name] / whole
             axes.barh(row, width, 0.7, left, color=SHADES[name], edgecolor='white', label=name if not row else None)
             if width >= 4:
-                axes.text(left + width / 2, row, f'{width:.3g}', ha='center', va='center', fontsize=FONT)
+                axes.text(left + width / 2, row, f'{width:.0f}', ha='center', va='center', fontsize=FONT)
             left += width
     axes.set_yticks(range(len(counts)), list(counts))
     axes.set_ylim(len(counts) - 0.5, -0.5)
