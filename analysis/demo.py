@@ -230,7 +230,7 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     console.print(f'Pictures: {pictures.what}.{more}', soft_wrap=True)
     teacher, students = plan(args)
     out_dir = Path(args.work_dir).resolve()
-    for name in ('demo.png', 'results.json'):
+    for name in ('demo.png', 'results.json', demonstration.REPORT):
         claim(out_dir / name, '--work-dir', args.overwrite)
     demonstration.train(args, teacher, students, console, (*TRAIN, *(['--batched'] if pictures.batched else [])))
     logs = {name: [read_run(run.work_dir) for run in runs] for name, runs in students.items()}
@@ -241,6 +241,8 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     draw_comparison(logs, out_dir / 'demo.png', accuracy, title)
     write_record(out_dir / 'results.json', results, 'analysis.demo')
     export_and_classify(students['SHAKE'][0], out_dir / 'student', console)
+    alone = results['methods']['baseline']['accuracy/top1']['mean']
+    demonstration.report(students, out_dir, console, args.overwrite, alone)
     console.print(f'Image: {out_dir / "demo.png"}\nFigures: {out_dir / "results.json"}', soft_wrap=True)
     console.print(f'Done in {(time.monotonic() - start) / 60:.1f} minutes.')
 

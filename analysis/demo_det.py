@@ -16,21 +16,24 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis import Stat, demonstration, difference
-from analysis.demonstration import count_seeds, evaluate_member, quiet
+from analysis.demonstration import count_seeds, evaluate_member
 from analysis.options import DETECTORS
 from analysis.options import parse_demo_det as parse_args
-from analysis.plots.scenes import SCORE, annotated, confident, detect, draw_scenes
 from shake_mm import compat
 from shake_mm.export import export_student
 from shake_mm.grid.runs import Run
 from shake_mm.grid.scalars import Row, read_run
 from shake_mm.outputs import claim
-from shake_mm.reports import write_record
+from shake_mm.reports import write_figure, write_record
+from shake_mm.run_report import read
+from shake_mm.run_report.detections import find
+from shake_mm.run_report.rebuilt import quiet, rebuild
+from shake_mm.run_report.scenes import SCORE, Scene, annotated, confident, draw_scenes, original
 
 CONFIGS = Path(compat.configs_dir())
 METRICS = {'AP': 'coco/bbox_mAP', 'AP50': 'coco/bbox_mAP_50'}
 PROXY = "SHAKE's proxy"
-MEMBERS = {'teacher0': 'teacher', 'student': 'student (SHAKE)', 'proxy0': PROXY}
+MEMBERS = {'teacher': 'teacher', 'student': 'student (SHAKE)', 'proxy': PROXY}
 SCENES = 3
 
 
@@ -111,13 +114,21 @@ def show(results: dict, console: Console) -> None:
 
 def draw(run: Run, path: Path, detector: str) -> None:
     """Draw what the members of a distiller find on the first images of the validation set."""
-    with quiet():
-        scenes, classes = detect(run.load(), run.checkpoint, tuple(MEMBERS), SCENES)
+    rebuilt, places = rebuild(read(run.work_dir)), range(SCENES)
+    found = find([rebuilt], places)
+    scenes = [
+        Scene(
+            original(rebuilt, place),
+            annotated(rebuilt.dataset.get_data_info(place)),
+            {member: boxes[place].surer(SCORE) for member, boxes in found.items()},
+        )
+        for place in places
+    ]
     title = (
         f'{DETECTORS[detector]}: first images of the validation set, scores of {SCORE} or more, '
         'of several classes in one place the surest'
     )
-    draw_scenes(scenes, MEMBERS, classes, path, title)
+    write_figure(path, draw_scenes(scenes, MEMBERS, rebuilt.classes, title))
 
 
 def export_and_detect(run: Run, out_dir: Path, console: Console) -> None:
@@ -146,7 +157,7 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     start = time.monotonic()
     teacher, students = plan(args)
     out_dir = Path(args.work_dir).resolve()
-    for name in ('demo.png', 'results.json'):
+    for name in ('demo.png', 'results.json', demonstration.REPORT):
         claim(out_dir / name, '--work-dir', args.overwrite)
     demonstration.train(args, teacher, students, console)
     found = measure(teacher, students, args.jobs, console)
@@ -155,6 +166,7 @@ def demonstrate(args: argparse.Namespace, console: Console) -> None:
     draw(students['SHAKE'][0], out_dir / 'demo.png', args.detector)
     write_record(out_dir / 'results.json', results, 'analysis.demo_det')
     export_and_detect(students['SHAKE'][0], out_dir / 'student', console)
+    demonstration.report(students, out_dir, console, args.overwrite)
     console.print(f'Image: {out_dir / "demo.png"}\nFigures: {out_dir / "results.json"}', soft_wrap=True)
     console.print(f'Done in {(time.monotonic() - start) / 60:.1f} minutes.')
 

@@ -1,26 +1,26 @@
 """Code that the demonstrations share: options, planning and training of runs, and error messages."""
 
 import argparse
-import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from rich.console import Console
 
 from shake_mm.errors import UsageError
 from shake_mm.grid.progress import Display
 from shake_mm.grid.runs import TRAIN, Run, RunFailed, clear, failure, sigterm_interrupts, train_all
 from shake_mm.grid.scalars import Row
+from shake_mm.run_report import write_report
 from shake_mm.safe_io import guard_loaders
 
+REPORT = Path('report', 'report.html')
+"""Below the folder of a demonstration."""
 TEST = (sys.executable, '-m', 'shake_mm.cli.test')
 """The command that evaluates a checkpoint: what ``tools/test.py`` calls."""
 
@@ -140,17 +140,21 @@ def run(demonstrate: Callable[[argparse.Namespace, Console], Any], args: argpars
     return 0
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence mmengine's and pycocotools' messages on building models and data sets."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('WARNING')
-    try:
-        with redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
+def report(
+    students: Mapping[str, list[Run]], out_dir: Path, console: Console, overwrite: bool, baseline: float | None = None
+) -> None:
+    """Write the report of the first seed's runs side by side, the last method first.
+
+    Args:
+        students (dict[str, list[Run]]): The students' finished runs, by method.
+        out_dir (Path): Where it goes, into a folder of its own.
+        console (Console): Where its place is told.
+        overwrite (bool): Whether files that no tool of ours wrote may be replaced.
+        baseline (float, optional): Accuracy of the student without teachers, drawn as a line.
+    """
+    folders = [runs[0].work_dir for runs in reversed(students.values())]
+    page, _ = write_report(folders, out_dir / REPORT.parent, baseline=baseline, overwrite=overwrite)
+    console.print(f'Report: {page}', soft_wrap=True)
 
 
 def count_seeds(number: int) -> str:

@@ -19,7 +19,7 @@ COMMANDS = {
     'tune': ('tune', 'find a method and its weights within a budget of time'),
     'dataset-prepare': ('dataset_prepare', 'put a data set where the configs look for it'),
     'print-config': ('print_config', 'print a config, or write it as one file'),
-    'report': ('report', 'write one page with the curves of a run'),
+    'report': ('report', 'write one page on a run: its curves, and what its members say'),
     'taps': ('taps', 'list the layers that a term can name'),
 }
 """By name, the module of :mod:`shake_mm.cli`, and what it does."""

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 
+from shake_mm.cli import report
 from shake_mm.compat import configs_dir
 from shake_mm.export import export_student
 from shake_mm.registry import MODELS
@@ -68,6 +69,14 @@ def test_from_training_to_detection(run, tmp_path, capsys):
     capsys.readouterr()
     assert test_tool.main([*evaluate, '--member', 'proxy1']) == 1
     assert "member 'proxy1' does not exist" in capsys.readouterr().err
+
+    # the report, of what members find in the same pictures
+    assert report.main([str(folder), '--out', str(tmp_path / 'report')]) == 0
+    images = {path.stem for path in (tmp_path / 'report').glob('*.png')}
+    assert {'agreement', 'classes', 'calibration', 'detections'} <= images
+    page = (tmp_path / 'report' / 'report.html').read_text()
+    heads = [f'<th>{name} %</th>' for name in ('teacher', 'student', 'proxy')]
+    assert 'Asked of 3 pictures' in page and all(head in page for head in heads)
 
     # a plain mmdet detector
     from mmdet.apis import inference_detector, init_detector

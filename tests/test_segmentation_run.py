@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 
+from shake_mm.cli import report
 from shake_mm.compat import configs_dir
 from shake_mm.export import export_student
 from shake_mm.registry import MODELS
@@ -65,6 +66,12 @@ def test_from_training_to_segmentation(run, tmp_path):
         assert test_tool.main(command) == 0
         key = 'mIoU' if member == 'student' else f'{member[:-1]}/mIoU'
         assert json.loads(out.read_text())['mIoU'] == pytest.approx(lines[-1][key], abs=0.006)
+
+    # the report, of what members say of the same pixels
+    assert report.main([str(folder), '--out', str(tmp_path / 'report')]) == 0
+    assert {'agreement', 'calibration', 'masks'} <= {path.stem for path in (tmp_path / 'report').glob('*.png')}
+    page = (tmp_path / 'report' / 'report.html').read_text()
+    assert 'Asked of 3 pictures' in page and all(f'<th>{m}: % right</th>' in page for m in ('student', *members))
 
     # a resumed run ends like an uninterrupted one
     (folder / 'epoch_2.pth').unlink()

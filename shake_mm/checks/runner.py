@@ -74,7 +74,7 @@ def build_runner(cfg: Config, mode: str, built: Mapping[str, Any] | None = None)
         check_last(cfg)
     start = read_start(cfg, mode)
     dump, Runner.dump_config = Runner.dump_config, lambda self: None
-    _await_coco()
+    read_coco_safely()
     try:
         runner = _runner_with(cfg, built) if built else _runner_of(cfg)
     finally:
@@ -132,7 +132,7 @@ def _runner_with(cfg: Config, built: Mapping[str, Any]) -> Runner:
 
 
 @cache
-def _await_coco() -> None:
+def read_coco_safely() -> None:
     """Let mmdet read annotations by our reader, as soon as the config has it imported."""
 
     def replace() -> None:

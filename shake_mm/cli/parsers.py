@@ -218,11 +218,23 @@ def parse_taps(argv: Sequence[str] | None = None, prog: str | None = None) -> ar
 
 def parse_report(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """Define and parse the command line of :mod:`.report`."""
-    parser = ArgumentParser(prog=prog, description='Write the report of a run: one page with its curves')
+    parser = ArgumentParser(
+        prog=prog, description='Write one page on a run: its curves, and what its members say of pictures'
+    )
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='the folder of a run; several are compared')
     parser.add_argument('--out', help='folder of the page and its pictures (report, in the first WORK_DIR)')
     parser.add_argument('--baseline', type=float, help='accuracy of the student without teachers, drawn as a line')
     parser.add_argument('--base', help='a config with whose settings those of the runs are compared')
+    parser.add_argument(
+        '--images',
+        type=int,
+        default=300,
+        help='ask the members of at most so many pictures of the validation set (300); 0 loads no weights',
+    )
+    parser.add_argument(
+        '--best', action='store_true', help='load the best checkpoint that a run kept, not the last one'
+    )
+    parser.add_argument('--device', default='cpu', help='where the networks run (cpu)')
     parser.add_argument('--overwrite', action='store_true', help='replace a page and pictures that no tool wrote')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)

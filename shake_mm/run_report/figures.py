@@ -1,186 +1,133 @@
-"""The pictures of a report: curves with their names beside them, in colors that color-blind readers tell apart."""
+"""What a report is made of: pictures with their tables, sentences where there is nothing to show, and how both look."""
 
-import math
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure as Drawing
-from matplotlib.lines import Line2D
-
-from .runs import Run
 
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#000000', '#8C8C00')
-"""After Okabe and Ito; lines also differ in their dashes."""
+"""After Okabe and Ito, whom color-blind readers can follow; lines also differ in their dashes."""
 DASHES = ('-', '--', '-.', ':')
-ENDS = ('/top1', '/mAP', '/mIoU', '/bbox_mAP', '/segm_mAP', '/AP')
-POINTS = 400
-GAP = 0.055
-"""Between two names, in heights of the plot."""
-
-Curve = tuple[Sequence[float], Sequence[float]]
+MARKERS = ('o', 's', '^', 'D', 'v', 'P')
+GRAY = '#666666'
+GAP = 0.062
+"""Between two names, in heights of a plot of :data:`HEIGHT`."""
+WIDTH, HEIGHT = 7.6, 3.9
+"""Of a plot, in inches; a page sets the table of a picture that is wider below it."""
+FONT = 9
 
 
 class Figure(NamedTuple):
-    """A picture.
+    """A picture and its table.
 
     Args:
         name (str): Of its file.
         title (str): Above it.
         alt (str): What it shows, in words, for who cannot see it.
         drawing (Drawing): Matplotlib's.
-        table (list): Its last values, by curve: name, first, best and last value.
+        heads (tuple): Heads of the table.
+        rows (list): Its rows, as texts.
+        about (str): What to know to read it; may be empty.
     """
 
     name: str
     title: str
     alt: str
     drawing: Drawing
-    table: list[tuple[str, float, float, float]]
+    heads: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    about: str = ''
 
 
-def figures_of(runs: Sequence[Run], baseline: float | None = None) -> list[Figure]:
-    """The pictures for which the runs have logged something.
+class Missing(NamedTuple):
+    """What stands in a picture's place.
 
     Args:
-        runs (sequence of Run): One, or several to compare.
-        baseline (float, optional): Accuracy of the student without teachers, drawn as a line.
+        title (str): The picture's.
+        reason (str): Why it is not there, in one sentence.
     """
-    lines = {} if baseline is None else {'baseline': baseline}
-    wanted: tuple[tuple[str, str, dict[str, Curve], str, bool, dict[str, float]], ...] = (
-        ('members', 'Members on the validation set', _members(runs), 'epoch', False, lines),
-        ('terms', 'Terms of the loss', _train(runs, _is_term), 'step', True, {}),
-        (
-            'shares',
-            'Share of each term in the gradient',
-            _train(runs, lambda key: key.startswith('share/')),
-            'step',
-            False,
-            {},
-        ),
-        ('gaps', 'Gaps between members, KL in nats', _val(runs, lambda key: key.startswith('gap/')), 'epoch', True, {}),
-        ('time', 'Seconds a step', _train(runs, lambda key: key in ('time', 'data_time')), 'step', False, {}),
-        ('memory', 'Memory of the GPU in MB', _train(runs, lambda key: key == 'memory'), 'step', False, {}),
-    )
-    return [_figure(*args) for args in wanted if args[2]]
+
+    title: str
+    reason: str
 
 
-def _is_term(key: str) -> bool:
-    return 'loss' in key and key != 'loss'
+class Chapter(NamedTuple):
+    """A heading over the pictures that follow.
+
+    Args:
+        title (str): Its text.
+        about (str): What they have in common.
+    """
+
+    title: str
+    about: str
 
 
-def _members(runs: Sequence[Run]) -> dict[str, Curve]:
-    """Accuracies; the student's own metric is left out where it is the same as ``student/top1``."""
-    curves = _val(runs, lambda key: key.endswith(ENDS))
-    doubled = {name for name in curves if name.endswith('accuracy/top1')}
-    same = {name for name in doubled if curves.get(name.replace('accuracy/', 'student/')) == curves[name]}
-    return {name: curve for name, curve in curves.items() if name not in same}
+Part = Figure | Missing | Chapter
 
 
-def _val(runs: Sequence[Run], wanted: Any) -> dict[str, Curve]:
-    return _curves(runs, 'val', wanted)
+def sheet(rows: int = 1, columns: int = 1, width: float = WIDTH, height: float = HEIGHT, **options: Any) -> Any:
+    """A drawing and its axes, as a grid of shape (rows, columns).
+
+    Args:
+        rows (int): How many. Defaults to 1.
+        columns (int): How many. Defaults to 1.
+        width (float): In inches.
+        height (float): In inches.
+        **options (Any): Of :meth:`matplotlib.figure.Figure.subplots`.
+    """
+    drawing = Drawing(figsize=(width, height), layout='constrained')
+    return drawing, drawing.subplots(rows, columns, squeeze=False, **options)
 
 
-def _train(runs: Sequence[Run], wanted: Any) -> dict[str, Curve]:
-    return {name: _thinned(*curve) for name, curve in _curves(runs, 'train', wanted).items()}
-
-
-def _curves(runs: Sequence[Run], part: str, wanted: Any) -> dict[str, Curve]:
-    found: dict[str, Curve] = {}
-    for run in runs:
-        for key in dict.fromkeys(key for row in getattr(run.scalars, part) for key in row if wanted(key)):
-            steps, values = run.scalars.column(key, part)
-            pairs = [(x, y) for x, y in zip(steps, values) if isinstance(y, int | float) and math.isfinite(y)]
-            if pairs:
-                found[key if len(runs) == 1 else f'{run.name}: {key}'] = ([x for x, _ in pairs], [y for _, y in pairs])
-    return found
-
-
-def _thinned(steps: Sequence[float], values: Sequence[float]) -> Curve:
-    """At most :data:`POINTS` points, each the median of its neighbors."""
-    width = -(-len(steps) // POINTS)
-    parts = range(0, len(steps), width)
-    return [steps[i] for i in parts], [median(values[i : i + width]) for i in parts]
-
-
-def _figure(
-    name: str, title: str, curves: Mapping[str, Curve], across: str, orders: bool, lines: Mapping[str, float]
-) -> Figure:
-    drawing = Drawing(figsize=(9, 4.2), layout='constrained')
-    axes = drawing.add_subplot()
-    looks = _looks(list(curves))
-    for label, (steps, values) in curves.items():
-        marker = 'o' if len(steps) < 30 else ''
-        axes.plot(steps, values, color=looks[label][0], linestyle=looks[label][1], marker=marker, markersize=3)
-    for value in lines.values():
-        axes.axhline(value, color='#666666', linewidth=1, linestyle=(0, (1, 2)))
-    positive = all(value > 0 for _, values in curves.values() for value in values)
-    if orders and positive and _range(curves) > 20:
-        axes.set_yscale('log')
-    else:
-        _leave_out_outliers(axes, curves, lines)
-    ends = {label: (values[-1], looks[label][0]) for label, (_, values) in curves.items()}
-    _label(axes, {**ends, **{label: (value, '#666666') for label, value in lines.items()}})
-    dashes = {label.rpartition(': ')[0]: dash for label, (_, dash) in looks.items()}
-    if len(dashes) > 1:
-        handles = [Line2D([], [], color='#444444', linestyle=dash, label=run) for run, dash in dashes.items()]
-        axes.legend(handles=handles, frameon=False, fontsize=8)
-    axes.set_xlabel(across)
+def tidy(axes: Any) -> None:
+    """Draw faint lines behind what is plotted, and no frame at the right and above."""
     axes.grid(alpha=0.25)
+    axes.set_axisbelow(True)
     axes.spines[['top', 'right']].set_visible(False)
-    best = min if orders or name in ('time', 'memory') else max
-    table = [(label, values[0], best(values), values[-1]) for label, (_, values) in curves.items()]
-    told = '; '.join(f'{label} goes from {first:.4g} to {last:.4g}' for label, first, _, last in table)
-    return Figure(name, title, f'{title}, by {across}: {told}.', drawing, table)
 
 
-def _looks(labels: Sequence[str]) -> dict[str, tuple[str, Any]]:
-    """Color and dashes of every curve: of several runs, the color tells the curve and the dashes tell the run."""
-    runs = list(dict.fromkeys(label.rpartition(': ')[0] for label in labels))
-    keys = list(dict.fromkeys(label.rpartition(': ')[2] for label in labels))
-    looks = {}
-    for label in labels:
-        run, _, key = label.rpartition(': ')
-        color = keys.index(key)
-        dash = color + color // len(COLORS) if len(runs) == 1 else runs.index(run)
-        looks[label] = COLORS[color % len(COLORS)], DASHES[dash % len(DASHES)]
-    return looks
+def name_ends(axes: Any, ends: Mapping[str, tuple[float, str]], gap: float = GAP) -> None:
+    """Write curves' names at their ends, pushed apart where they would overlap.
 
-
-def _range(curves: Mapping[str, Curve]) -> float:
-    values = [value for _, own in curves.values() for value in own]
-    return max(values) / max(min(values), 1e-12)
-
-
-def _leave_out_outliers(axes: Any, curves: Mapping[str, Curve], lines: Mapping[str, float]) -> None:
-    """Let the axis show what most points need: a first value far off flattens all others."""
-    values = sorted([value for _, own in curves.values() for value in own] + list(lines.values()))
-    cut = max(1, len(values) // 50) if len(values) >= 10 else 0
-    low, high = values[cut], values[-1 - cut]
-    if values[-1] - values[0] < 3 * (high - low):
-        low, high = values[0], values[-1]
-    room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
-    axes.set_ylim(low - room, high + room)
-
-
-def _label(axes: Any, ends: Mapping[str, tuple[float, str]]) -> None:
-    """Write the curves' names at their ends, pushed apart where they would overlap."""
+    Args:
+        axes (Axes): Where the curves are.
+        ends (dict): By name, the last value and the color.
+        gap (float): Between two names, in heights of the plot.
+    """
     to_axes = axes.transLimits if axes.get_yscale() == 'linear' else axes.transScale + axes.transLimits
     heights = {name: float(to_axes.transform((1, value))[1]) for name, (value, _) in ends.items()}
-    order = sorted(heights, key=lambda name: min(max(heights[name], 0.0), 1.0))
-    places: list[float] = []
-    for name in order:
-        places.append(max(min(max(heights[name], 0.0), 1.0), places[-1] + GAP if places else 0.0))
-    over = max(places[-1] - 1.0, 0.0) if places else 0.0
-    for i in range(len(places) - 1, -1, -1):  # back into the plot from above
-        places[i] = min(places[i], 1.0 if i == len(places) - 1 else places[i + 1] - GAP) if over else places[i]
-    for name, place in zip(order, places):
+    wanted = {name: min(max(height, 0.0), 1.0) for name, height in heights.items()}
+    order = sorted(wanted, key=wanted.__getitem__)
+    for name, place in zip(order, _apart([wanted[name] for name in order], gap)):
         axes.annotate(
-            f'{name} {ends[name][0]:.4g}',
+            name,
             (1.01, place),
             xycoords='axes fraction',
             color=ends[name][1],
             va='center',
-            fontsize=8,
+            fontsize=FONT,
             annotation_clip=False,
         )
+
+
+def _apart(wanted: Sequence[float], gap: float) -> list[float]:
+    """Rising places, near the wanted ones and ``gap`` apart; those that do not fit go on below the plot."""
+    places: list[float] = []
+    for place in wanted:
+        places.append(max(place, places[-1] + gap) if places else place)
+    limit = 1.0
+    for i in range(len(places) - 1, -1, -1):  # back into the plot from above
+        places[i] = min(places[i], limit)
+        limit = places[i] - gap
+    return places
+
+
+def where_differs(title: str) -> str:
+    """The title of a picture of what a student says where it differs from its teacher."""
+    return f'Where {"the student" if title == "student" else title} differs most'
+
+
+def sentence(count: int, one: str, many: str | None = None) -> str:
+    """A number and its noun: ``'1 run'``, ``'3 runs'``."""
+    return f'{count:,} {one if count == 1 else many or one + "s"}'

@@ -2,19 +2,23 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from .figures import Figure
+from .figures import WIDTH, Chapter, Figure, Missing, Part
 from .runs import Run, differences
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 60rem; margin: 0 auto }
-body { padding: 1rem }
-img { max-width: 100%; height: auto } .wide { overflow-x: auto }
-table { border-collapse: collapse; margin: .5rem 0 2rem } th, td { padding: .2rem .8rem .2rem 0; text-align: left }
-tr { border-bottom: 1px solid #ddd } td { font-variant-numeric: tabular-nums } code { overflow-wrap: anywhere }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 90rem; margin: 0 auto }
+body { padding: 1rem } h1, h2, h3 { line-height: 1.25 } h2 { border-bottom: 2px solid #1a1a1a; margin-top: 3rem }
+img { max-width: 100%; height: auto } .wide { overflow-x: auto } p { max-width: 60rem }
+table { border-collapse: collapse; font-size: .9rem } th, td { padding: .2rem .8rem .2rem 0; text-align: left }
+th { vertical-align: bottom } tr { border-bottom: 1px solid #ddd } td { font-variant-numeric: tabular-nums }
+code { overflow-wrap: anywhere }
+@media (min-width: 70rem) {
+  .beside { display: grid; grid-template-columns: minmax(0, 11fr) minmax(0, 8fr); gap: 1.5rem; align-items: start }
+}
 """
 MAIN = ('model.type', 'model.tau', 'model.lam', 'train_cfg.max_epochs', 'train_dataloader.batch_size')
 
@@ -26,28 +30,35 @@ def png(figure: Figure) -> bytes:
     return content.getvalue()
 
 
-def page_of(runs: Sequence[Run], pictures: Sequence[tuple[Figure, bytes]], base: dict[str, Any] | None = None) -> str:
+def page_of(
+    runs: Sequence[Run], parts: Sequence[Part], images: Mapping[str, bytes], base: dict[str, Any] | None = None
+) -> str:
     """The page.
 
     Args:
         runs (sequence of Run): What it is about.
-        pictures (sequence of tuple): Figures, each with its image.
+        parts (sequence of Part): What is on it, in its order.
+        images (dict): PNG images by the figures' names.
         base (dict, optional): Settings to compare those of the runs with.
     """
     title = escape(f'Report of {", ".join(run.name for run in runs)}')
-    parts = [f'<h1>{title}</h1>', _settings(runs, base)]
-    for figure, image in pictures:
-        data = base64.b64encode(image).decode()
-        parts.append(
-            f'<h2>{escape(figure.title)}</h2><img alt="{escape(figure.alt)}" src="data:image/png;base64,{data}">'
-            + _table(
-                ('curve', 'first', 'best', 'last'), [(n, *(f'{v:.4g}' for v in rest)) for n, *rest in figure.table]
-            )
-        )
+    body = [f'<h1>{title}</h1>', _settings(runs, base), *(_part(part, images) for part in parts)]
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
     note = '<!-- Written by `python -m shake_mm report`, which overwrites this page. -->'
     head = f'<head>{head}<style>{STYLE}</style></head>'
-    return f'<!doctype html>\n{note}\n<html lang="en">{head}<body>{"".join(parts)}</body></html>\n'
+    return f'<!doctype html>\n{note}\n<html lang="en">{head}<body>{"".join(body)}</body></html>\n'
+
+
+def _part(part: Part, images: Mapping[str, bytes]) -> str:
+    if isinstance(part, Chapter):
+        return f'<h2>{escape(part.title)}</h2><p>{escape(part.about)}</p>'
+    if isinstance(part, Missing):
+        return f'<h3>{escape(part.title)}</h3><p>{escape(part.reason)}</p>'
+    data = base64.b64encode(images[part.name]).decode()
+    about = f'<p>{escape(part.about)}</p>' if part.about else ''
+    image = f'<img alt="{escape(part.alt)}" src="data:image/png;base64,{data}">'
+    beside = 'beside' if part.drawing.get_figwidth() <= 1.3 * WIDTH else 'below'
+    return f'<h3>{escape(part.title)}</h3>{about}<div class="{beside}">{image}{_table(part.heads, part.rows)}</div>'
 
 
 def _settings(runs: Sequence[Run], base: dict[str, Any] | None) -> str:

@@ -19,11 +19,15 @@ class Run(NamedTuple):
         name (str): Its folder's.
         scalars (Scalars): What it logged.
         config (dict): Its settings by dotted key; empty where it kept no config.
+        folder (Path): Where it lies.
+        kept (dict): The config itself.
     """
 
     name: str
     scalars: Scalars
     config: dict[str, Any]
+    folder: Path
+    kept: dict[str, Any]
 
 
 def read(work_dir: str | Path) -> Run:
@@ -39,8 +43,9 @@ def read(work_dir: str | Path) -> Run:
             f'WORK_DIR {work_dir}: no run has logged anything there (*/vis_data/scalars.json): name the folder of a '
             'run.'
         )
-    kept = sorted(folder.glob('*/vis_data/config.py'))
-    return Run(folder.resolve().name, scalars, flat(read_run_config(kept[-1])) if kept else {})
+    copies = sorted(folder.glob('*/vis_data/config.py'))
+    kept = read_run_config(copies[-1]) if copies else {}
+    return Run(folder.resolve().name, scalars, flat(kept), folder, kept)
 
 
 def flat(part: Any, before: str = '') -> dict[str, Any]:

@@ -41,6 +41,16 @@ def _results(*options: str) -> Callable[[Site], list[str]]:
     return prepare
 
 
+def _report(*options: str, page: str = '') -> Callable[[Site], list[str]]:
+    def prepare(site: Site) -> list[str]:
+        site.write('run/1/vis_data/scalars.json', '{"loss": 1.0, "time": 0.1, "epoch": 1, "step": 1}\n')
+        if page:
+            site.write(f'out/{page}', 'precious')
+        return [str(site.path / 'run'), '--out', str(site.path / 'out'), *options]
+
+    return prepare
+
+
 def _measured(tool: str) -> Case:
     def prepare(site: Site) -> list[str]:
         config = site.plain()[0]
@@ -139,6 +149,31 @@ CASES = [
         'shake-tau1-lam1_a_b.py exists and was not written',
         'name another place',
         'analysis.sweep',
+    ),
+    Case(
+        'command line',
+        'a report over another page',
+        _report('--images', '0', page='report.html'),
+        'report.html exists and was not written',
+        'or allow it by --overwrite',
+        'report',
+    ),
+    Case(
+        'command line',
+        'a report over another picture',
+        _report('--images', '0', page='time.png'),
+        'time.png exists and was not written',
+        'or allow it by --overwrite',
+        'report',
+    ),
+    Case('command line', 'a report of less than nothing', _report('--images', '-1'), '--images -1', 'from 0', 'report'),
+    Case(
+        'command line',
+        'a report of no run',
+        lambda site: [str(site.path / 'gone')],
+        'WORK_DIR',
+        'name the folder of a run',
+        'report',
     ),
     *map(_measured, ('compare_steps', 'compare_pipelines', 'compare_teachers')),
     Case(

@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib import image
 
 from shake_mm.cli import report
-from shake_mm.run_report import figures_of, read
+from shake_mm.run_report import curves_of, read
 from shake_mm.run_report.figures import GAP
 
 PAGE = (Path(__file__).resolve().parents[2] / 'docs' / 'report.md').read_text(encoding='utf-8')
@@ -74,7 +74,7 @@ def test_one_page_that_needs_nothing_else(tmp_path, capsys):
 
 
 def test_axes_serve_most_points_and_names_stand_apart(tmp_path):
-    figures = {figure.name: figure for figure in figures_of([read(run(tmp_path / 'a', epochs=40))], 60.0)}
+    figures = {figure.name: figure for figure in curves_of([read(run(tmp_path / 'a', epochs=40))], 60.0)}
     assert figures['time'].drawing.axes[0].get_ylim()[1] < 1  # the first step took 9 seconds
     assert figures['terms'].drawing.axes[0].get_yscale() == 'log'
     members = figures['members'].drawing.axes[0]
@@ -85,7 +85,7 @@ def test_axes_serve_most_points_and_names_stand_apart(tmp_path):
 
 
 def test_several_runs_are_told_by_their_dashes(tmp_path):
-    figures = figures_of([read(run(tmp_path / name)) for name in ('a', 'b')])
+    figures = curves_of([read(run(tmp_path / name)) for name in ('a', 'b')])
     axes = figures[0].drawing.axes[0]
     told = dict(zip((text.get_text() for text in axes.get_legend().texts), axes.get_legend().get_lines()))
     assert told.keys() == {'a', 'b'} and told['a'].get_linestyle() != told['b'].get_linestyle()
@@ -98,7 +98,7 @@ def test_the_page_of_the_docs_compares_runs(tmp_path, monkeypatch):
     run(tmp_path / 'work_dirs' / 'my_shake')
     run(tmp_path / 'work_dirs' / 'my_kd', tau=2)
     (tmp_path / 'my_student.py').write_text("model = dict(type='shake_mm.SHAKE', tau=1)\n")
-    for line in re.findall(r'^python -m shake_mm report (.*)$', PAGE, re.M):
+    for line in re.findall(r'^python -m shake_mm report ([^#\n]*)', PAGE, re.M):
         assert report.main(shlex.split(line)) == 0
     page = Reader(Path('compared/report.html').read_text(encoding='utf-8'))
     assert {'my_shake', 'my_kd', 'model.tau', '1', '2', '4'} <= set(page.cells) and 'model.type' not in page.cells

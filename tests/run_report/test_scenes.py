@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from analysis.plots.scenes import Boxes, Scene, annotated, confident, draw_scenes, is_right
+from shake_mm.run_report.scenes import Boxes, Scene, annotated, confident, draw_scenes, is_right
 
 INFO = {'instances': [{'bbox': [0, 0, 10, 20], 'bbox_label': 3}, {'bbox': [30, 30, 40, 40], 'bbox_label': 1}]}
 
@@ -42,5 +42,8 @@ def test_the_image(tmp_path):
     truth, nothing = annotated(INFO), Boxes(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))
     scene = Scene(np.zeros((48, 64, 3), np.uint8), truth, {'student': truth, 'proxy0': nothing})
     titles = {'student': 'student', 'proxy0': 'proxy'}
-    draw_scenes([scene, scene], titles, list('0123'), tmp_path / 'a.png', 'title')
-    assert (tmp_path / 'a.png').read_bytes().startswith(b'\x89PNG')
+    drawing = draw_scenes([scene, scene], titles, list('0123'), 'title')
+    assert [axes.get_title() for axes in drawing.axes] == ['truth', 'student', 'proxy', '', '', '']
+    assert [len(axes.patches) for axes in drawing.axes] == [2, 2, 0] * 2
+    assert [text.get_text() for text in drawing.axes[1].texts] == ['3 1.00', '1 1.00']
+    drawing.savefig(tmp_path / 'a.png')

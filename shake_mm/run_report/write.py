@@ -1,0 +1,61 @@
+"""Writes the report of a run, or of several that are compared."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import atomic
+from ..outputs import claim, write_text
+from .curves import curves_of
+from .figures import Chapter, Figure
+from .members import members_of
+from .page import page_of, png
+from .runs import read
+
+IMAGES = 300
+"""How many pictures members are asked of, where nothing else is said."""
+
+
+def write_report(
+    work_dirs: Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    baseline: float | None = None,
+    base: dict[str, Any] | None = None,
+    images: int = IMAGES,
+    best: bool = False,
+    device: str = 'cpu',
+    overwrite: bool = False,
+) -> tuple[Path, int]:
+    """Read the folders of runs, and write one page with its pictures; nothing of the runs is touched.
+
+    Args:
+        work_dirs (sequence): The folders.
+        out (str | Path, optional): Where to write. Defaults to ``report`` in the first of them.
+        baseline (float, optional): Accuracy of the student without teachers, drawn as a line.
+        base (dict, optional): Settings by dotted key, to compare those of the runs with.
+        images (int): At most how many pictures of the validation set the members are asked of; 0 loads no weights.
+        best (bool): Whether the best checkpoints are loaded, not the last ones. Defaults to False.
+        device (str): Where the networks run. Defaults to ``'cpu'``.
+        overwrite (bool): Whether files that no tool of ours wrote may be replaced. Defaults to False.
+
+    Returns:
+        tuple[Path, int]: The page, and how many figures are on it.
+
+    Raises:
+        UsageError: If a folder holds no run, or something else is in the way.
+    """
+    runs = [read(folder) for folder in work_dirs]
+    page = Path(out or Path(work_dirs[0]) / 'report') / 'report.html'
+    claim(page, '--out', overwrite)
+    logged = Chapter('What was logged', 'Each table has the first, best and last value of every curve.')
+    parts = [logged, *curves_of(runs, baseline), *(members_of(runs, images, best, device) if images > 0 else [])]
+    figures = {part.name: part for part in parts if isinstance(part, Figure)}
+    for name in figures:
+        claim(page.with_name(f'{name}.png'), '--out', overwrite)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    contents = {name: png(figure) for name, figure in figures.items()}
+    for name, content in contents.items():
+        atomic.write(page.with_name(f'{name}.png'), content, 'the report is not complete')
+    write_text(page, page_of(runs, parts, contents, base))
+    return page, len(figures)
