@@ -46,7 +46,7 @@ class LiveTensors(TorchDispatchMode):
 
     @property
     def now(self) -> int:
-        """Bytes alive."""
+        """Bytes of the tensors that are alive."""
         for key in [key for key, (storage, _) in self._alive.items() if storage.expired()]:
             self._counted -= self._alive.pop(key)[1]
         return self._counted

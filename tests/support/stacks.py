@@ -1,5 +1,6 @@
 """What a stack cannot do: its tests are skipped by name, with the reason."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,12 @@ HALVES = tuple(
 """The same for ``parametrize``, those that are lacking skipped by name."""
 
 needs_mmrazor = pytest.mark.skipif(stack.find('mmrazor') is None, reason=f'the {NAME} stack has no mmrazor')
+
+
+def read_counters() -> None:
+    """Let torch before 2.5 read safely, as later ones do, the Counter that a schedule of milestones keeps."""
+    if Version('2.5') > TORCH:
+        torch._weights_only_unpickler._get_allowed_globals().setdefault('collections.Counter', Counter)
 
 
 def runs_here(config: Path) -> bool:
