@@ -38,9 +38,11 @@ test: venv  ## Run the tests (STACK=… as for venv)
 test-all: venv  ## Run the tests, also the slow ones: runs killed at many points
 	$(PYTHON) -m pytest tests -n 2 --dist loadfile -m "slow or not slow"
 
-test-stacks:  ## Run the tests on the two other stacks
-	$(MAKE) test STACK=classic
-	$(MAKE) test STACK=onedl
+test-stacks:  ## Run the tests on the two other stacks and note the outcome in docs/compatibility.md
+	@failed=0; for stack in classic onedl; do \
+	  $(MAKE) test STACK=$$stack || failed=1; \
+	  .venv-$$stack/bin/python -m tests.support.stack_table work_dirs/tests-$$stack.xml || failed=1; \
+	done; exit $$failed
 
 test-fast: venv  ## Run tests of what differs from BASE (main), within 3 minutes
 	$(PYTHON) -m pytest $$($(PYTHON) -m tests.support.affected) -n 2 --dist loadfile

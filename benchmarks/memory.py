@@ -5,12 +5,12 @@ the sizes of all tensors that are alive at once, counted operator by operator: w
 within itself (a convolution's workspace) is not in it.
 """
 
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shake_mm.compat.torch_names import tree_leaves
@@ -33,15 +33,23 @@ def peak_bytes(step: Callable[[], Any], device: str) -> int:
 class LiveTensors(TorchDispatchMode):
     """Counts the bytes of the tensors that come into being inside the block, each storage once, while it lives.
 
+    A storage is asked whether it still lives, by torch's own reference: torch 2.1 never calls those of Python.
+
     Attributes:
-        now (int): Bytes alive.
-        peak (int): The largest value of ``now``.
+        peak (int): The largest number of bytes that were alive at once.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = self.peak = 0
-        self._sizes: dict[int, int] = {}
+        self.peak = self._counted = 0
+        self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    @property
+    def now(self) -> int:
+        """Bytes of the tensors that are alive."""
+        for key in [key for key, (storage, _) in self._alive.items() if storage.expired()]:
+            self._counted -= self._alive.pop(key)[1]
+        return self._counted
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: tuple = (), kwargs: dict | None = None
@@ -56,14 +64,11 @@ class LiveTensors(TorchDispatchMode):
 
     def _add(self, storage: torch.UntypedStorage) -> None:
         key = storage._cdata
-        if key not in self._sizes:
-            self._sizes[key] = storage.nbytes()
-            self.now += storage.nbytes()
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self._remove, key)
-
-    def _remove(self, key: int) -> None:
-        self.now -= self._sizes.pop(key)
+        if key not in self._alive:  # a reference keeps the address, though not the memory, so it is of no other storage
+            self._alive[key] = StorageWeakRef(storage), storage.nbytes()
+            self._counted += storage.nbytes()
+            if self._counted > self.peak:  # what has died since is counted still
+                self.peak = max(self.peak, self.now)
 
 
 def _storages(tree: Any) -> list[torch.UntypedStorage]:

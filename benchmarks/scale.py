@@ -9,8 +9,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import torch
-
 from benchmarks.gpu_checks import Bench
 from benchmarks.training import quiet
 from shake_mm import cli, compat
@@ -56,11 +54,9 @@ def cache_bytes(data: Set) -> int:
 
 
 def crd_state_bytes(images: int, dim: int = 128) -> int:
-    """Bytes of CRD's two memories, which each process holds, counted on tensors without data."""
-    with torch.device('meta'):
-        buffers = CRDLoss(2, dim).buffers()
-        row = sum(buffer[0].numel() * buffer.element_size() for buffer in buffers if buffer.dim() == 2)
-    return images * row
+    """Bytes of CRD's two memories, which each process holds, by what a row of them takes."""
+    buffers = CRDLoss(2, dim).buffers()
+    return images * sum(buffer[0].numel() * buffer.element_size() for buffer in buffers if buffer.dim() == 2)
 
 
 def crd_step_bytes(images: int, batch: int = 64, negatives: int = 16384, dim: int = 128) -> int:

@@ -69,7 +69,7 @@ UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern,
     ),
     (
         RuntimeError,
-        re.compile(r'port: (\d+).*EADDRINUSE', re.DOTALL),
+        re.compile(r'(?:port: |failed to bind to \S+:)(\d+)\b.*(?:EADDRINUSE|Address already in use)', re.DOTALL),
         'MASTER_PORT={0} is taken: choose another (`PORT=…` for tools/dist_train.sh)',
     ),
     (

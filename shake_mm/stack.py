@@ -36,7 +36,8 @@ cache does not ask for."""
 
 
 NO_MMRAZOR = (
-    "mmrazor is not part of OneDL's line and refuses its mmcv: what is mmrazor's needs OpenMMLab's own packages."
+    "shake_mm needs mmrazor, which is not part of OneDL's line and refuses its mmcv: choose what is not mmrazor's, or "
+    "install OpenMMLab's own packages."
 )
 
 

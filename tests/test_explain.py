@@ -75,6 +75,12 @@ def test_what_nothing_was_built_from_is_a_defect(error):
             'The server socket has failed to listen. port: 29500, useIpv6: false, code: -98, name: EADDRINUSE',
             ('29500',),
         ),
+        (  # torch 2.1
+            'The server socket has failed to listen on any local network address. The server socket has failed to bind '
+            'to [::]:29500 (errno: 98 - Address already in use). The server socket has failed to bind to '
+            '0.0.0.0:29500 (errno: 98 - Address already in use).',
+            ('MASTER_PORT=29500 is taken',),
+        ),
     ],
 )
 def test_what_processes_and_disks_say(text, parts):

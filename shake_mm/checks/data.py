@@ -1,5 +1,6 @@
 """Checks of a run's data before it begins: that there are samples, and that the first ones pass through the model."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from logging import WARNING
@@ -21,6 +22,8 @@ from ..tasks import Task, task_of
 from .networks import check_last_batch, check_networks, check_size
 
 PROBED = 2
+NO_TENSOR = re.compile(r"can't convert np\.ndarray of type numpy\.(uint\d+)")
+"""What torch before 2.3 says of pixels that it has no dtype for."""
 TOLD = ('data_root', 'ann_file', 'data_prefix', 'split')
 
 
@@ -183,6 +186,9 @@ def _first_batch(loader: DataLoader, name: str, dataset: Any) -> Any:
         except UsageError:
             raise
         except Exception as error:
+            kind = NO_TENSOR.search(str(error)) if isinstance(error, TypeError) else None
+            if kind:
+                raise _not_eight_bits(name, _origin(dataset, position), kind[1]) from error
             raise UsageError(
                 f'{name}.dataset: the pipeline fails on {_origin(dataset, position)}: {reason(error)}: fix it, or '
                 'the pipeline.'
@@ -193,10 +199,7 @@ def _first_batch(loader: DataLoader, name: str, dataset: Any) -> Any:
             )
         kind = getattr(items[-1]['inputs'], 'dtype', torch.uint8)
         if not kind.is_floating_point and kind != torch.uint8:
-            raise UsageError(
-                f'{name}.dataset: {_origin(dataset, position)} has pixels of {kind}, where 8 bits are usual: '
-                "set color_type='color' of LoadImageFromFile, or make them float32 in the pipeline."
-            )
+            raise _not_eight_bits(name, _origin(dataset, position), kind)
     try:
         return loader.collate_fn(items)
     except Exception as error:
@@ -205,6 +208,13 @@ def _first_batch(loader: DataLoader, name: str, dataset: Any) -> Any:
             f'{name}: images of the sizes {shapes}, of {items[0]["inputs"].dtype}, cannot form a batch: add a Resize '
             'to the pipeline, or set color_type of LoadImageFromFile.'
         ) from error
+
+
+def _not_eight_bits(name: str, origin: str, kind: Any) -> UsageError:
+    return UsageError(
+        f'{name}.dataset: {origin} has pixels of {kind}, where 8 bits are usual: '
+        "set color_type='color' of LoadImageFromFile, or make them float32 in the pipeline."
+    )
 
 
 def _origin(dataset: Any, position: int) -> str:

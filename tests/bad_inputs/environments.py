@@ -5,6 +5,8 @@ import os
 import socket
 import sys
 
+from shake_mm import stack
+
 from .case import Case
 from .site import Site
 
@@ -143,7 +145,7 @@ CASES = [
         'a loss whose package is not installed',
         _without('mmrazor', {'model': dict(type='shake_mm.KD', terms=dict(kd=dict(loss=dict(type='mmrazor.L2Loss'))))}),
         'run.py needs mmrazor',
-        'run `pip install',
+        "OpenMMLab's own packages" if stack.name() == 'onedl' else 'run `pip install',
     ),
     Case('environment', 'no network', _no_network, 'http://127.0.0.1:9/teacher.pth', 'network'),
     Case('environment', 'a cache that cannot be written', _cache, 'cache', 'TORCH_HOME'),

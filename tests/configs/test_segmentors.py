@@ -17,6 +17,7 @@ from shake_mm.safe_io import sources
 from shake_mm.tasks import SegmentationTask
 
 from ..support.segmentors import pictures
+from ..support.stacks import needs_mmrazor
 from .cells import CONFIGS
 from .detectors import load, model_of
 
@@ -108,6 +109,7 @@ def test_a_few_lines_over_mmsegmentations_own_and_weights_of_its_zoo(name):
     assert sources._of_config(teacher.checkpoint) == weights
 
 
+@needs_mmrazor
 def test_cwd_is_mmrazors_recipe():
     """Loss, weight and temperature of mmrazor's own config, on the same pair."""
     import mmrazor

@@ -4,11 +4,14 @@ import mmengine.hub.hub
 import pytest
 import torch
 
+from shake_mm import stack
 from shake_mm.errors import UsageError
 from shake_mm.safe_io import read, sources
 from tests.support.loopback import NAMES, serving, stand_in
 
 ZOO = 'https://download.openmmlab.com'
+MIRROR = 'https://mmassets.onedl.ai' if stack.name() == 'onedl' else ZOO
+"""Where OneDL's mmpretrain and mmengine have their weights."""
 
 
 @pytest.fixture
@@ -40,16 +43,16 @@ def asked(monkeypatch, tmp_path):
         ),
         (
             'mmpretrain::resnet/resnet34_8xb32_in1k.py',
-            f'{ZOO}/mmclassification/v0/resnet/resnet34_8xb32_in1k_20210831-f257d4e6.pth',
+            f'{MIRROR}/mmclassification/v0/resnet/resnet34_8xb32_in1k_20210831-f257d4e6.pth',
         ),
         ('torchvision://resnet50', 'https://download.pytorch.org/models/resnet50-0676ba61.pth'),
         ('modelzoo://resnet50', 'https://download.pytorch.org/models/resnet50-0676ba61.pth'),
         ('torchvision://resnet50.imagenet1k_v2', 'https://download.pytorch.org/models/resnet50-11ad3fa6.pth'),
         (
             'open-mmlab://detectron2/resnet50_caffe',
-            f'{ZOO}/pretrain/third_party/resnet50_msra-5891d200.pth',
+            f'{MIRROR}/pretrain/third_party/resnet50_msra-5891d200.pth',
         ),
-        ('openmmlab://vgg16_caffe', f'{ZOO}/pretrain/third_party/vgg16_caffe-292e1171.pth'),
+        ('openmmlab://vgg16_caffe', f'{MIRROR}/pretrain/third_party/vgg16_caffe-292e1171.pth'),
         ('https://example.org/a-01234567.pth', 'https://example.org/a-01234567.pth'),
     ],
 )

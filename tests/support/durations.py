@@ -23,11 +23,16 @@ def measured(report: str) -> dict[str, float]:
     """Seconds by test file, from pytest's report."""
     seconds: dict[str, float] = defaultdict(float)
     for case in ElementTree.parse(report).iter('testcase'):
-        parts = case.attrib['classname'].split('.')
-        while not (ROOT / ('/'.join(parts) + '.py')).is_file():  # the last ones are classes
-            parts.pop()
-        seconds['/'.join(parts) + '.py'] += float(case.attrib['time'])
+        seconds[file_of(case.attrib['classname'])] += float(case.attrib['time'])
     return {path: round(seconds[path], 1) for path in sorted(seconds)}
+
+
+def file_of(classname: str) -> str:
+    """The test file that a report's ``classname`` stands for."""
+    parts = classname.split('.')
+    while parts and not (ROOT / ('/'.join(parts) + '.py')).is_file():  # the last ones are classes
+        parts.pop()
+    return '/'.join(parts) + '.py'
 
 
 if __name__ == '__main__':

@@ -1,7 +1,11 @@
 """What a stack cannot do: its tests are skipped by name, with the reason."""
 
+from collections import Counter
+from pathlib import Path
+
 import pytest
 import torch
+from mmengine.config import Config
 from packaging.version import Version
 
 from shake_mm import stack
@@ -50,3 +54,20 @@ HALVES = tuple(
 """The same for ``parametrize``, those that are lacking skipped by name."""
 
 needs_mmrazor = pytest.mark.skipif(stack.find('mmrazor') is None, reason=f'the {NAME} stack has no mmrazor')
+
+
+def read_counters() -> None:
+    """Let torch before 2.5 read safely, as later ones do, the Counter that a schedule of milestones keeps."""
+    if Version('2.5') > TORCH:
+        torch._weights_only_unpickler._get_allowed_globals().setdefault('collections.Counter', Counter)
+
+
+def runs_here(config: Path) -> bool:
+    """Whether a config asks for nothing of mmrazor's where this stack has none, for tests that go over many."""
+    return stack.find('mmrazor') is not None or "'mmrazor." not in Config.fromfile(config).text
+
+
+def skip_for_lack(error: Exception) -> None:
+    """Skip a test that ended in the refusal of what is mmrazor's where this stack has none."""
+    if NAME == 'onedl' and str(error).endswith(stack.NO_MMRAZOR.removeprefix('shake_mm ')):
+        pytest.skip(f'the {NAME} stack has no mmrazor')

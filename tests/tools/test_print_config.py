@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from tests.support.stacks import runs_here
+
 BASE = "_base_ = 'shake_mm::_base_/default_runtime.py'\nmodel = dict(type='ResNet', depth=18, names=('a', 'b'))\n"
 LAZY = 'from mmengine.model import Sequential\n\nmodel = dict(type=Sequential, depth=18)\n'
 
@@ -24,7 +26,7 @@ def test_a_config_of_every_folder_prints(load_tool, capsys):
     configs = Path(__file__).resolve().parents[2] / 'configs'
     print_config = load_tool('misc/print_config').main
     first = {path.parent: path for path in sorted(configs.rglob('*.py'), reverse=True)}
-    failed = [str(path) for path in first.values() if print_config([str(path)]) != 0]
+    failed = [str(path) for path in first.values() if runs_here(path) and print_config([str(path)]) != 0]
     assert len(first) > 20 and not failed, capsys.readouterr().err
 
 
