@@ -1,10 +1,14 @@
 """The plot of a benchmark: the time of each step, as bars."""
 
 from pathlib import Path
+from typing import Any
 
+from analysis.plots.colors import COLORS
 from benchmarks.step_time import Timing
 from benchmarks.steps import ROWS
 from shake_mm.reports import write_figure
+
+LIVE, CACHED = COLORS[0], COLORS[1]
 
 
 def draw_times(timing: Timing, path: str | Path) -> None:
@@ -18,6 +22,8 @@ def draw_times(timing: Timing, path: str | Path) -> None:
 
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     names = [ROWS.get(name, name) for name in timing.seconds]
     medians = [1000 * spread.median for spread in timing.seconds.values()]
@@ -27,7 +33,7 @@ def draw_times(timing: Timing, path: str | Path) -> None:
     ]
     cached = [name.endswith(('_cached', '_cold')) for name in timing.seconds]
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.36 * len(names)), layout='constrained', dpi=150)
-    colors = ['tab:orange' if own else 'tab:blue' for own in cached]
+    colors = [CACHED if own else LIVE for own in cached]
     axes.barh(names, medians, xerr=errors, color=colors, alpha=0.85, error_kw=dict(ecolor='0.25', capsize=2))
     for place, (median, above) in enumerate(zip(medians, errors[1])):
         axes.annotate(
@@ -48,5 +54,9 @@ def draw_times(timing: Timing, path: str | Path) -> None:
         f'batch {setting["batch_size"]}, {setting["hardware"]}, torch {setting["torch"]}, {setting["clock"]} clock',
         fontsize='medium',
     )
+    entries = {LIVE: 'all computed in every step', CACHED: 'teacher looked up'} if any(cached) else {LIVE: 'median'}
+    handles: list[Any] = [Patch(color=color, label=name) for color, name in entries.items()]
+    handles.append(Line2D([], [], color='0.25', marker='|', label='fastest to slowest round'))
+    figure.legend(handles=handles, frameon=False, ncols=len(handles), loc='outside lower center')
     write_figure(path, figure)
     plt.close(figure)

@@ -1,8 +1,9 @@
 """The plot of a study on detectors: AP and AP50 of every seed as a dot, one row of panels for each pair."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from analysis.detection import METRICS, points
 from analysis.markdown import arrow
@@ -16,7 +17,7 @@ WIDTH = 110
 
 
 def draw_seeds(tables: Sequence[PairTable], path: str | Path, title: str = '') -> None:
-    """Draw every seed, and the mean of each method as a bar; the teacher is a line.
+    """Draw every seed, and the mean of each method of a pair as a bar; the teacher is a line.
 
     Args:
         tables (sequence of PairTable): From :func:`analysis.tables.arrange`.
@@ -28,12 +29,21 @@ def draw_seeds(tables: Sequence[PairTable], path: str | Path, title: str = '') -
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
 
-    methods = list(dict.fromkeys(name for table in tables for name in table.rows if name != TEACHER))
-    size = (10, 1.2 + len(tables) * (1.2 + 0.4 * len(methods)))
-    figure, axes = plt.subplots(len(tables), len(METRICS), figsize=size, squeeze=False, layout='constrained', dpi=150)
+    every = list(dict.fromkeys(name for table in tables for name in table.rows if name != TEACHER))
+    colors = {method: COLORS[place % len(COLORS)] for place, method in enumerate(every)}
+    heights = [1.2 + 0.4 * len(table.rows.keys() - {TEACHER}) for table in tables]
+    figure, axes = plt.subplots(
+        len(tables),
+        len(METRICS),
+        figsize=(10, 1.2 + sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
+        layout='constrained',
+        dpi=150,
+    )
     for row, table in zip(axes, tables, strict=True):
         for panel, (name, metric) in zip(row, METRICS.items(), strict=True):
-            _draw(panel, table, methods, metric)
+            _draw(panel, table, [method for method in every if method in table.rows], metric, colors)
             panel.set(title=f'{arrow(table.pair)}', xlabel=f'{name} (points)')
             panel.title.set_fontsize('medium')
     entries = {label: handle for panel in axes.flat for handle, label in zip(*panel.get_legend_handles_labels())}
@@ -43,14 +53,12 @@ def draw_seeds(tables: Sequence[PairTable], path: str | Path, title: str = '') -
     plt.close(figure)
 
 
-def _draw(axes, table: PairTable, methods: Sequence[str], metric: str) -> None:
+def _draw(axes: Any, table: PairTable, methods: Sequence[str], metric: str, colors: Mapping[str, str]) -> None:
     if TEACHER in table.rows:
         mean = points(table.rows[TEACHER], metric).mean
         axes.axvline(mean, color='0.35', linestyle='--', linewidth=1.2, label='teacher')
     for place, method in enumerate(methods):
-        if method not in table.rows:
-            continue
-        row, color = table.rows[method], COLORS[place % len(COLORS)]
+        row, color = table.rows[method], colors[method]
         middle = (len(row.seeds) - 1) / 2
         axes.plot(
             [100 * seed[metric] for seed in row.seeds],

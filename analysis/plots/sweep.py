@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.plots.colors import COLORS
+from analysis.plots.limits import spreads
 from analysis.sensitivity import SYMBOLS, Point
 from analysis.summary import Stat
 from shake_mm.reports import write_figure
@@ -16,7 +17,7 @@ def draw_sweep(
     path: str | Path,
     title: str = '',
 ) -> None:
-    """Draw the two lines, mean and standard deviation, with every seed as a dot.
+    """Draw the two lines, mean and standard deviation, with every seed as a dot where there are several.
 
     Args:
         swept (dict): From :func:`lines`.
@@ -45,19 +46,22 @@ def _draw(axes, name: str, points: Sequence[Point], values: Mapping, default: Po
     other = 'lam' if name == 'tau' else 'tau'
     places = [getattr(point, name) for point in points]
     stats = [Stat.of(values[point]) for point in points]
+    several = max(stat.n for stat in stats) > 1
     axes.axvline(getattr(default, name), color='0.45', linestyle=':', linewidth=1.2, label='default')
     axes.errorbar(
         places,
         [stat.mean for stat in stats],
-        yerr=[stat.std if stat.n > 1 else 0.0 for stat in stats],
+        yerr=spreads(stats) if several else None,
         color=COLORS[0],
         marker='o',
         markersize=6,
         capsize=3,
-        label='mean ± std',
+        label='mean ± std' if several else 'one seed',
     )
-    dots = [(place, value) for place, point in zip(places, points, strict=True) for value in values[point]]
-    axes.plot(*zip(*dots, strict=True), color='black', linestyle='', marker='o', markersize=3, alpha=0.5, label='seed')
+    if several:  # a single one is the mean
+        dots = [(place, value) for place, point in zip(places, points, strict=True) for value in values[point]]
+        looks = dict(color='black', linestyle='', marker='o', markersize=3, alpha=0.5)
+        axes.plot(*zip(*dots, strict=True), label='seed', zorder=3, **looks)
     axes.set_xticks(places, [f'{place:g}' for place in places])
     axes.set(xlabel=SYMBOLS[name], title=f'{SYMBOLS[name]} varies, {SYMBOLS[other]} = {getattr(default, other):g}')
     axes.grid(alpha=0.3)

@@ -1,13 +1,14 @@
 """The plot of a table: accuracies of all methods as dots, one panel for each pair."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from analysis.markdown import arrow
 from analysis.plots.colors import COLORS
+from analysis.plots.limits import spreads, window
+from analysis.summary import Stat
 from analysis.tables import BASELINE, TEACHER, PairTable
 from shake_mm.reports import write_figure
 
@@ -18,6 +19,8 @@ LINES = {TEACHER: ('0.25', '--'), BASELINE: ('0.45', ':')}
 
 def draw_tables(tables: Sequence[PairTable], path: str | Path, title: str = '') -> None:
     """Draw mean and standard deviation of every method; teacher and baseline are lines.
+
+    What lies far from most is told by its value at the end of the axis, and no bar leaves 0 to 100 %.
 
     The paper's figures are drawn only where they are of the same pair and data set: elsewhere their scale is another.
 
@@ -51,7 +54,7 @@ def draw_tables(tables: Sequence[PairTable], path: str | Path, title: str = '') 
     plt.close(figure)
 
 
-def _draw(axes, table: PairTable, methods: Sequence[str]) -> None:
+def _draw(axes: Any, table: PairTable, methods: Sequence[str]) -> None:
     lines = {name: table.rows[name].accuracy for name in LINES if name in table.rows}
     for name, stat in lines.items():
         color, style = LINES[name]
@@ -61,10 +64,17 @@ def _draw(axes, table: PairTable, methods: Sequence[str]) -> None:
     found = [name for name in methods if name in table.rows]
     places = [methods.index(name) for name in found]
     stats = [table.rows[name].accuracy for name in found]
+    beside = {methods.index(name): table.paper[name] for name in found if name in table.paper}
+    theirs = beside if table.beside == table.pair else {}
+    low, high = window(stats, [*(stat.mean for stat in lines.values()), *theirs.values()])
+    axes.set_xlim(low, high)
+    _tell_those_off(axes, dict(zip(places, stats, strict=True)), low, high)
+    inside = [i for i, stat in enumerate(stats) if low <= stat.mean <= high]
+    stats, places = [stats[i] for i in inside], [places[i] for i in inside]
     axes.errorbar(
         [stat.mean for stat in stats],
         places,
-        xerr=np.nan_to_num([stat.std for stat in stats]),
+        xerr=spreads(stats),
         color=COLORS[0],
         linestyle='',
         marker='o',
@@ -73,8 +83,7 @@ def _draw(axes, table: PairTable, methods: Sequence[str]) -> None:
         capsize=3,
         label='ours, mean ± std',
     )
-    if table.beside == table.pair:
-        theirs = {methods.index(name): table.paper[name] for name in found if name in table.paper}
+    if theirs:
         axes.plot(
             list(theirs.values()),
             list(theirs),
@@ -91,4 +100,20 @@ def _draw(axes, table: PairTable, methods: Sequence[str]) -> None:
     axes.set_xlabel('top-1 accuracy of the student (%)')
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)
-    axes.margins(x=0.08)
+
+
+def _tell_those_off(axes: Any, stats: Mapping[int, Stat], low: float, high: float) -> None:
+    """Write the values that the axis leaves out beside an arrow at its end."""
+    for place, stat in stats.items():
+        if not low <= stat.mean <= high:
+            left = stat.mean < low
+            arrow = f'◂ {stat:.1f}' if left else f'{stat:.1f} ▸'
+            axes.annotate(
+                arrow,
+                (0.01 if left else 0.99, place),
+                xycoords=('axes fraction', 'data'),
+                color=COLORS[0],
+                fontsize='small',
+                ha='left' if left else 'right',
+                va='center',
+            )

@@ -12,6 +12,7 @@ NEEDED = {
     'message_hub': ['mmengine.logging:MessageHub.state_dict', 'mmengine.logging:MessageHub.load_state_dict'],
     'cpu_launch': ['mmengine.dist.utils:_init_dist_pytorch', 'mmengine.dist.utils:_init_dist_slurm'],
     'config_paths': ['mmengine.config:Config._get_cfg_path', 'mmengine.config.utils:MODULE2PACKAGE'],
+    'package_names': ['mmengine.config.utils:MODULE2PACKAGE'],
     'test_split': ['mmengine.dataset:BaseDataset.full_init'],
     'wrapped_names': ['mmpretrain.models.classifiers.timm:TimmClassifier._add_state_dict_prefix'],
     'installed_path': ['mmengine.utils:get_installed_path'],

@@ -11,12 +11,16 @@ from . import stacks
 def test_only_the_refusal_of_mmrazor_skips(monkeypatch, name):
     monkeypatch.setattr(stacks, 'NAME', name)
     assert stacks.skip_for_lack(UsageError('lam=-1 of KD must be larger than 0.')) is None
-    refusal = UsageError(stack.NO_MMRAZOR.replace('shake_mm', 'config run.py', 1))
-    if name == 'onedl':
-        with pytest.raises(pytest.skip.Exception, match='the onedl stack has no mmrazor'):
-            stacks.skip_for_lack(refusal)
-    else:
-        assert stacks.skip_for_lack(refusal) is None
+    assert stacks.skip_for_lack(KeyError('mmdet.L2Loss is not in the mmpretrain::model registry.')) is None
+    for refusal in (
+        UsageError(stack.NO_MMRAZOR.replace('shake_mm', 'config run.py', 1)),
+        KeyError('mmrazor.L2Loss is not in the mmpretrain::model registry.'),
+    ):
+        if name == 'onedl':
+            with pytest.raises(pytest.skip.Exception, match='the onedl stack has no mmrazor'):
+                stacks.skip_for_lack(refusal)
+        else:
+            assert stacks.skip_for_lack(refusal) is None
 
 
 def test_configs_that_inherit_of_mmrazor(monkeypatch):

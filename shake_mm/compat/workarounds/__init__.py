@@ -18,7 +18,7 @@ _MODULES = {
     'message_hub': ('workaround_message_hub',),
     'cpu': ('workaround_cpu_launch', 'workaround_cpu_wrapper'),
     'hub': ('workaround_hub_scope',),
-    'paths': ('workaround_config_paths', 'workaround_installed_path'),
+    'paths': ('workaround_config_paths', 'workaround_package_names', 'workaround_installed_path'),
     'splits': ('workaround_test_split',),
     'wrapped_names': ('workaround_wrapped_names',),
 }
@@ -32,6 +32,7 @@ MENDED = {
     'workaround_cpu_launch': 'mmengine.dist',
     'workaround_cpu_wrapper': 'mmengine.model',
     'workaround_config_paths': 'mmengine.config',
+    'workaround_package_names': 'mmengine.config',
     'workaround_installed_path': 'mmengine.utils',
     'workaround_hub_scope': 'mmengine.hub',
     'workaround_test_split': 'mmengine.dataset',

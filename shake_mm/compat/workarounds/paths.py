@@ -1,6 +1,7 @@
 """Paths of this package's configs, which mmengine resolves for the packages of its own table alone."""
 
 import importlib.metadata
+import importlib.util
 import os.path as osp
 import sys
 from functools import wraps
@@ -40,6 +41,32 @@ def workaround_config_paths() -> bool:
 
     Config._get_cfg_path = staticmethod(get_cfg_path)
     return True
+
+
+@needs('mmengine.config.utils:MODULE2PACKAGE')
+def workaround_package_names() -> bool:
+    """Resolve ``mmseg::…`` beside OneDL's distributions, whose names mmengine's table does not know.
+
+    For a package without metadata of the table's name it asks Python for a module of that name, which mmdet and
+    mmpretrain have. The module of mmsegmentation is called mmseg, so that its configs are not found there, and
+    ``mmengine.hub`` would install a second mmsegmentation over the first.
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    called_else = [
+        module
+        for module, package in MODULE2PACKAGE.items()
+        if module != package and not _is_distribution(package) and importlib.util.find_spec(module)
+    ]
+    MODULE2PACKAGE.update({module: module for module in called_else})
+    return bool(called_else)
+
+
+def _is_distribution(name: str) -> bool:
+    try:
+        return bool(importlib.metadata.distribution(name))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def configs_dir() -> str:
