@@ -248,5 +248,5 @@ def _check_fields(model: nn.Module, task: Task, samples: list, name: str) -> Non
     except UsageError as error:
         raise UsageError(f'{name}.dataset: {error}') from None
     for term in model.terms.values() if isinstance(model, Distiller) else ():
-        for field in (name for name in term.fields if name not in task.noted):
+        for field in (name for name in term.fields if name not in ('data_samples', *task.noted)):
             task.batch_field(samples, field)

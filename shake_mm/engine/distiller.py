@@ -141,7 +141,7 @@ class Distiller(BaseModel):
             frozen = {name: teacher for name, teacher in members.frozen.items() if name in plan.members}
             passed = {name: teacher(inputs, data_samples) for name, teacher in frozen.items()}
             own: dict[str, dict[str, Tensor]] = {}
-            noted: dict[str, Any] = {}
+            noted: dict[str, Any] = {'data_samples': data_samples}
             for name, network in members.learners.items():
                 view = members.view(name, inputs, data_samples)
                 if name in plan.labeled:

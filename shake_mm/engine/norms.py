@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..members import Members
 from ..taps import TapName, Taps
 from ..utils import image_channels
+from .behind import own_loss_of
 from .dry_run import BATCH, Pass, on_meta
 
 
@@ -58,15 +59,23 @@ def norm_behind(members: Members, taps: Taps, sizes: Mapping[str, Sequence[int]]
 
 
 def part_behind(
-    members: Members, taps: Taps, sizes: Mapping[str, Sequence[int]], fact: str, tap: str
+    members: Members,
+    taps: Taps,
+    sizes: Mapping[str, Sequence[int]],
+    sources: Mapping[str, str | Sequence[str]],
+    fact: str,
+    tap: str,
 ) -> nn.Module | None:
-    """What a part of a term asks for: see :func:`norm_behind`, and the classifier of the network that a tap is of.
+    """What a part of a term asks for: see :func:`norm_behind` and :func:`~shake_mm.engine.behind.own_loss_of`.
+
+    The third is the classifier of the network that a tap is of.
 
     Args:
         members (Members): The networks.
         taps (Taps): Which knows the layers behind a tap.
         sizes (dict): Height and width of the images of each member.
-        fact (str): ``'in_norm'`` or ``'classifier'``.
+        sources (dict): What the shared connectors read, by the tap that each makes.
+        fact (str): ``'in_norm'``, ``'classifier'`` or ``'own_loss'``.
         tap (str): One tap of a network.
 
     Returns:
@@ -74,5 +83,7 @@ def part_behind(
     """
     if fact == 'in_norm':
         return norm_behind(members, taps, sizes, tap)
+    if fact == 'own_loss':
+        return own_loss_of(members, sources, tap)
     name = TapName.parse(tap).member if isinstance(tap, str) else ''
     return members.task.classifier(members.networks[name], name) if name in members.networks else None

@@ -106,7 +106,9 @@ def build_objective(
             taps.request(tap)  # also of the proxies' layers, which are known now
         _try_proxies(built, taps)
         modules = _build_connectors(members, shared, taps, num_samples)
-        fitted = _build_terms(members, expanded, taps, num_samples, partial(part_behind, members, taps, sizes))
+        sources = {tap: source for tap, (_, source) in shared.items()}
+        fact = partial(part_behind, members, taps, sizes, sources)
+        fitted = _build_terms(members, expanded, taps, num_samples, fact)
     taps.unknown = set()
     derived = [Derived(f'{name}.logits', m, planned[name].source, f'proxies.{name}', True) for name, m in built.items()]
     derived += [Derived(tap, modules[_name_of(tap)], source, tap, False) for tap, (_, source) in shared.items()]
@@ -202,7 +204,21 @@ def _shared_connectors(
     for tap, source in sources.items():
         if not isinstance(source, str):
             sources[tap] = [one for entry in source for one in levels_behind(tap, entry, levels)]
-    return {tap: (config, sources[tap]) for tap, config in shared.items()}
+    return {tap: (shared[tap], sources[tap]) for tap in _in_order(sources)}
+
+
+def _in_order(sources: Mapping[str, str | list[str]]) -> list[str]:
+    """The taps of connectors, each behind those that it reads: a config that is written to a file is sorted by name."""
+    needed = {tap: {TapName.parse(one).root for one in listed(source)} for tap, source in sources.items()}
+    waiting, order = list(sources), []
+    while waiting:
+        tap = next((tap for tap in waiting if needed[tap].isdisjoint(waiting)), None)
+        if tap is None:
+            names = ', '.join(waiting)
+            raise UsageError(f'{waiting[0]}: what it reads depends on it ({names}): let `source` name other taps.')
+        order.append(tap)
+        waiting.remove(tap)
+    return order
 
 
 def _name_of(tap: str) -> str:

@@ -27,7 +27,7 @@ class Term(BaseModule):
     classifier's cross-entropy, a detector's whole dict).
 
     Further arguments of a loss's ``forward`` are facts of the batch by name: ``gt_labels``, ``label`` (as mmpretrain's
-    losses want it: the class, or the mixed classes' scores), or any field of its samples.
+    losses want it: the class, or the mixed classes' scores), any field of its samples, or ``data_samples`` themselves.
 
     Args:
         name (str): Under this name, as ``loss_{name}``, the weighted value is logged.
@@ -148,7 +148,7 @@ def build_term(
         taps (Taps): Holding what the dry run recorded.
         num_samples (int, optional): Size of the training set.
         part_behind (callable): Finds what parts ask for by these names: ``in_norm``, the batch norm that a tap comes
-            from, or ``classifier``, that of its network.
+            from, ``classifier``, that of its network, or ``own_loss``, what that learned by.
 
     Raises:
         UsageError: If a part cannot be built, or does not take what it is to read.
@@ -158,7 +158,7 @@ def build_term(
 
     def build(key: str, learner: Any, target: Any) -> nn.Module:
         facts = facts_of(learner, target, num_samples)
-        for fact in ('in_norm', 'classifier'):
+        for fact in ('in_norm', 'classifier', 'own_loss'):
             if asks_for(config[key], fact):
                 facts[fact] = part_behind(fact, config['to' if key == 'to_connector' else 'of'])
         return build_part(config[key], facts, f'terms.{name}.{key}')

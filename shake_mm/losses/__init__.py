@@ -26,10 +26,12 @@ from .hard_label import HardLabelLoss, hard_label
 from .hcl import HCLLoss, hcl
 from .kl_div import KLDivLoss, kl_div
 from .mask_kl import MaskKLLoss, mask_kl
+from .maskd import MasKDLoss, masked_distance, token_masks
 from .matched_query import MatchedQueryLoss, matched_query
 from .mlkd import MLKDLoss, batch_alignment, class_alignment, instance_alignment
 from .nst import NSTLoss, neuron_selectivity
 from .ofd import OFDLoss, partial_l2
+from .own_loss import OwnLoss
 from .peer_attention import PeerAttentionLoss, peer_attention
 from .pixel_kl import PixelKLLoss, pixel_kl
 from .pkt import PKTLoss, probabilistic_transfer
@@ -37,6 +39,7 @@ from .places import Places
 from .query_box import QueryBoxLoss, query_box
 from .query_kl import QueryKLLoss, query_kl
 from .rkd import RKDLoss, relational_kd
+from .scalekd import ScaleKDLoss, feature_mimicking
 from .sdd import SDDLoss, scale_decoupled
 from .soft_ce import SoftCELoss, soft_ce
 from .soft_quality_focal import SoftQualityFocalLoss, soft_quality_focal
@@ -92,14 +95,17 @@ __all__ = [
     'HardLabelLoss',
     'KLDivLoss',
     'LocalizationDistillationLoss',
+    'MasKDLoss',
     'MaskKLLoss',
     'MaskSimilarityLoss',
     'NSTLoss',
+    'OwnLoss',
     'PKTLoss',
     'PixelKLLoss',
     'Places',
     'RKDLoss',
     'SPLoss',
+    'ScaleKDLoss',
     'SoftCELoss',
     'SoftQualityFocalLoss',
     'StagewiseLoss',
@@ -117,6 +123,7 @@ __all__ = [
     'decoupled_kd',
     'dense_kl',
     'factor_transfer',
+    'feature_mimicking',
     'feature_regression',
     'focal_distillation',
     'frequency_distance',
@@ -126,6 +133,7 @@ __all__ = [
     'localization_distillation',
     'mask_kl',
     'mask_similarity',
+    'masked_distance',
     'neuron_selectivity',
     'pixel_kl',
     'probabilistic_transfer',
@@ -133,5 +141,6 @@ __all__ = [
     'similarity_preserving',
     'soft_ce',
     'soft_quality_focal',
+    'token_masks',
     'variational_information',
 ]

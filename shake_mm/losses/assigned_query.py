@@ -3,24 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..registry import MODELS
-from .pair import full_precision, in_full_precision
-from .queries import (
-    ACTIVATIONS,
-    LAYERS,
-    Layer,
-    Objects,
-    box_sum,
-    check_choice,
-    halves,
-    mean_number,
-    object_queries,
-    objects_of,
-    paired,
-)
+from .pair import full_precision
+from .queries import Layer, ObjectLoss, Objects, box_sum, halves, mean_number, object_queries, paired
 
 ALPHA, GAMMA, FOCAL_WEIGHT, BACKGROUND_WEIGHT = 0.25, 2.0, 2.0, 0.1
 """What Deformable DETR and its descendants, and of the last DETR, weigh classes by."""
@@ -84,7 +72,7 @@ def _focal(logits: Tensor, target: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
-class AssignedQueryLoss(nn.Module):
+class AssignedQueryLoss(ObjectLoss):
     """:func:`assigned_query` of all layers, of the teacher's assignment of objects to queries that both answer.
 
     Args:
@@ -99,42 +87,23 @@ class AssignedQueryLoss(nn.Module):
     """
 
     def __init__(self, activation: str = 'sigmoid', layers: str = 'same', loss_weight: float = 1.0) -> None:
-        super().__init__()
-        check_choice('AssignedQueryLoss', 'activation', activation, ACTIVATIONS)
-        check_choice('AssignedQueryLoss', 'layers', layers, LAYERS)
-        self.activation, self.layers, self.loss_weight = activation, layers, loss_weight
+        super().__init__(activation, layers, loss_weight)
 
-    def forward(
-        self,
-        answers: Sequence,
-        target: Sequence,
-        gt_bboxes: Sequence[Tensor],
-        gt_labels: Sequence[Tensor],
-        img_shapes: Sequence[tuple[int, int]],
-    ) -> Tensor:
-        """Evaluate the loss.
+    def summands(self, values: Sequence, target: Sequence, objects: Sequence[Objects]) -> list[Tensor]:
+        """One a layer.
 
         Args:
-            answers (Sequence): The student's logits (N, Q, K) and boxes (N, Q, 4) for the teacher's queries, by layer.
+            values (Sequence): The student's logits (N, Q, K) and boxes (N, Q, 4) for the teacher's queries, by layer.
             target (Sequence): The teacher's own.
-            gt_bboxes (Sequence[Tensor]): Of each image, in pixels, shape (n, 4), x1 y1 x2 y2.
-            gt_labels (Sequence[Tensor]): Of each image, shape (n,).
-            img_shapes (Sequence[tuple[int, int]]): Height and width of each image.
-
-        Returns:
-            Tensor: A scalar, the sum over layers.
+            objects (Sequence[Objects]): Those of each image.
 
         Raises:
             UsageError: If they are not answers to the same queries.
         """
-        objects = (list(gt_bboxes), list(gt_labels), img_shapes)
-        return in_full_precision(self._evaluate, answers, target, *objects)
-
-    def _evaluate(self, answers: Sequence, target: Sequence, *objects: Sequence) -> Tensor:
-        mine, its = (halves('AssignedQueryLoss', side) for side in (answers, target))
-        found, terms = objects_of(*objects), []
+        mine, its = (halves('AssignedQueryLoss', side) for side in (values, target))
+        terms = []
         for i, k in paired('AssignedQueryLoss', mine[0], its[0], self.layers):
             images = Layer(its[0][k], its[1][k]).images()
-            assignment = [object_queries(*pair, self.activation) for pair in zip(images, found)]
-            terms.append(assigned_query(Layer(mine[0][i], mine[1][i]), assignment, found, self.activation))
-        return self.loss_weight * torch.stack(terms).sum()
+            assignment = [object_queries(*pair, self.activation) for pair in zip(images, objects)]
+            terms.append(assigned_query(Layer(mine[0][i], mine[1][i]), assignment, objects, self.activation))
+        return terms

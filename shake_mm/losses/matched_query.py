@@ -3,24 +3,21 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..registry import MODELS
-from .pair import full_precision, in_full_precision
+from .pair import full_precision
 from .queries import (
-    ACTIVATIONS,
-    LAYERS,
     Layer,
+    ObjectLoss,
     Objects,
     assign,
     box_costs,
     box_sum,
-    check_choice,
     halves,
     mean_number,
     object_queries,
-    objects_of,
     paired,
 )
 
@@ -94,7 +91,7 @@ def _without(indices: Tensor, number: int) -> Tensor:
 
 
 @MODELS.register_module()
-class MatchedQueryLoss(nn.Module):
+class MatchedQueryLoss(ObjectLoss):
     """:func:`matched_query` of all layers, each with the teacher's of its number ("progressive").
 
     The teacher's positive queries in an image are those that the objects are assigned to, see
@@ -112,43 +109,23 @@ class MatchedQueryLoss(nn.Module):
     """
 
     def __init__(self, activation: str = 'sigmoid', layers: str = 'same', loss_weight: float = 1.0) -> None:
-        super().__init__()
-        check_choice('MatchedQueryLoss', 'activation', activation, ACTIVATIONS)
-        check_choice('MatchedQueryLoss', 'layers', layers, LAYERS)
-        self.activation, self.layers, self.loss_weight = activation, layers, loss_weight
+        super().__init__(activation, layers, loss_weight)
 
-    def forward(
-        self,
-        predictions: Sequence,
-        target: Sequence,
-        gt_bboxes: Sequence[Tensor],
-        gt_labels: Sequence[Tensor],
-        img_shapes: Sequence[tuple[int, int]],
-    ) -> Tensor:
-        """Evaluate the loss.
+    def summands(self, values: Sequence, target: Sequence, objects: Sequence[Objects]) -> list[Tensor]:
+        """One a layer.
 
         Args:
-            predictions (Sequence): The student's logits (N, Q, K) and boxes (N, Q, 4), each by layer.
+            values (Sequence): The student's logits (N, Q, K) and boxes (N, Q, 4), each by layer.
             target (Sequence): The teacher's; it may have another number of queries.
-            gt_bboxes (Sequence[Tensor]): Of each image, in pixels, shape (n, 4), x1 y1 x2 y2.
-            gt_labels (Sequence[Tensor]): Of each image, shape (n,).
-            img_shapes (Sequence[tuple[int, int]]): Height and width of each image.
-
-        Returns:
-            Tensor: A scalar, the sum over layers.
+            objects (Sequence[Objects]): Those of each image.
 
         Raises:
             UsageError: If they are not predictions of two decoders.
         """
-        objects = (list(gt_bboxes), list(gt_labels), img_shapes)
-        return in_full_precision(self._evaluate, predictions, target, *objects)
-
-    def _evaluate(self, predictions: Sequence, target: Sequence, *objects: Sequence) -> Tensor:
-        mine, its = (halves('MatchedQueryLoss', side) for side in (predictions, target))
+        mine, its = (halves('MatchedQueryLoss', side) for side in (values, target))
         pairs = paired('MatchedQueryLoss', mine[0], its[0], self.layers, same_queries=False)
-        found = objects_of(*objects)
         layers = [(Layer(mine[0][i], mine[1][i]), Layer(its[0][k], its[1][k])) for i, k in pairs]
-        return self.loss_weight * torch.stack([self._of_layer(*pair, found) for pair in layers]).sum()
+        return [self._of_layer(*pair, objects) for pair in layers]
 
     def _of_layer(self, mine: Layer, its: Layer, objects: Sequence[Objects]) -> Tensor:
         positive = [object_queries(*pair, self.activation)[0] for pair in zip(its.images(), objects)]

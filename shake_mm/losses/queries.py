@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from .dense_box import box_distance
+from .pair import in_full_precision
 
 ACTIVATIONS = ('sigmoid', 'softmax')
 LAYERS = ('last', 'same')
@@ -210,3 +211,55 @@ class QueryLoss(nn.Module):
         """What each query (N, Q) counts: the confidence of the logits (N, Q, K), over their sum if that is asked."""
         weight = foreground(seen, self.activation).detach()
         return weight / weight.sum().clamp(min=1e-6) if self.normalize == 'weights' else weight
+
+
+class ObjectLoss(nn.Module):
+    """What losses of DETRs have in common that ask which objects there are.
+
+    Args:
+        activation (str): Of the class logits, ``'sigmoid'``, or ``'softmax'`` with the background last.
+        layers (str): Which of the teacher's layers each layer of the student's is compared with.
+        loss_weight (float): Factor.
+
+    Raises:
+        UsageError: If an argument is none of those that it may be.
+    """
+
+    def __init__(self, activation: str, layers: str, loss_weight: float) -> None:
+        super().__init__()
+        name = type(self).__name__
+        check_choice(name, 'activation', activation, ACTIVATIONS)
+        check_choice(name, 'layers', layers, LAYERS)
+        self.activation, self.layers, self.loss_weight = activation, layers, loss_weight
+
+    def summands(self, values: Sequence, target: Sequence, objects: Sequence[Objects]) -> list[Tensor]:
+        """The scalars whose sum is the loss, of a batch with its objects; each loss has its own."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        values: Sequence,
+        target: Sequence,
+        gt_bboxes: Sequence[Tensor],
+        gt_labels: Sequence[Tensor],
+        img_shapes: Sequence[tuple[int, int]],
+    ) -> Tensor:
+        """Evaluate the loss.
+
+        Args:
+            values (Sequence): What of the student is compared, as the loss says.
+            target (Sequence): What of the teacher it is compared with.
+            gt_bboxes (Sequence[Tensor]): Of each image, in pixels, shape (n, 4), x1 y1 x2 y2.
+            gt_labels (Sequence[Tensor]): Of each image, shape (n,).
+            img_shapes (Sequence[tuple[int, int]]): Height and width of each image.
+
+        Returns:
+            Tensor: A scalar, the sum over layers.
+
+        Raises:
+            UsageError: If the two do not belong together.
+        """
+        return in_full_precision(self._evaluate, values, target, list(gt_bboxes), list(gt_labels), img_shapes)
+
+    def _evaluate(self, values: Sequence, target: Sequence, *objects: Sequence) -> Tensor:
+        return self.loss_weight * torch.stack(self.summands(values, target, objects_of(*objects))).sum()

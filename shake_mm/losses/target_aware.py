@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import UsageError
 from ..registry import MODELS
 from ..validation import check_number
-from .pair import check_equal, full_precision, in_full_precision
-from .queries import ACTIVATIONS, Layer, Objects, check_choice, corners, foreground, objects_of
+from .pair import check_equal, full_precision
+from .queries import Layer, ObjectLoss, Objects, corners, foreground
 
 FLOOR = 0.01
 
@@ -69,7 +69,7 @@ def _overlap(boxes: Tensor, objects: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
-class TargetAwareLoss(nn.Module):
+class TargetAwareLoss(ObjectLoss):
     """:func:`target_aware` of levels, summed over them and over the layers of the teacher's decoder.
 
     A term's ``of`` names levels, and its ``to`` those of the teacher and then its ``states``, ``logits`` and ``boxes``.
@@ -85,47 +85,30 @@ class TargetAwareLoss(nn.Module):
     """
 
     def __init__(self, gamma: float = 0.5, activation: str = 'sigmoid', loss_weight: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(activation, 'last', loss_weight)  # all layers of the teacher's decoder count
         check_number('TargetAwareLoss: gamma', gamma)
         if gamma > 1:
             raise UsageError(f'TargetAwareLoss: gamma={gamma}, but it must be from 0 to 1.')
-        check_choice('TargetAwareLoss', 'activation', activation, ACTIVATIONS)
-        self.gamma, self.activation, self.loss_weight = gamma, activation, loss_weight
+        self.gamma = gamma
 
-    def forward(
-        self,
-        levels: Sequence[Tensor],
-        target: Sequence,
-        gt_bboxes: Sequence[Tensor],
-        gt_labels: Sequence[Tensor],
-        img_shapes: Sequence[tuple[int, int]],
-    ) -> Tensor:
-        """Evaluate the loss.
+    def summands(self, values: Sequence, target: Sequence, objects: Sequence[Objects]) -> list[Tensor]:
+        """One a level and layer of the teacher's decoder.
 
         Args:
-            levels (Sequence[Tensor]): The student's, each of shape (N, d, H, W).
+            values (Sequence[Tensor]): The student's levels, each of shape (N, d, H, W).
             target (Sequence): The teacher's levels, and then of its decoder the states (N, M, d), logits (N, M, K) and
                 boxes (N, M, 4), each a list over layers.
-            gt_bboxes (Sequence[Tensor]): Of each image, in pixels, shape (n, 4), x1 y1 x2 y2.
-            gt_labels (Sequence[Tensor]): Of each image, shape (n,).
-            img_shapes (Sequence[tuple[int, int]]): Height and width of each image.
-
-        Returns:
-            Tensor: A scalar, the sum over levels.
+            objects (Sequence[Objects]): Those of each image.
 
         Raises:
             UsageError: If they do not belong together.
         """
-        objects = (list(gt_bboxes), list(gt_labels), img_shapes)
-        return in_full_precision(self._evaluate, levels, target, *objects)
-
-    def _evaluate(self, levels: Sequence[Tensor], target: Sequence, *objects: Sequence) -> Tensor:
-        theirs, decoder = _parts(levels, target)
-        found, terms = objects_of(*objects), []
+        theirs, decoder = _parts(values, target)
+        terms = []
         for states, logits, boxes in decoder:
-            quality = query_quality(Layer(logits, boxes), found, self.activation, self.gamma)
-            terms += [target_aware(*pair, states, quality) for pair in zip(levels, theirs)]
-        return self.loss_weight * torch.stack(terms).sum()
+            quality = query_quality(Layer(logits, boxes), objects, self.activation, self.gamma)
+            terms += [target_aware(*pair, states, quality) for pair in zip(values, theirs)]
+        return terms
 
 
 def _parts(levels: Sequence[Tensor], target: Sequence) -> tuple[list[Tensor], list[list[Tensor]]]:

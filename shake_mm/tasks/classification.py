@@ -15,6 +15,7 @@ from ..registry import MODELS, TASKS
 from ..taps import Alias, Combined
 from .base import Task
 from .scores import LogitsHead, activation_of, check_scores, logits_in, logits_tap, replaced
+from .stages_behind import stages_behind, swin_levels
 from .wrapped import is_wrapped, last_layer, wrapped_aliases, wrapped_branch, wrapped_classes, wrapped_size
 
 SUMMED = {BasicBlock: 'norm2_name', Bottleneck: 'norm3_name'}
@@ -38,7 +39,7 @@ class ClassificationTask(Task):
     model_types = (BaseClassifier,)
 
     def aliases(self, network: nn.Module) -> dict[str, Alias]:
-        """Logits, features and levels.
+        """Logits, features and levels; of a Swin the maps of its stages.
 
         The levels ``f0``, ``f1``, … are what the backbone states as ``tap_points``, or the ``res_layers`` of
         mmpretrain's ResNets, of which ``f1.preact`` is the sum of the last block before its ReLU.
@@ -49,7 +50,7 @@ class ClassificationTask(Task):
         layers = enumerate(getattr(backbone, 'res_layers', ()), start=1)
         points = getattr(backbone, 'tap_points', None) or {f'f{i}': layer for i, layer in layers}
         stages: dict[str, Alias] = {name: f'backbone.{layer}' for name, layer in points.items()}
-        stages |= _sums_of(backbone, points)
+        stages |= {**_sums_of(backbone, points), **swin_levels(backbone)}
         own: Alias = 'head' if getattr(network, 'head', None) is None else logits_tap(network.head)
         return {'inputs': 'backbone:input', 'logits': own, 'feats': 'head:input', 'pool': 'neck', **stages}
 
@@ -139,6 +140,10 @@ class ClassificationTask(Task):
                 'use another proxy.'
             )
         return PooledClassifier(network.head)
+
+    def behind(self, network: nn.Module, paths: Sequence[str], name: str) -> nn.Module:
+        """The later stages of the backbone behind one of its levels."""
+        return stages_behind(network, paths, name)
 
     def logits_loss(self, network: nn.Module, config: dict) -> dict:
         """KL divergence of the softened logits, mean over the batch; of every class where each has a sigmoid."""

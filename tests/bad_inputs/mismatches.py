@@ -1,10 +1,5 @@
 """Bad inputs: teachers that cannot be the student's."""
 
-from mmengine.config import Config
-
-from shake_mm.compat import configs_dir
-from shake_mm.registry import MODELS
-
 from .case import Case
 from .site import Site, classifier_of, retinanet, weights_of
 
@@ -47,30 +42,6 @@ def _classifier_for_detector(site: Site) -> list[str]:
         teachers=[dict(config=classifier_of(classes=5), trainable=True)],
     )
     return site.scenes(model=model)
-
-
-def _freekd(part: str, key: str, value: object):
-    """FreeKD with one thing changed."""
-
-    def prepare(site: Site) -> list[str]:
-        method = Config.fromfile(f'{configs_dir()}/_base_/methods/freekd.py').method.to_dict()
-        kind, name = part.split('.')
-        method[kind][name][key] = value
-        weights = site.save(MODELS.build(retinanet()).state_dict(), 'teacher.pth')
-        teacher = dict(config=retinanet(), checkpoint=weights)
-        return site.scenes(model=dict(student=retinanet(), teachers=[teacher], **method))
-
-    return prepare
-
-
-def _method(name: str, student: dict, **spec: object):
-    """A method's file on a detector that is its own teacher."""
-
-    def prepare(site: Site) -> list[str]:
-        method = Config.fromfile(f'{configs_dir()}/_base_/methods/{name}.py').method.to_dict()
-        return site.scenes(model=dict(student=student, teachers=[dict(config=student, **spec)], **method))
-
-    return prepare
 
 
 def _pyramid(site: Site) -> list[str]:
@@ -247,41 +218,6 @@ CASES = [
         lambda s: s.detection_kd(retinanet(anchor_generator=ANCHORS)),
         'teacher0',
         'give both detectors the same',
-    ),
-    Case(
-        'mismatch',
-        'LD of boxes without distributions',
-        _method('ld', retinanet(), trainable=True),
-        'student.sides',
-        'as the GFL family does',
-    ),
-    Case(
-        'mismatch',
-        'CrossKD by a teacher that learns',
-        _method('crosskd', retinanet(), trainable=True),
-        'CrossHead goes on in the layers of teacher0',
-        'name taps of a frozen teacher',
-    ),
-    Case(
-        'mismatch',
-        'FreeKD without masks',
-        _freekd('terms.freekd', 'reference', None),
-        'terms.freekd: FreeKDLoss: 0 masks of 3 levels',
-        'let `reference` name a FrequencyPrompt',
-    ),
-    Case(
-        'mismatch',
-        'a single prompt',
-        _freekd('connectors.prompt', 'prompts', 1),
-        'connectors.prompt: FrequencyPrompt: prompts=1',
-        'needs 2 prompts',
-    ),
-    Case(
-        'mismatch',
-        'prompted levels without their masks',
-        _freekd('connectors.prompted', 'source', ['teacher0.f*']),
-        'connectors.prompted: PromptedHead',
-        "['connectors.prompt', 'teacher0.f*']",
     ),
     Case('mismatch', 'another pyramid', _pyramid, 'strides', 'give both detectors the same'),
     Case(

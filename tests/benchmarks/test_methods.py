@@ -23,7 +23,7 @@ def test_every_method_of_classifiers_is_listed():
         name for name in files - CELLS.keys() if not name.endswith(('_det', '_det_w10', '_two_stage', '_seg', 'deit'))
     }
     elsewhere = {'crosskd', 'crosskd_fcos', 'crosskd_gfl', 'ld', 'kd_masks', 'cosine_tokens'}  # of other tasks
-    elsewhere |= {'detrdistill', 'detrdistill_softmax', 'freekd', 'kd_detr', 'kd_detr_softmax'}
+    elsewhere |= {'detrdistill', 'detrdistill_softmax', 'freekd', 'maskd', 'kd_detr', 'kd_detr_softmax'}
     elsewhere |= {'shake_linear', 'shake_tower'}  # of detectors
     variants = {'ab', 'dkd', 'ft', 'kd_dagger_60', 'kd_eskd', 'rco', 'review'}  # the digits run those of fewer epochs
     variants |= {'dkd_b2', 'dkd_b6', 'ft_full_rate', 'kd_eskd33', 'ofd_in1k', 'review_w1', 'review_w8', 'shake_release'}

@@ -23,6 +23,7 @@ CELLS = {
     'freekd': ('retinanet', {'prompted', 'similarity', 'freekd'}),
     'kddetr': ('deformable-detr', ANSWERS),
     'kddetr-softmax': ('detr', ANSWERS),
+    'maskd': ('retinanet', {'detects', 'similarity', 'maskd'}),
     'ld': ('gfl', {'ld', 'ld_valuable'}),
 }
 THRESHOLD: dict = {'detr': [], 'deformable-detr': []}  # they have none
@@ -64,4 +65,4 @@ def test_a_cell_trains_resumes_and_exports(name, tmp_path):
     exported = torch.load(weights, weights_only=True)['state_dict']
     student = {key.removeprefix('student.'): v for key, v in resumed.items() if key.startswith('student.')}
     assert exported.keys() == student.keys() and all(torch.equal(exported[key], student[key]) for key in student)
-    assert not any(name in plain.read_text() for name in ('CrossHead', 'Prompt', 'Queries', 'teacher'))
+    assert not any(name in plain.read_text() for name in ('CrossHead', 'Prompt', 'Tokens', 'Queries', 'teacher'))

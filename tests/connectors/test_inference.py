@@ -7,7 +7,8 @@ import pytest
 from shake_mm import connectors
 from shake_mm.registry import MODELS
 
-INFERRED = {'in_channels', 'out_channels', 'in_shape', 'out_shape', 'in_norm', 'classifier', 'behind', 'behind_each'}
+INFERRED = {'in_channels', 'out_channels', 'in_shape', 'out_shape', 'in_norm', 'classifier', 'behind'}
+INFERRED |= {'behind_each'}
 
 
 @pytest.mark.parametrize('name', connectors.__all__)

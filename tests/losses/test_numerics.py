@@ -18,10 +18,22 @@ from shake_mm.registry import MODELS
 from shake_mm.taps import Taps
 
 from ..support.stacks import AUTOCASTS, HALVES, needs_mmrazor
+from .facts import (
+    BATCH,
+    CLASSES,
+    PYRAMID,
+    SAMPLES,
+    behind,
+    contrast,
+    corners,
+    found_objects,
+    masks,
+    objects,
+    places,
+    tokens,
+)
 
-CLASSES, BATCH, SAMPLES = 6, 4, 10
 ROW, MAP, LEVELS = (BATCH, CLASSES), (BATCH, CLASSES, 3, 5), [(BATCH, 2 * CLASSES, 3, 5), (BATCH, 2 * CLASSES, 2, 1)]
-PYRAMID = [(BATCH, CLASSES, 6, 8), (BATCH, CLASSES, 3, 5)]
 ANSWERS = [(BATCH, 3, CLASSES), (BATCH, 3, 4)]
 BOXES = [(BATCH, 30, 4), (BATCH, 4, 4)]
 KINDS = (torch.float32, torch.float16, torch.bfloat16)
@@ -44,44 +56,6 @@ class Case(NamedTuple):
     target: tuple | list | None
     extra: Callable = lambda labels: ()
     prepare: Callable = lambda x: x
-
-
-def contrast(labels):
-    """Each sample and three others."""
-    own = torch.arange(len(labels))
-    return (own[:, None] + torch.arange(4)) % SAMPLES, own
-
-
-def objects(labels):
-    """A box in each image, and the size of the batch."""
-    return [torch.tensor([[2.0, 1.0, 14.0, 9.0]])] * len(labels), (12, 20)
-
-
-def masks(labels):
-    """Of three prompts in what is left of two levels, and in the details of a scale."""
-    numbers = torch.Generator().manual_seed(3)
-    return [torch.rand(len(labels), 3, *size, generator=numbers) for size in ((3, 4), (3, 4), (2, 3), (2, 3))]
-
-
-def corners(x):
-    """Any numbers (N, P, 4) as boxes, of a pixel at least."""
-    return torch.cat([x[..., :2], x[..., :2] + x[..., 2:].abs() + 1], dim=-1)
-
-
-def places(labels, shapes, priors=1):
-    """All priors of the levels valid, some positive, an object an image."""
-    weight = [torch.ones(len(labels), priors * h * w) for *_, h, w in shapes]
-    positive = [torch.arange(level.numel()).view_as(level) % 3 == 0 for level in weight]
-    return losses.Places(positive, weight, torch.tensor(float(len(labels))))
-
-
-def found_objects(labels):
-    """An object in each image, and the images' sizes."""
-    return (
-        [torch.tensor([[2.0, 1.0, 14.0, 9.0]])] * len(labels),
-        [label[None] for label in labels],
-        [(12, 20)] * len(labels),
-    )
 
 
 class Aware(losses.TargetAwareLoss):
@@ -119,6 +93,10 @@ OURS = {
     'FreeKDLoss': Case(
         partial(losses.FreeKDLoss, [CLASSES] * 2, [CLASSES] * 2), PYRAMID, PYRAMID, lambda labels: (masks(labels),)
     ),
+    'MasKDLoss': Case(
+        partial(losses.MasKDLoss, [CLASSES] * 2, [CLASSES] * 2, 0), PYRAMID, PYRAMID, lambda labels: (tokens(labels),)
+    ),
+    'OwnLoss': Case(partial(losses.OwnLoss, behind), PYRAMID, None, lambda labels: (labels.tolist(),)),
     'MaskSimilarityLoss': Case(losses.MaskSimilarityLoss, PYRAMID, None, prepare=torch.sigmoid),
     'FTLoss': Case(losses.FTLoss, MAP, (BATCH, CLASSES, 6, 10)),
     'FTLoss, attention': Case(partial(losses.FTLoss, 'attention'), MAP, (BATCH, 3, 2, 2)),
@@ -154,6 +132,8 @@ OURS = {
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),
     'SDDLoss': Case(losses.SDDLoss, (BATCH, 3, CLASSES), (BATCH, 3, CLASSES)),
     'SPLoss': Case(losses.SPLoss, MAP, (BATCH, 3)),
+    'ScaleKDLoss': Case(losses.ScaleKDLoss, MAP, MAP),
+    'ScaleKDLoss, frequency': Case(partial(losses.ScaleKDLoss, 'frequency'), MAP, MAP),
     'SoftCELoss': Case(losses.SoftCELoss, ROW, ROW),
     'SoftQualityFocalLoss': Case(
         losses.SoftQualityFocalLoss, LEVELS, LEVELS, lambda labels: (places(labels, LEVELS, 2),)

@@ -8,6 +8,7 @@ import torch
 
 from shake_mm import losses
 from shake_mm.errors import UsageError
+from shake_mm.registry import build_part
 
 ROW, MAP = (4, 6), (4, 6, 8, 8)
 PLACES = losses.Places([torch.ones(4, 64) > 0], [torch.ones(4, 64)], torch.tensor(4.0))
@@ -28,6 +29,11 @@ class Refusal(NamedTuple):
     build: Any
     shapes: tuple | None
     words: str
+
+
+def _own_loss_of_nothing():
+    """As a config names it, where no network is known."""
+    build_part(dict(type='OwnLoss'), dict(own_loss=None))
 
 
 REFUSALS = {
@@ -104,6 +110,16 @@ REFUSALS = {
     'FreeKDLoss, no masks': Refusal(partial(losses.FreeKDLoss, [6], [6]), ([MAP], [MAP]), '0 masks of 1 levels: let'),
     'FreeKDLoss, one level': Refusal(partial(losses.FreeKDLoss, 6, 6), None, r"of=\['student.f\*'\] and to"),
     'FreeKDLoss, built': Refusal(partial(losses.FreeKDLoss, [6], [6], -1.0), None, 'FreeKDLoss: whole=-1.0, but'),
+    'MasKDLoss': Refusal(
+        partial(losses.MasKDLoss, [6], [6]),
+        ([MAP], [(4, 6, 4, 4)], [[(4, 2, 4, 4)], [(4, 2)], [(4, 2, 6)]]),
+        'MasKDLoss: .* they must be equal',
+    ),
+    'MasKDLoss, no masks': Refusal(
+        partial(losses.MasKDLoss, [6, 6], [6, 6]), ([MAP] * 2, [MAP] * 2, [MAP] * 3), 'masks of 2 levels: let `refer'
+    ),
+    'MasKDLoss, built': Refusal(partial(losses.MasKDLoss, [6], [6, 6]), None, r"of=\['student.f\*'\] and to"),
+    'OwnLoss': Refusal(_own_loss_of_nothing, None, 'OwnLoss needs `own_loss`, which is not known here'),
     'MaskSimilarityLoss': Refusal(
         losses.MaskSimilarityLoss, ([(4, 1, 8, 8)],), 'compares those of two prompts or more'
     ),
@@ -135,6 +151,9 @@ REFUSALS = {
     'PixelKLLoss, built': Refusal(partial(losses.PixelKLLoss, 0.0), None, 'PixelKLLoss: tau=0.0'),
     'PixelKLLoss, activation': Refusal(partial(losses.PixelKLLoss, activation='tanh'), None, 'must be one of'),
     'RKDLoss': Refusal(losses.RKDLoss, (ROW, (3, 6)), 'RKDLoss.*same batch'),
+    'ScaleKDLoss': Refusal(losses.ScaleKDLoss, (MAP, (4, 7, 8, 8)), 'ScaleKDLoss: .*they must be equal'),
+    'ScaleKDLoss, rows': Refusal(losses.ScaleKDLoss, (ROW, ROW), 'ScaleKDLoss: it compares maps'),
+    'ScaleKDLoss, built': Refusal(partial(losses.ScaleKDLoss, 'both'), None, "ScaleKDLoss: view='both', but"),
     'SDDLoss': Refusal(losses.SDDLoss, (ROW, ROW), 'SDDLoss: .*RegionalLogits'),
     'SDDLoss, built': Refusal(partial(losses.SDDLoss, 0.0), None, 'tau is 0.0'),
     'SDDLoss, by what': Refusal(partial(losses.SDDLoss, by='nobody'), None, "by='nobody' tells no regions apart"),

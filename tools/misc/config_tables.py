@@ -105,7 +105,7 @@ DATA = {
 }
 
 LATER = ('kd-logit-std', 'wttm', 'mlkd', 'ctkd', 'vkd', 'ofd', 'dist-plus', 'kd-eskd', 'dot', 'rco')
-LATER += ('kd-soft', 'kd-hard', 'kd-at', 'sdd')
+LATER += ('kd-soft', 'kd-hard', 'kd-at', 'sdd', 'diffkd', 'scalekd')
 """Methods with a config on one pair of CIFAR-100 and one of digits."""
 
 LATER_PAIRS = {'cifar100': [('resnet32x4', 'resnet8x4')], 'digits100': DIGIT_PAIRS[:1]}
@@ -133,6 +133,11 @@ IMAGENET = {
 
 CONTRASTED = ('crd', 'crd-kd', 'shake-crd')
 """Methods whose data set must name contrasting samples."""
+
+SIZED = ('scalekd',)
+"""Methods whose parts are of the size of the images, where it is not the one that is assumed."""
+
+IMAGE_SIZES = {'digits100': 16}
 
 ALONG_THE_ROUTE = ('rco',)
 """Methods whose teachers are checkpoints of one training, in quarters of its epochs."""

@@ -25,6 +25,7 @@ from config_tables import (
     FORM_PAIRS,
     FORMS,
     FROM_SCRATCH,
+    IMAGE_SIZES,
     IMAGENET,
     LATER,
     LATER_PAIRS,
@@ -33,6 +34,7 @@ from config_tables import (
     PAPERS,
     SEVERAL,
     SEVERAL_PAIRS,
+    SIZED,
     TABLE6_PAIRS,
     TWO_MOMENTA,
     TWO_TEACHERS,
@@ -128,6 +130,7 @@ def cell_config(method: str, pair: Pair, key: str) -> str:
     if method == 'baseline' and key in DETECTION_PAIRS:
         teachers = ''  # nothing to download
     more = NUM_SAMPLES if method in CONTRASTED else ''
+    more += f'input_size={IMAGE_SIZES[key]}, ' if method in SIZED and key in IMAGE_SIZES else ''
     text = CELL.format(pair='_'.join((*pair, key)), method=method_file(method, pair), teachers=teachers, more=more)
     return text + (CONTRAST if method in CONTRASTED else '') + (OPTIMIZER if method in TWO_MOMENTA else '')
 
