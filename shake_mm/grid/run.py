@@ -77,7 +77,7 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """The file of all that it prints."""
         return self.work_dir / _LOG
 
     @cached_property

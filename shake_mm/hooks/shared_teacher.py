@@ -50,7 +50,7 @@ class SharedTeacherHook(Hook):
         runner.logger.info(f'One pass of a teacher serves {", ".join(self.group.names)}.')
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Say which step begins."""
+        """Say which step begins, and that no earlier one is needed."""
         if self.group is not None:
             self.group.enter(runner.iter)
         for member in self.shared:
@@ -62,6 +62,6 @@ class SharedTeacherHook(Hook):
             member.step = None
 
     def after_train(self, runner: Any) -> None:
-        """Leave the group."""
+        """Leave the group, which then waits for this run no more."""
         if self.group is not None:
             self.group.leave()
