@@ -28,7 +28,8 @@ from benchmarks import step_time
 from shake_mm import compat
 from shake_mm.datasets.fashion import DATA_ROOT, are_there
 from shake_mm.export import export_student
-from shake_mm.grid.runs import TRAIN, Run
+from shake_mm.grid.run import Run
+from shake_mm.grid.runs import TRAIN
 from shake_mm.grid.scalars import Scalars, read_run
 from shake_mm.outputs import claim
 from shake_mm.reports import write_record

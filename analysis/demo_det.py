@@ -21,7 +21,7 @@ from analysis.options import DETECTORS
 from analysis.options import parse_demo_det as parse_args
 from shake_mm import compat
 from shake_mm.export import export_student
-from shake_mm.grid.runs import Run
+from shake_mm.grid.run import Run
 from shake_mm.grid.scalars import Row, read_run
 from shake_mm.outputs import claim
 from shake_mm.reports import write_figure, write_record

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from shake_mm.errors import UsageError
 from shake_mm.grid.progress import Display
-from shake_mm.grid.runs import TRAIN, Run, RunFailed, clear, failure, sigterm_interrupts, train_all
+from shake_mm.grid.run import Run, clear
+from shake_mm.grid.runs import TRAIN, RunFailed, failure, sigterm_interrupts, train_all
 from shake_mm.grid.scalars import Row
 from shake_mm.run_report import write_report
 from shake_mm.safe_io import guard_loaders

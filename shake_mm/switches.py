@@ -1,4 +1,4 @@
-"""Switches of the command line that rewrite a config: exact resume, batches on the device, cached teachers, TTA."""
+"""Switches of the command line that rewrite a config: exact resume, batches on the device, teachers, TTA."""
 
 import copy
 import hashlib
@@ -77,6 +77,17 @@ def make_cached(cfg: Config, folder: str) -> None:
         pack = dict(type='PackInputs', meta_keys=('sample_idx', 'view_idx'))
         for dataset in datasets:
             dataset.pipeline = [*before, dict(type='shake_mm.RandomView', **views), pack]
+
+
+def make_shared(cfg: Config, seat: str) -> None:
+    """Share the passes of the frozen teachers with other runs, see :class:`shake_mm.SharedTeacherHook`.
+
+    Args:
+        cfg (Config): A distillation config.
+        seat (str): The run's place in its group.
+    """
+    hook = dict(type='shake_mm.SharedTeacherHook', seat=seat)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
 FLIPS = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]

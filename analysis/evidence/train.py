@@ -17,7 +17,8 @@ from analysis.evidence.records import Record
 from analysis.evidence.studies import Row, Study
 from shake_mm.cli.run_grid import Plan
 from shake_mm.grid.provenance import commit, hardware, versions
-from shake_mm.grid.runs import TRAIN, Run, clear, train_all, train_until
+from shake_mm.grid.run import Run, clear
+from shake_mm.grid.runs import TRAIN, train_all, train_until
 from shake_mm.grid.scalars import Scalars, read_run
 
 BATCHED = ('--batched',)

@@ -85,6 +85,7 @@ def parse_train(argv: Sequence[str] | None = None, prog: str | None = None) -> a
         metavar='FOLDER',
         help=f'keep the logits of frozen teachers for every view of every image (in {CACHES})',
     )
+    parser.add_argument('--share-teacher', metavar='SEAT', help='set by run_grid --share-teacher')
     parser.add_argument(
         '--dry-run', action='store_true', help='check all, train a few steps, tell time and memory, and write nothing'
     )
@@ -171,6 +172,14 @@ def parse_run_grid(argv: Sequence[str] | None = None, prog: str | None = None) -
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='seeds of each config (0 1 2)')
     parser.add_argument('--jobs', type=int, default=2, help='trainings at a time (2)')
     parser.add_argument('--fresh', action='store_true', help='train again what is finished')
+    parser.add_argument(
+        '--share-teacher',
+        action='store_true',
+        help='let one pass of a teacher serve all runs of a seed that are trained at a time; see docs/speed.md',
+    )
+    parser.add_argument(
+        '--data-seed', type=int, help='with --share-teacher: draw batches by this seed in all runs, whatever their own'
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',

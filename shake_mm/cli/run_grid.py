@@ -18,7 +18,9 @@ from rich.console import Console
 from ..errors import UsageError
 from ..grid.progress import Display
 from ..grid.provenance import forget_sessions, record_session, remove_draft
-from ..grid.runs import TRAIN, Run, check_jobs, clear, own_entries, sigterm_interrupts, train_all
+from ..grid.run import Run, clear, own_entries
+from ..grid.runs import TRAIN, check_jobs, sigterm_interrupts, train_all
+from ..grid.sharing import check_shared, groups_of, seated
 from . import common
 from .parsers import parse_run_grid as parse_args
 
@@ -29,11 +31,15 @@ class Plan:
     Args:
         work_dir (str): The grid's folder.
         options (sequence of str): ``key=value`` pairs.
+        share (bool): Whether runs share teachers, and therefore draw their batches as ``--exact`` does.
+        data_seed (int, optional): The seed of the batches in that case. Defaults to each run's.
     """
 
-    def __init__(self, work_dir: str, options: Sequence[str]) -> None:
+    def __init__(
+        self, work_dir: str, options: Sequence[str], share: bool = False, data_seed: int | None = None
+    ) -> None:
         self.work_dir = Path(work_dir).resolve()
-        self.options = tuple(options)
+        self.options, self.share, self.data_seed = tuple(options), share, data_seed
         self.runs: dict[Path, Run] = {}
 
     def add(self, config: str, seed: int, teacher: bool = False) -> Run:
@@ -58,7 +64,11 @@ class Plan:
         for key, entry, number in trained_teachers(common.load_config(str(path)).get('model', {})):
             after.append(self.add(entry, number, teacher=True))
             options.append(f'{key}.checkpoint={after[-1].checkpoint}')
-        run = Run(f'{path.stem}, seed {seed}', path, work_dir, seed, tuple(options), tuple(after))
+        shares = self.share and not teacher
+        if shares and self.data_seed is not None:
+            options.append(f'train_cfg.data_seed={self.data_seed}')
+        name, switches = f'{path.stem}, seed {seed}', ('--exact',) if shares else ()
+        run = Run(name, path, work_dir, seed, tuple(options), tuple(after), switches)
         self.runs[work_dir] = run
         return run
 
@@ -106,7 +116,9 @@ def trained_teachers(model: dict) -> Iterator[tuple[str, str, int]]:
 
 def plan(args: argparse.Namespace) -> Plan:
     """All runs: seed by seed, so that an interrupted grid has whole comparisons."""
-    planned = Plan(args.work_dir, args.cfg_options)
+    if args.data_seed is not None and not args.share_teacher:
+        raise UsageError('--data-seed is of --share-teacher: give both, or neither.')
+    planned = Plan(args.work_dir, args.cfg_options, args.share_teacher, args.data_seed)
     for seed in args.seeds:
         for config in expand(args.configs, args.exclude):
             planned.add(config, seed)
@@ -129,7 +141,12 @@ def train(planned: Plan, jobs: int, console: Console) -> dict[Run, str]:
                     failures[run] = f'{run.name} was not trained, because its teacher failed: {", ".join(failed)}'
                 else:
                     ready.append(run)
-            failures |= train_all(ready, TRAIN, jobs, watch=display, keep_going=True)
+            groups = groups_of([run for run in ready if not run.finished()], jobs) if planned.share else []
+            for group in groups:
+                with seated(group) as seats:
+                    failures |= train_all(group, TRAIN, len(group), watch=display, keep_going=True, seats=seats)
+            alone = [run for run in ready if not any(run in group for group in groups)]
+            failures |= train_all(alone, TRAIN, jobs, watch=display, keep_going=True)
     return failures
 
 
@@ -141,6 +158,8 @@ def run_grid(args: argparse.Namespace, command: str, console: Console) -> None:
     """
     check_jobs(args.jobs)
     planned = plan(args)
+    if args.share_teacher:
+        check_shared(list(planned.runs.values()), args.jobs)
     remove_draft(planned.work_dir)
     if args.fresh:
         start_over(planned)

@@ -40,6 +40,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         switches.make_batched(cfg)
     if args.cache_teachers is not None and not args.dry_run:
         switches.make_cached(cfg, args.cache_teachers)
+    if args.share_teacher is not None and not args.dry_run:
+        switches.make_shared(cfg, args.share_teacher)
     if args.exact:
         switches.make_exact(cfg)
     for field in DATALOADERS:

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from .runs import Run
+from .run import Run
 from .scalars import Scalars
 
 _KEPT = 12

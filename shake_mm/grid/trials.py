@@ -20,7 +20,8 @@ from ..outputs import claim, write_config
 from ..registry import type_name
 from ..reports import write_record
 from .halving import shorten
-from .runs import TRAIN, Run, clear, train_all
+from .run import Run, clear
+from .runs import TRAIN, train_all
 from .scalars import read_run
 
 GIVEN, PLAIN = 'given', 'plain'

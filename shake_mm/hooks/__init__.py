@@ -1,4 +1,4 @@
-"""Hooks of the Runner: audit, evaluation, stages, caches, DropBlock, pre-emption, guards of values and gradients."""
+"""Hooks of the Runner: audit, evaluation, stages, caches, shared teachers, DropBlock, pre-emption, guards."""
 
 from .audit import AuditHook
 from .drop_block import DropBlockHook
@@ -9,6 +9,7 @@ from .member_eval import MemberEvalHook
 from .preemption import PreemptionHook
 from .read_guard import ReadGuardHook
 from .resume_guard import ResumeGuardHook
+from .shared_teacher import SharedTeacherHook
 from .stage import StageHook
 from .summary import SummaryHook
 from .teacher_cache import TeacherCacheHook
@@ -24,6 +25,7 @@ __all__ = [
     'PreemptionHook',
     'ReadGuardHook',
     'ResumeGuardHook',
+    'SharedTeacherHook',
     'StageHook',
     'SummaryHook',
     'TeacherCacheHook',

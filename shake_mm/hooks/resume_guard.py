@@ -22,7 +22,10 @@ KEPT = ('learning rate', 'optimizer', 'schedule', 'seed')
 _VIEWS = ('pipeline', 'crop_size', 'padding', 'pad_val', 'flip_prob')
 _PLACES = ('data_root', 'ann_file', 'data_prefix', 'img_prefix', 'config')
 _FILES = ('checkpoint', 'cache')
-_WATCHERS = ('MemberEvalHook', 'PreemptionHook', 'ReadGuardHook', 'ResumeGuardHook', 'TeacherCacheHook')
+_WATCHERS = (
+    *('MemberEvalHook', 'PreemptionHook', 'ReadGuardHook', 'ResumeGuardHook', 'SharedTeacherHook'),
+    'TeacherCacheHook',
+)
 
 
 @HOOKS.register_module()

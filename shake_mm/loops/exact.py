@@ -26,7 +26,9 @@ class ExactTrainLoop(EpochBasedTrainLoop):
 
     A resumed run takes the checkpoint's seed, even if the config leaves the seed to chance.
 
-    Takes the arguments of mmengine's ``EpochBasedTrainLoop``. The data loader needs ``shake_mm.SeededDataset`` and
+    Takes the arguments of mmengine's ``EpochBasedTrainLoop``, and ``data_seed``, from which all draws come in the place
+    of the run's seed: order, views, Mixup, dropout. Runs that have it in common see the same batches, whatever their
+    seeds, which are then those of the initialization alone. The data loader needs ``shake_mm.SeededDataset`` and
     ``shake_mm.SeededBatchSampler``; ``tools/train.py --exact`` writes all three into a config.
 
     Raises:
@@ -34,6 +36,12 @@ class ExactTrainLoop(EpochBasedTrainLoop):
             while gradients are being accumulated, or the run resumes one with other batches or another number of
             processes.
     """
+
+    def __init__(self, *args: Any, data_seed: int | None = None, **kwargs: Any) -> None:
+        if not (data_seed is None or (isinstance(data_seed, int) and data_seed >= 0)):
+            raise UsageError(f'train_cfg.data_seed={data_seed!r} is no seed: give a whole number, 0 or more.')
+        super().__init__(*args, **kwargs)
+        self._data_seed = data_seed
 
     def run(self) -> nn.Module:
         """Train from where the run stands to the end."""
@@ -46,7 +54,7 @@ class ExactTrainLoop(EpochBasedTrainLoop):
         self._check_intervals()
         self._check_batches()
         self._check_place()
-        shared = [self.runner.seed]
+        shared = [self.runner.seed if self._data_seed is None else self._data_seed]
         broadcast_object_list(shared)
         self.seed = sampler.sampler.seed = shared[0]
         return super().run()
@@ -80,11 +88,13 @@ class ExactTrainLoop(EpochBasedTrainLoop):
     def _check_place(self) -> None:
         """Refuse to resume a run in which the iteration count means other samples."""
         here = dict(batches=len(self.dataloader), processes=get_world_size())
+        if self._data_seed is not None:
+            here['data_seed'] = self._data_seed
         there = self.runner.message_hub.runtime_info.get('exact', here)
         if there != here or not 0 <= self._iter - self._epoch * here['batches'] <= here['batches']:
             raise UsageError(
                 f'--resume: the checkpoint (epoch {self._epoch}, iteration {self._iter}) is of a run with {there}, '
-                f'this one has {here}: keep batch size, data and number of processes, or resume without --exact.'
+                f'this one has {here}: keep batch size, data, data_seed and processes, or resume without --exact.'
             )
         self.runner.message_hub.update_info('exact', here)
 

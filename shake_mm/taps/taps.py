@@ -82,6 +82,24 @@ class Taps:
         """Set a declared tap for the current step, or one of a layer that does not run in it."""
         self._computed[name] = value
 
+    def record(self, member: str, path: str) -> None:
+        """Make sure that a layer is recorded, by its own name, as :meth:`paths` gives it."""
+        name = TapName.parse(f'{member}.{path}')
+        self._recorder(name, str(name))
+
+    def paths(self, member: str) -> list[str]:
+        """What is recorded of a member: names of layers, perhaps with a side and elements, without the member's."""
+        return [str(name).removeprefix(f'{member}.') for name in self._recorders if name.member == member]
+
+    def recorded(self, member: str) -> dict[str, list]:
+        """What has been recorded of a member in this step, by :meth:`paths`."""
+        return {path: self._recorders[TapName.parse(f'{member}.{path}')].values for path in self.paths(member)}
+
+    def fill(self, member: str, values: Mapping[str, list]) -> None:
+        """Set what was :meth:`recorded` of a member elsewhere."""
+        for path, recorded in values.items():
+            self._recorders[TapName.parse(f'{member}.{path}')].values = recorded
+
     def raw(self, text: str) -> Any:
         """What the layer produced in this step: a tensor, or the tuple of levels that OpenMMLab's parts exchange.
 

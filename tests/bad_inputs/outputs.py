@@ -30,6 +30,14 @@ def _grid(*options: str) -> Callable[[Site], list[str]]:
     return prepare
 
 
+def _seat(*options: str) -> Callable[[Site], list[str]]:
+    return lambda site: site.kd({}, '--share-teacher', str(site.path / '0'), *options)
+
+
+def _data_seed(site: Site) -> list[str]:
+    return site.plain({'train_cfg.data_seed': -1}, '--exact')
+
+
 def _results(*options: str) -> Callable[[Site], list[str]]:
     def prepare(site: Site) -> list[str]:
         site.write('mine', 'precious')
@@ -92,6 +100,14 @@ CASES = [
     Case('command line', 'a grid of a config that is gone', lambda s: ['gone.py'], 'gone.py', 'correct', 'run_grid'),
     Case('command line', 'a grid with a setting alone', _grid('--cfg-options', 'x'), "'x'", 'correct', 'run_grid'),
     Case('command line', 'a grid into a value', _grid('--cfg-options', 'model.type.x=1'), 'run', 'correct', 'run_grid'),
+    Case(
+        *('command line', 'a grid of no teacher to share', _grid('--share-teacher'), '--share-teacher', '--data-seed'),
+        'run_grid',
+    ),
+    Case('command line', 'a seed of data for nobody', _grid('--data-seed', '1'), '--data-seed', 'both', 'run_grid'),
+    Case('command line', 'a place in no group', _seat('--exact'), '--share-teacher', 'tools/run_grid.py'),
+    Case('command line', 'a shared teacher without --exact', _seat(), '--share-teacher', '--exact alone: add it'),
+    Case('command line', 'a seed of data that is none', _data_seed, 'data_seed=-1', 'whole number'),
     Case('command line', 'brackets that nest too deep', _set('a=' + '[' * 99 + ']' * 99), 'a=[', 'key=value'),
     Case('command line', 'a bracket inside of a word', _set('a=x(1,2'), 'a=x(1,2', 'key=value'),
     Case(

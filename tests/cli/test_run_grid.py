@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -8,10 +9,15 @@ import pytest
 from analysis import build_table
 from shake_mm import compat
 from shake_mm.cli import run_grid
+from shake_mm.grid.sharing import PREFIX, groups_of, remove_stale
+from shake_mm.members import make_group
+from tests.support.kills import assert_same, final
+from tools import train
 
 CONFIGS = Path(compat.configs_dir())
 BASELINE = str(CONFIGS / 'baseline' / 'baseline_resnet14_resnet8_digits100.py')
 SHAKE = str(CONFIGS / 'shake' / 'shake_resnet14_resnet8_digits100.py')
+KD = str(CONFIGS / 'kd' / 'kd_resnet14_resnet8_digits100.py')
 TWO_TEACHERS = str(CONFIGS / 'shake' / 'shake-2t_resnet14_resnet8_digits100.py')
 DML = str(CONFIGS / 'dml' / 'dml_resnet14_resnet8_digits100.py')
 TINY = [
@@ -132,3 +138,79 @@ def test_one_failure_does_not_end_the_others(tmp_path, capfd, monkeypatch):
         assert 'resnet14_digits100, seed 0 failed (exit status 1)' in error and 'boom' in error
         assert 'shake_resnet14_resnet8_digits100, seed 0 was not trained, because its teacher failed' in error
         assert error.endswith('error: 2 of 3 runs failed, see above.\n')
+
+
+def test_runs_share_a_teacher_that_see_the_same_batches(plan):
+    """A group for each seed, or one for all by a seed of the data; methods without a frozen teacher stay alone."""
+    args = [SHAKE, KD, DML, '--seeds', '0', '1', '--share-teacher']
+    runs, planned = plan(*args)
+    (_, *students) = runs.values()
+    assert all(run.switches == ('--exact',) for run in students) and not planned.levels()[0][0].switches
+    named = lambda groups: [[run.work_dir.parts[-2].split('_')[0] + str(run.seed) for run in g] for g in groups]  # noqa: E731
+    assert named(groups_of(students, 4)) == [['shake0', 'kd0'], ['shake1', 'kd1']]
+    assert named(groups_of(students, 1)) == []
+    runs, _ = plan(*args, '--data-seed', '7')
+    (_, *students) = runs.values()
+    assert all(run.load().train_cfg.data_seed == 7 for run in students)
+    assert named(groups_of(students, 4)) == [['shake0', 'kd0', 'shake1', 'kd1']]
+    assert named(groups_of(students, 3)) == [['shake0', 'kd0', 'shake1']]
+    changed, _ = plan(SHAKE, '--seeds', '0')
+    assert changed['shake_resnet14_resnet8_digits100/seed0'].fingerprint != students[1].fingerprint
+
+
+def test_seats_are_held_by_the_runs_alone(plan, tmp_path, monkeypatch, capfd):
+    """Each process inherits its own, which is free when that ends; nothing is left of the folder."""
+    script = tmp_path / 'train.py'
+    script.write_text(
+        'import fcntl, pathlib, sys, time\n'
+        'work, argv = pathlib.Path(sys.argv[3]), sys.argv\n'
+        "if '--share-teacher' in argv:\n"
+        "    seat = pathlib.Path(argv[argv.index('--share-teacher') + 1])\n"
+        '    taken = []\n'
+        '    for number in range(2):\n'
+        '        with open(seat.parent / str(number)) as file:\n'
+        '            try:\n'
+        '                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)\n'
+        '            except BlockingIOError:\n'
+        '                taken.append(number)\n'
+        "    (work / 'seat').write_text(f'{seat} {int(seat.name) in taken} {\"--exact\" in argv}')\n"
+        "(work / 'epoch_20.pth').touch()\n"
+    )
+    monkeypatch.setattr(run_grid, 'TRAIN', (sys.executable, str(script)))
+    folder = tmp_path / 'grid'
+    assert run_grid.main([SHAKE, KD, DML, '--seeds', '0', '--work-dir', str(folder), '--share-teacher']) == 0
+    told = [path.read_text().split() for path in sorted(folder.glob('*/seed0/seat'))]
+    assert [words[1:] for words in told] == [['True', 'True']] * 2  # not the teacher, nor DML
+    assert sorted(Path(words[0]).name for words in told) == ['0', '1']
+    assert not any(Path(words[0]).parent.exists() for words in told)
+
+
+def test_folders_of_grids_that_were_killed_are_removed(tmp_path):
+    folders = {name: tmp_path / f'{PREFIX}{name}' for name in ('old', 'held', 'new')}
+    for folder in folders.values():
+        folder.mkdir()
+    handles = {name: make_group(folder, ['a']) for name, folder in folders.items()}
+    for name in ('old', 'new'):
+        os.close(handles[name][0])
+    for name in ('old', 'held'):
+        os.utime(folders[name], (0, 0))
+    remove_stale(tmp_path)
+    os.close(handles['held'][0])
+    assert {name for name, folder in folders.items() if folder.exists()} == {'held', 'new'}
+
+
+@pytest.mark.slow
+def test_a_real_grid_shares_its_teacher(tmp_path, capfd):
+    """The students end with the bits of those that ``--exact`` alone trains, and a second call trains nothing."""
+    folder = tmp_path / 'grid'
+    args = [KD, SHAKE, '--seeds', '0', '--work-dir', str(folder), '--share-teacher', '--cfg-options', *TINY]
+    assert run_grid.main(args) == 0
+    assert '3 runs trained, 0 finished earlier, 0 failed' in capfd.readouterr().out
+    run = folder / Path(KD).stem / 'seed0'
+    assert 'One pass of a teacher serves' in (run / 'output.log').read_text()
+    teacher = folder / 'resnet14_digits100' / 'seed0' / 'epoch_1.pth'
+    options = ['randomness.seed=0', f'model.teachers.0.checkpoint={teacher}', *TINY]
+    assert train.main([KD, '--exact', '--work-dir', str(tmp_path / 'alone'), '--cfg-options', *options]) == 0
+    assert_same(final(run)['state_dict'], final(tmp_path / 'alone')['state_dict'])
+    assert run_grid.main(args) == 0
+    assert '0 runs trained, 3 finished earlier' in capfd.readouterr().out

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from shake_mm.engine.stages import build_stages, resolve_bodies, total_epochs
-from shake_mm.grid.runs import Run
+from shake_mm.grid.run import Run
 from shake_mm.registry import MODELS
 
 from ..support.points import run

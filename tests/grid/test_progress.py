@@ -6,7 +6,7 @@ from rich.console import Console
 
 from shake_mm.grid import Scalars
 from shake_mm.grid.progress import Display, progress_note
-from shake_mm.grid.runs import Run
+from shake_mm.grid.run import Run
 
 ONE = Scalars([{'loss': 2.0, 'epoch': 2}], [{'accuracy/top1': 50.0, 'step': 1}])
 

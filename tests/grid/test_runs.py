@@ -6,7 +6,8 @@ import time
 import pytest
 
 from shake_mm.errors import UsageError
-from shake_mm.grid.runs import Run, RunFailed, sigterm_interrupts, train_all, train_until
+from shake_mm.grid.run import Run
+from shake_mm.grid.runs import RunFailed, sigterm_interrupts, train_all, train_until
 from shake_mm.locks import locked
 
 SCRIPT = """
