@@ -6,6 +6,7 @@ from . import (
     commands,
     configs,
     datasets,
+    deployments,
     environments,
     images,
     mismatches,
@@ -30,5 +31,6 @@ CATEGORIES = (
     outputs,
     real_runs,
     slips,
+    deployments,
 )
 CASES = [case for module in CATEGORIES for case in module.CASES]
