@@ -14,6 +14,7 @@ PAPER = 'https://openreview.net/forum?id=prQT0gN81oG'
 MIM_TOOLS = (
     'cache_teacher.py',
     'dataset_prepare.py',
+    'deploy.py',
     'dist_test.sh',
     'dist_train.sh',
     'export_student.py',
@@ -32,6 +33,7 @@ MIM_TOOLS = (
 SCRIPTS = {
     'shake-cache-teacher': 'cache_teacher',
     'shake-dataset-prepare': 'dataset_prepare',
+    'shake-deploy': 'deploy',
     'shake-export': 'export_student',
     'shake-grid': 'run_grid',
     'shake-print-config': 'print_config',
@@ -103,12 +105,13 @@ def extras() -> dict[str, list[str]]:
         'onedl-det': requirements('onedl', of=(*onedl, 'onedl-mmdetection')),
         'onedl-seg': requirements('onedl', of=(*onedl, 'onedl-mmsegmentation', 'ftfy', 'regex')),
         'optional': requirements('optional'),
+        'deploy': requirements('deploy'),
         'safetensors': requirements('interop', of=('safetensors',)),
         'timm': requirements('interop', of=('timm',)),
         'transformers': requirements('interop', of=('transformers',)),
         'tests': requirements('tests'),
     }
-    everything = ('cls', 'det', 'seg', 'optional', 'safetensors', 'timm', 'transformers')
+    everything = ('cls', 'det', 'seg', 'optional', 'safetensors', 'timm', 'transformers', 'deploy')
     return {**own, 'all': sorted({line for name in everything for line in own[name]}), 'mim': requirements('mminstall')}
 
 

@@ -19,7 +19,13 @@ from .imports import lazy_parts  # noqa: E402
 # A program of one's own imports these; torch comes with the first.
 __getattr__ = lazy_parts(
     __name__,
-    {'api': ['distill'], 'distillers': ['DML', 'KD', 'SHAKE'], 'engine': ['Distiller'], 'export': ['export_student']},
+    {
+        'api': ['distill'],
+        'deploy': ['deploy_student'],
+        'distillers': ['DML', 'KD', 'SHAKE'],
+        'engine': ['Distiller'],
+        'export': ['export_student'],
+    },
 )
 
-__all__ = ['DML', 'KD', 'SHAKE', 'Distiller', '__version__', 'distill', 'export_student']
+__all__ = ['DML', 'KD', 'SHAKE', 'Distiller', '__version__', 'deploy_student', 'distill', 'export_student']

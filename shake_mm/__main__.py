@@ -14,6 +14,7 @@ COMMANDS = {
     'train': ('train', 'train from a config'),
     'test': ('test', 'evaluate a checkpoint'),
     'export': ('export_student', 'write a distilled student as a plain model'),
+    'deploy': ('deploy', 'write a trained student as ONNX or TorchScript'),
     'cache-teacher': ('cache_teacher', "compute the teachers' logits ahead of a training"),
     'grid': ('run_grid', 'train several configs over seeds'),
     'tune': ('tune', 'find a method and its weights within a budget of time'),
@@ -70,6 +71,11 @@ def test(argv: Sequence[str] | None = None) -> int:
 def export_student(argv: Sequence[str] | None = None) -> int:
     """Run ``shake-export`` or ``tools/export_student.py``."""
     return start('export_student', argv)
+
+
+def deploy(argv: Sequence[str] | None = None) -> int:
+    """Run ``shake-deploy`` or ``tools/deploy.py``."""
+    return start('deploy', argv)
 
 
 def cache_teacher(argv: Sequence[str] | None = None) -> int:

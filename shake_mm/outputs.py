@@ -17,8 +17,10 @@ from .errors import UsageError
 
 HEADER = '# Written by shake_mm, which overwrites this file: copy it before you change it.\n'
 _MARK = re.compile(rb'Written by (?:shake_mm|`python (?:tools/|-m (?:shake_mm|analysis|benchmarks)))')
-_META = b'shake_mm_version'
-_IMAGES = ('.svg', '.pdf')
+_ARCHIVES = {'.pth': ('/data.pkl', re.compile(b'shake_mm_version')), '.pt': ('/extra/shake_mm.json', _MARK)}
+"""Endings of archives, which of their files says who wrote them, and by what."""
+_ANYWHERE = ('.svg', '.pdf', '.onnx')
+"""Endings of files in which the mark may stand at any place."""
 
 
 def is_ours(path: str | Path) -> bool:
@@ -30,14 +32,13 @@ def is_ours(path: str | Path) -> bool:
     """
     path = Path(path)
     try:
-        content = path.read_bytes() if path.suffix != '.pth' else b''
-        if path.suffix == '.pth':
+        if path.suffix in _ARCHIVES:
+            file, mark = _ARCHIVES[path.suffix]
             with zipfile.ZipFile(path) as archive:
-                plain = [name for name in archive.namelist() if name.endswith('/data.pkl')]
-                return any(_META in archive.read(name) for name in plain)
+                return any(mark.search(archive.read(name)) for name in archive.namelist() if name.endswith(file))
+        content = path.read_bytes()
         copies = path.parent.glob('*/vis_data/config.py') if path.suffix == '.py' else ()
-        # Of images the metadata may stand anywhere.
-        head = content if path.suffix.lower() in _IMAGES else content[:1000]
+        head = content if path.suffix.lower() in _ANYWHERE else content[:1000]
         return bool(_MARK.search(head)) or any(copy.read_bytes() == content for copy in copies)
     except (OSError, zipfile.BadZipFile):
         return False

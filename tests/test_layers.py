@@ -20,7 +20,7 @@ LAYERS = (
     ('engine',),
     ('distillers',),
     ('loops', 'hooks'),
-    ('checks', 'export', 'switches', 'grid', 'reports'),
+    ('checks', 'deploy', 'export', 'switches', 'grid', 'reports'),
     ('run_report',),
     ('api',),
     ('cli', '__main__'),

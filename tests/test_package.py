@@ -27,6 +27,7 @@ TOOLS = (
         'misc/print_config.py',
         'misc/taps.py',
         'dataset_prepare.py',
+        'deploy.py',
         'report.py',
         'tune.py',
     ),
@@ -106,7 +107,9 @@ def test_extras_pull_what_they_say(wheel):
     assert extras['onedl-det'] == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection'}
     others = {'safetensors', 'timm', 'transformers'}
     assert all(extras[name] == {name} for name in others)
-    assert extras['all'] == extras['cls'] | extras['det'] | extras['seg'] | extras['optional'] | others
+    assert extras['deploy'] == {'onnx', 'onnxruntime', 'onnxscript'}
+    parts = (extras[name] for name in ('cls', 'det', 'seg', 'optional', 'deploy'))
+    assert extras['all'] == others.union(*parts)
     named = {name for names in stack.DISTRIBUTIONS.values() for name in names}
     assert extras['cls'] | extras['det'] | extras['onedl-cls'] | extras['onedl-det'] <= named
 

@@ -37,7 +37,7 @@ CONSTRAINTS=requirements/constraints-$STACK.txt
 PARTS=(mminstall optional interop) ADDED=(runtime analysis tests)
 case $STACK in
     current) TORCH=${TORCH:-torch==2.13.0} TORCHVISION=${TORCHVISION:-torchvision==0.28.0}
-        LINK=.venv CONSTRAINTS=requirements/constraints.txt PARTS+=(docs) ;;
+        LINK=.venv CONSTRAINTS=requirements/constraints.txt PARTS+=(docs deploy trackers) ;;
     classic) TORCH=${TORCH:-torch==2.1.2} TORCHVISION=${TORCHVISION:-torchvision==0.16.2}
         NEWEST_PYTHON=11 PARTS+=(classic) ;;  # torch 2.1 has no wheel for a later Python
     onedl) TORCH=${TORCH:-torch==2.13.0} TORCHVISION=${TORCHVISION:-torchvision==0.28.0}

@@ -150,6 +150,29 @@ def parse_export_student(argv: Sequence[str] | None = None, prog: str | None = N
     return parser.parse_args(argv)
 
 
+def parse_deploy(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+    """Define and parse the command line of :mod:`.deploy`."""
+    parser = ArgumentParser(prog=prog, description='Write a trained student as ONNX or TorchScript')
+    parser.add_argument('config', help='the config of its run, or the one that an export wrote')
+    parser.add_argument('checkpoint', help='a checkpoint of that run, or the exported one')
+    parser.add_argument('out', help='the file, whose ending names the format: .onnx, or .pt for TorchScript')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        metavar='SIDE',
+        help='height and width of the pictures, or one number for both (what the test pipeline makes)',
+    )
+    parser.add_argument('--opset', type=int, help="version of ONNX's operators (what torch's exporter takes)")
+    parser.add_argument('--overwrite', action='store_true', help='replace a file that no deployment wrote')
+    parser.add_argument('--key', help='where in the checkpoint the weights are, if it holds several networks')
+    add_common_arguments(parser)
+    args = parser.parse_args(argv)
+    if args.shape is not None and (len(args.shape) > 2 or min(args.shape) < 1):
+        parser.error('argument --shape: give height and width of 1 or more, or one number for both')
+    return args
+
+
 def parse_cache_teacher(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """Define and parse the command line of :mod:`.cache_teacher`."""
     parser = ArgumentParser(

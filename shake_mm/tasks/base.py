@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..taps import Alias, Taps
+from .answers import Answers
 
 
-class Task:
+class Task(Answers):
     """How the engine talks to a family of networks. Every method gets the network that it is about, and keeps nothing.
 
     A pass without labels is :meth:`forward_trunk`, then :meth:`forward_head` of what waits for the student's pass.
@@ -162,17 +163,6 @@ class Task:
     def logits_only(self, network: nn.Module) -> AbstractContextManager:
         """A context in which :meth:`forward_head` computes the logits and nothing else."""
         return nullcontext()
-
-    def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """What the network computes for a batch, as plain tensors (to compare an exported network with)."""
-        raise NotImplementedError
-
-    def input_shape(self, config: Mapping[str, Any]) -> tuple[int, int, int]:
-        """Channels, height and width of images that a network of this config takes."""
-        backbone = config.get('backbone', {})
-        size = backbone.get('img_size', 224)
-        height, width = (size, size) if isinstance(size, int) else size
-        return backbone.get('in_channels', 3), height, width
 
     def heavy_layers(self, network: nn.Module) -> list[nn.Module]:
         """The parts where a pass spends its time, in its order: tensors in, tensors out."""

@@ -14,7 +14,7 @@ from ..errors import UsageError
 from ..registry import MODELS, TASKS
 from ..taps import Alias, Combined
 from .base import Task
-from .scores import LogitsHead, activation_of, check_scores, logits_in, logits_tap, replaced
+from .scores import LogitsHead, activation_of, check_scores, logits_in, logits_tap, replaced, scores_in
 from .stages_behind import stages_behind, swin_levels
 from .wrapped import is_wrapped, last_layer, wrapped_aliases, wrapped_branch, wrapped_classes, wrapped_size
 
@@ -167,6 +167,15 @@ class ClassificationTask(Task):
         """The logits; those of every task where there are several."""
         output = network(inputs, mode='tensor')
         return list(output.values()) if isinstance(output, dict) else [self.logits_of(network, output)]
+
+    def raw_outputs(self, network: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+        """``logits`` and ``scores``, what the head makes of them, (N, K); the logits of every task by its name."""
+        output = network(inputs, mode='tensor')
+        if isinstance(output, dict):
+            return output
+        logits = self.logits_of(network, output)
+        scores = scores_in(logits, getattr(network, 'head', None))
+        return {'logits': logits} if scores is None else {'logits': logits, 'scores': scores}
 
     def input_shape(self, config: Mapping[str, Any]) -> tuple[int, int, int]:
         """A LeNet takes gray images of one size alone."""

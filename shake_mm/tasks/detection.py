@@ -1,5 +1,6 @@
 """Object detection with mmdet."""
 
+import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
@@ -204,6 +205,14 @@ class DenseDetectionTask(DetectionTask):
         boxes = tensors_in(feats) if head is None else dense_outputs(head, feats)
         return [*boxes, *tensors_in(mask_outputs(network, feats))]
 
+    def raw_outputs(self, network: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+        """Maps (N, A * C, H, W) of the head by mmdet's names, ``cls_scores_0``, ``bbox_preds_0``, …, and of masks."""
+        feats = network.extract_feat(inputs)
+        if getattr(network, 'bbox_head', None) is None:
+            return super().raw_outputs(network, inputs)
+        masks = tensors_in(mask_outputs(network, feats))
+        return {**named_maps(network.bbox_head, feats), **{f'mask_{i}': value for i, value in enumerate(masks)}}
+
     def _features(self, network: nn.Module) -> tuple[Tensor, ...]:
         channels, levels = network.bbox_head.in_channels, self.levels(network)
         channels = [channels] * levels if isinstance(channels, int) else list(channels)
@@ -221,6 +230,29 @@ def dense_outputs(head: nn.Module, features: tuple[Tensor, ...]) -> list[Tensor]
     """All tensors that a dense head makes of a pyramid."""
     with as_in_training(head) if isinstance(head, GuidedAnchorHead) else nullcontext():
         return tensors_in(head(features))
+
+
+def named_maps(head: nn.Module, features: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """The maps that a head makes of a pyramid, by the name that mmdet's ``loss_by_feat`` gives them, and their level.
+
+    Args:
+        head (nn.Module): A dense head of mmdet's.
+        features (tuple[Tensor]): Levels (N, C, H, W).
+
+    Returns:
+        dict[str, Tensor]: Such as ``cls_scores_0``; ``maps_0`` where a head makes others than it names.
+    """
+    with as_in_training(head) if isinstance(head, GuidedAnchorHead) else nullcontext():
+        outputs = head(features)
+    groups = outputs if isinstance(outputs, tuple | list) else (outputs,)
+    names = list(inspect.signature(head.loss_by_feat).parameters)[: len(groups)]
+    if any(name.startswith('batch_') for name in names) or len(names) < len(groups):
+        names, groups = ['maps'], (groups,)
+    return {
+        f'{name}_{level}': value
+        for name, group in zip(names, groups, strict=True)
+        for level, value in enumerate(tensors_in(group if isinstance(group, tuple | list) else [group]))
+    }
 
 
 def _generator(head: nn.Module | None) -> Any:

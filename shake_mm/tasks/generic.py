@@ -128,6 +128,10 @@ class GenericTask(Task):
             )
         return found
 
+    def raw_outputs(self, network: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+        """All tensors that the pass gives, in its order: ``output_0``, …."""
+        return {f'output_{i}': value for i, value in enumerate(self.outputs(network, inputs))}
+
     def input_shape(self, config: Mapping[str, Any]) -> tuple[int, int, int]:
         """That of the config, else one that its backbone states."""
         return self.shape if len(self.shape) == 3 else super().input_shape(config)

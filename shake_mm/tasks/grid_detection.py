@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..registry import TASKS
 from ..taps import Alias, Taps
 from .branch import ClassificationBranch, as_in_training
-from .detection import DetectionTask, tensors_in
+from .detection import DetectionTask, named_maps, tensors_in
 from .detection_logits import logits_of
 
 
@@ -77,6 +77,10 @@ class GridDetectionTask(DetectionTask):
     def outputs(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
         """All outputs of the head, level by level."""
         return tensors_in(network.mask_head(network.extract_feat(inputs)))
+
+    def raw_outputs(self, network: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+        """The maps of the grid's masks and classes, by mmdet's names."""
+        return named_maps(network.mask_head, network.extract_feat(inputs))
 
 
 class GridBranch(ClassificationBranch):

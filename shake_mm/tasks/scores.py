@@ -53,6 +53,13 @@ def logits_in(output: Any, head: nn.Module | None) -> Tensor:
     return output[-1] if isinstance(output, (tuple, list)) else output
 
 
+def scores_in(logits: Tensor, head: nn.Module | None) -> Tensor | None:
+    """The scores (N, K) that a head makes of its logits (N, K); None where it predicts numbers and no classes."""
+    if isinstance(head, getattr(heads, 'RegressionHead', ())):  # of OneDL's mmpretrain
+        return None
+    return _ACTIVATIONS[activation_of(head)](logits)
+
+
 def replaced(output: Any, logits: Tensor, head: nn.Module) -> Any:
     """What a head would return had it these logits."""
     if isinstance(head, heads.ConformerHead):

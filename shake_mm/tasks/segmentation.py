@@ -135,6 +135,11 @@ class SegmentationTask(Task):
         samples = network(inputs, mode='predict')
         return [getattr(sample, key).data for sample in samples for key in ('seg_logits', 'pred_sem_seg')]
 
+    def raw_outputs(self, network: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+        """``logits`` (N, K, H, W) of every pixel; where ``test_cfg`` slides windows, the images are such windows."""
+        size = tuple(int(side) for side in inputs.shape[2:])
+        return {'logits': network.encode_decode(inputs, [dict(img_shape=size, pad_shape=size, ori_shape=size)])}
+
     def input_shape(self, config: Mapping[str, Any]) -> tuple[int, int, int]:
         """Large enough for the coarsest pooling of a pyramid."""
         backbone = config.get('backbone', {})

@@ -151,7 +151,7 @@ def shake_config(name):
 
 
 def test_what_the_package_offers():
-    assert {'DML', 'Distiller', 'KD', 'SHAKE', 'distill', 'export_student'} <= set(shake_mm.__all__)
+    assert {'DML', 'Distiller', 'KD', 'SHAKE', 'deploy_student', 'distill', 'export_student'} <= set(shake_mm.__all__)
     assert MODELS.get('shake_mm.SHAKE') is shake_mm.SHAKE and issubclass(shake_mm.KD, shake_mm.Distiller)
     with pytest.raises(AttributeError, match="no attribute 'Shake'"):
         _ = shake_mm.Shake

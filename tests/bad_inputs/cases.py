@@ -6,6 +6,7 @@ from . import (
     commands,
     configs,
     datasets,
+    deployments,
     environments,
     images,
     methods,
@@ -34,5 +35,6 @@ CATEGORIES = (
     outputs,
     real_runs,
     slips,
+    deployments,
 )
 CASES = [case for module in CATEGORIES for case in module.CASES]

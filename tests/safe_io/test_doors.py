@@ -53,6 +53,10 @@ def _export(site: Site, source: str) -> list[str]:
     return [site.kd()[0], source, str(site.path / 'exported')]
 
 
+def _deploy(site: Site, source: str) -> list[str]:
+    return [site.kd()[0], source, str(site.path / 'deployed.pt'), '--shape', '16']
+
+
 def _convert(site: Site, source: str) -> list[str]:
     return ['--arch', 'resnet8', source, str(site.path / 'converted.pth')]
 
@@ -73,6 +77,7 @@ USERS = {
     'init_cfg of the student': (_pretrained_student, 'train'),
     'test': (_test, 'test'),
     'export': (_export, 'export_student'),
+    'deploy': (_deploy, 'deploy'),
     'convert': (_convert, 'model_converters/crd_to_mmpretrain'),
     'cache': (_cache, 'cache_teacher'),
     'benchmark': (_benchmark_teacher, 'benchmarks.compare_teachers'),

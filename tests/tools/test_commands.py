@@ -16,7 +16,7 @@ from .conftest import TOOLS
 ROOT = TOOLS.parent
 
 COMMANDS = [
-    *('train', 'test', 'export_student', 'cache_teacher', 'run_grid', 'tune'),
+    *('train', 'test', 'export_student', 'deploy', 'cache_teacher', 'run_grid', 'tune'),
     *('misc/print_config', 'misc/taps', 'report'),
 ]
 DEMONSTRATIONS = ['demo', 'demo_det']
@@ -29,7 +29,7 @@ def test_they_call_the_package(load_tool, name, monkeypatch):
     """The command line is read before the command is imported; each is a command of the module too."""
     module, called = importlib.import_module(f'shake_mm.cli.{Path(name).stem}'), []
     monkeypatch.setattr(module, 'main', lambda argv: called.append(argv) or 3)
-    files = ['a.py', 'b.pth', 'c'][: {'test': 2, 'export_student': 3}.get(name, 1)]
+    files = ['a.py', 'b.pth', 'c'][: {'test': 2, 'export_student': 3, 'deploy': 3}.get(name, 1)]
     assert load_tool(name).main(files) == 3 and called == [files]
     [command] = [command for command, (module, _) in __main__.COMMANDS.items() if module == Path(name).stem]
     assert __main__.main([command, *files]) == 3 and called == [files, files]
