@@ -111,6 +111,8 @@ DETECTORS = (
     Row('SHAKE τ=1', 'shake', {'model.tau': 1.0}),
     Row('KD τ=1 λ=0.25', 'kd', {'model.tau': 1.0, 'model.lam': 0.25}),
     Row('KD τ=1, boxes by confidence', 'kd', loss_of('kd', weighting='confidence')),
+    # as much of the teacher as SHAKE's two sums have
+    Row('KD τ=1 λ=2, boxes by confidence', 'kd', {'model.lam': 2.0, **loss_of('kd', weighting='confidence')}),
     Row('SHAKE τ=1, boxes by confidence', 'shake', loss_of('shake', weighting='confidence')),
     # weights are squared confidences: of boxes that the teacher takes for objects rather than background
     Row('KD τ=1, foreground alone', 'kd', loss_of('kd', weighting='confidence', threshold=0.25)),
@@ -121,6 +123,17 @@ DETECTORS = (
     Row('FGD', 'fgd_det_two_stage'),
 )
 """What may keep Faster R-CNN's boxes from suffering, with no softening unless it is the papers'."""
+
+DENSE = (
+    *PAPER,
+    Row('KD τ=1', 'kd', {'model.tau': 1.0}),
+    Row('KD τ=2', 'kd', {'model.tau': 2.0}),
+    Row('KD λ=2', 'kd', {'model.lam': 2.0}),
+    Row('SHAKE τ=1', 'shake', {'model.tau': 1.0}),
+    Row('SHAKE τ=2', 'shake', {'model.tau': 2.0}),
+    Row('SHAKE λ=0.5', 'shake', {'model.lam': 0.5}),
+)
+"""What a dense detector may take, whose places count by the teacher's confidence in any case."""
 
 _DEFAULTS = {'model.setting': None}
 DEFAULTS = (Row('KD', 'kd', _DEFAULTS), Row('SHAKE', 'shake', _DEFAULTS))
@@ -200,6 +213,16 @@ STUDIES = {
             'digit-scenes',
             ('faster-rcnn-r18-w32_faster-rcnn-r18-w8',),
             (PLAIN_ROW, *DETECTORS),
+            split='val',
+            metric='coco/bbox_mAP',
+            batched=False,
+        ),
+        Study(
+            'dense-detectors',
+            'Which temperature and which weight does a dense detector take?',
+            'digit-scenes',
+            ('retinanet-r18-w32_retinanet-r18-w8',),
+            (PLAIN_ROW, *DENSE),
             split='val',
             metric='coco/bbox_mAP',
             batched=False,

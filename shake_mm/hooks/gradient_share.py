@@ -52,8 +52,11 @@ class GradientShareHook(Hook):
     Args:
         interval (int, optional): Iterations between two measurements. Defaults to an epoch, or as many as have 100
             iterations.
-        max_share (float): Between 0 and 1. No study has set the default, 0.99: it is chosen so that hardly a run that
-            goes well reaches it, since a classifier that knows its training set has little gradient of its own left.
+        max_share (float): Between 0 and 1. Defaults to 0.99, which hardly a run that goes well reaches: a classifier
+            that knows its training set has little gradient of its own left. A smaller bound tells nothing: of small
+            Faster R-CNNs, those whose divergences made 62 and 68 % of the gradient ended 2 and 5 points of AP above the
+            plain one, where boxes were weighed, and those with 55 and 66 % 4 and 12 below, where they were not
+            (docs/evidence_detectors.md).
 
     Raises:
         UsageError: If ``interval`` is less than 1 or ``max_share`` is no share.
