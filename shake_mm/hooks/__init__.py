@@ -12,6 +12,7 @@ from .resume_guard import ResumeGuardHook
 from .stage import StageHook
 from .summary import SummaryHook
 from .teacher_cache import TeacherCacheHook
+from .tracker import TrackerHook
 
 __all__ = [
     'AuditHook',
@@ -27,4 +28,5 @@ __all__ = [
     'StageHook',
     'SummaryHook',
     'TeacherCacheHook',
+    'TrackerHook',
 ]
