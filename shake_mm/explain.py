@@ -103,6 +103,11 @@ UPSTREAM: tuple[tuple[type[Exception] | tuple[type[Exception], ...], re.Pattern,
     ),
     (
         ImportError,
+        re.compile('pip install future tensorboard'),  # of which torch needs the second alone
+        'the config asks for TensorBoard, which is not installed: run `pip install tensorboard`',
+    ),
+    (
+        ImportError,
         re.compile(r'["`]pip install ([\w. -]+)["`]'),
         'the config asks for what is not installed: run `pip install {0}`',
     ),

@@ -98,6 +98,6 @@ def test_keys_of_mmrazor_are_told_where_to_look(key, page):
 
 
 def test_what_tensorboard_needs_is_told_at_once():
-    """mmengine's own sentence, of which the first package alone would help nobody."""
+    """mmengine's own sentence names another package too, which helps nobody."""
     error = ImportError('Please run "pip install future tensorboard" to install the dependencies to use it')
-    assert explain(error) == 'the config asks for what is not installed: run `pip install future tensorboard`'
+    assert explain(error).endswith('TensorBoard, which is not installed: run `pip install tensorboard`')

@@ -1,9 +1,10 @@
-"""The walkthrough, extracted from its page and run: a folder of images to a classified image."""
+"""The walkthrough, extracted from its page and run: a folder of images to a report, an export and ONNX."""
 
 import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,37 +25,59 @@ def shorten(text):
     return text.replace('max_epochs=8', 'max_epochs=1').replace('T_max=8', 'T_max=1').replace('epoch_8', 'epoch_1')
 
 
-def test_the_walkthrough_runs_as_printed(section, tmp_path):
-    files = dict(FILE_BLOCK.findall(section))
-    assert set(files) == {'make_data.py', 'my_run.py', 'my_teacher.py', 'my_student.py', 'my_shake.py', 'classify.py'}
-    for name, text in files.items():
-        (tmp_path / name).write_text(shorten(text))
-    setup, train, classify = SHELL_BLOCK.findall(section)
-    assert setup.startswith('export SHAKE_MM=')
-    env = {
-        **os.environ,
-        'SHAKE_MM': str(ROOT),
-        'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
-        'OMP_NUM_THREADS': '1',
-    }
-    for block in (train, classify):
+def run(folder, *blocks):
+    """Run blocks of the page in a folder and return what the last one prints."""
+    own = {'SHAKE_MM': str(ROOT), 'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}', 'OMP_NUM_THREADS': '1'}
+    for block in blocks:
+        command = ['bash', '-euo', 'pipefail', '-c', shorten(block)]
         result = subprocess.run(
-            ['bash', '-euo', 'pipefail', '-c', shorten(block)],
-            cwd=tmp_path,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=600,
+            command, cwd=folder, env={**os.environ, **own}, capture_output=True, text=True, timeout=600
         )
         assert result.returncode == 0, result.stderr[-3000:]
-    answers = re.findall(r'my_data/val/3/\d+\.png (\d) [\d.]+', result.stdout)
+    return result.stdout
+
+
+@pytest.fixture(scope='module')
+def finished(section, tmp_path_factory):
+    """A folder with the page's files, in which its commands ran as far as the exported student, and what that said."""
+    folder, files = tmp_path_factory.mktemp('walk'), dict(FILE_BLOCK.findall(section))
+    names = {'make_data.py', 'my_run.py', 'my_teacher.py', 'my_student.py', 'my_shake.py', 'classify.py', 'answer.py'}
+    assert set(files) == names
+    for name, text in files.items():
+        (folder / name).write_text(shorten(text))
+    setup, train, classify, *_ = SHELL_BLOCK.findall(section)
+    assert setup.startswith('export SHAKE_MM=')
+    return folder, run(folder, train, classify)
+
+
+def test_the_walkthrough_runs_as_printed(finished):
+    folder, said = finished
+    answers = re.findall(r'my_data/val/3/\d+\.png (\d) [\d.]+', said)
     assert len(answers) == 3
 
-    (weights,) = tmp_path.glob('my_classifier_*-*.pth')
+    (weights,) = folder.glob('my_classifier_*-*.pth')
     state = torch.load(weights, weights_only=True)['state_dict']
     assert not any(re.search('student|prox|teacher', key) for key in state)
-    header, _, text = (tmp_path / 'my_classifier.py').read_text().partition('\n')
+    header, _, text = (folder / 'my_classifier.py').read_text().partition('\n')
     assert header.startswith('# Written by shake_mm') and 'shake_mm' not in text
+
+
+def test_its_report_shows_all_members(finished, section):
+    folder, _ = finished
+    run(folder, SHELL_BLOCK.findall(section)[3])
+    page = (folder / 'runs/shake/report/report.html').read_text()
+    assert all(member in page for member in ('student', 'teacher', 'proxy'))
+
+
+@pytest.mark.skipif(
+    any(find_spec(name) is None for name in ('onnx', 'onnxruntime')), reason='onnx or onnxruntime is not installed'
+)
+def test_its_onnx_file_answers_as_the_export_does(finished, section):
+    folder, said = finished
+    classified = [line.split() for line in said.splitlines() if line.startswith('my_data')]
+    answered = [line.split() for line in run(folder, SHELL_BLOCK.findall(section)[4]).splitlines()]
+    assert [line[:2] for line in answered] == [line[:2] for line in classified]
+    assert all(abs(float(a[2]) - float(b[2])) <= 0.0101 for a, b in zip(answered, classified, strict=True))
 
 
 @pytest.mark.parametrize('page', ['README.md', 'docs/first_steps.md', 'docs/index.md'])

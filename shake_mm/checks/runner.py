@@ -17,7 +17,16 @@ from torch.nn.parallel import DistributedDataParallel
 from ..engine import Distiller
 from ..engine.optimizers import build_student_optimizer
 from ..errors import UsageError
-from ..hooks import AuditHook, DryRunHook, MemberEvalHook, ReadGuardHook, ResumeGuardHook, StageHook, SummaryHook
+from ..hooks import (
+    AuditHook,
+    DryRunHook,
+    MemberEvalHook,
+    ReadGuardHook,
+    ResumeGuardHook,
+    StageHook,
+    SummaryHook,
+    TrackerHook,
+)
 from ..hooks.stage import check_units
 from ..imports import when_imported
 from ..members import names_in
@@ -164,6 +173,7 @@ def _prepare(runner: Runner, model: Distiller, cfg: Config, mode: str) -> None:
         runner.register_hook(AuditHook())
     if not any(isinstance(hook, SummaryHook | DryRunHook) for hook in runner.hooks):
         runner.register_hook(SummaryHook())
+        runner.register_hook(TrackerHook())
     config = runner.optim_wrapper
     told_apart = isinstance(config, Mapping) and (config.get('paramwise_cfg') or config.get('constructor'))
     if told_apart and isinstance(runner.model, Distiller | DistributedDataParallel):  # no sharded parameters

@@ -13,6 +13,7 @@ from .shared_teacher import SharedTeacherHook
 from .stage import StageHook
 from .summary import SummaryHook
 from .teacher_cache import TeacherCacheHook
+from .tracker import TrackerHook
 
 __all__ = [
     'AuditHook',
@@ -29,4 +30,5 @@ __all__ = [
     'StageHook',
     'SummaryHook',
     'TeacherCacheHook',
+    'TrackerHook',
 ]

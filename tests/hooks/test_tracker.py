@@ -1,0 +1,116 @@
+"""Trackers: the real packages, offline, show terms, gaps and accuracies under names in groups."""
+
+import json
+import os
+import re
+import subprocess
+from importlib.util import find_spec
+
+import pytest
+from mmengine.config import Config
+
+from shake_mm.hooks.tracker import grouped
+
+from ..support.environments import ROOT, fresh, install
+from ..support.runs import run_config, train
+
+PAGE = (ROOT / 'docs/logs.md').read_text()
+WRITTEN = {
+    *('loss/sum', 'loss/student.loss', 'loss/student_from_proxy', 'loss/proxy_from_teacher', 'loss/proxy_from_student'),
+    *('top1/student', 'top1/teacher', 'top1/proxy', 'top1/ensemble', 'accuracy/top1', 'gap/teacher', 'gap/proxy', 'lr'),
+}
+
+
+def test_names_that_another_one_has_stay():
+    assert grouped({'loss': 1, 'loss_sum': 2}) == {'loss': 1, 'loss_sum': 2}
+    assert grouped({'student/mIoU': 1, 'proxy1/mAP': 2, 'coco/bbox_mAP': 3, 'share/kd': 4}) == {
+        **{'mIoU/student': 1, 'mAP/proxy1': 2},
+        **{'coco/bbox_mAP': 3, 'share/kd': 4},
+    }
+
+
+def backends(*kinds):
+    """The visualizer of the page with some of its trackers."""
+    scope = {}
+    exec(re.search(r'```python\n(vis_backends.*?)```', PAGE, re.S)[1], scope)
+    chosen = [backend for backend in scope['vis_backends'] if backend['type'].startswith(('Local', *kinds))]
+    return {**scope['visualizer'], 'vis_backends': chosen}
+
+
+def hooks(model, folder):
+    """The hooks of a run with that of the trackers."""
+    return [*run_config(model, folder).custom_hooks, dict(type='shake_mm.TrackerHook')]
+
+
+@pytest.mark.skipif(find_spec('tensorboard') is None, reason='tensorboard is not installed: requirements/trackers.txt')
+def test_tensorboard_shows_groups_and_the_log_keeps_its_names(shake, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    work = tmp_path / 'run'
+    runner = train(shake, work, visualizer=backends('Tensorboard'), custom_hooks=hooks(shake, work))
+    runner.visualizer.close()
+    (file,) = work.rglob('events.out.tfevents.*')
+    events = EventAccumulator(str(file.parent))
+    events.Reload()
+    assert set(events.Tags()['scalars']) >= WRITTEN
+    lines = [json.loads(line) for line in next(work.rglob('scalars.json')).read_text().splitlines()]
+    assert events.Scalars('gap/teacher')[-1].value == pytest.approx(lines[-1]['gap/teacher'], rel=1e-5)
+    assert events.Scalars('top1/proxy')[-1].value == pytest.approx(lines[-1]['proxy/top1'], rel=1e-5)
+    assert events.Scalars('loss/proxy_from_teacher')[0].value == pytest.approx(
+        lines[0]['loss_proxy_from_teacher'], rel=1e-5
+    )
+
+
+RUN = """
+import shake_mm
+from mmengine.config import Config
+from mmengine.runner import Runner
+runner = Runner.from_cfg(Config.fromfile(sys.argv[1]))
+runner.train()
+runner.visualizer.close()
+"""
+READ = {
+    'Wandb': """
+import pathlib, sys
+from wandb.proto.wandb_internal_pb2 import Record
+from wandb.sdk.internal.datastore import DataStore
+names = set()
+for path in pathlib.Path(sys.argv[1]).rglob('*.wandb'):
+    store = DataStore()
+    store.open_for_scan(str(path))
+    while (data := store.scan_data()) is not None:
+        record = Record()
+        record.ParseFromString(data)
+        names |= {item.key or '/'.join(item.nested_key) for item in record.history.item}
+print(*sorted(names))
+""",
+    'MLflow': """
+import pathlib, sys
+found = [path for path in pathlib.Path(sys.argv[1]).rglob('metrics') if path.is_dir()]
+print(*sorted({str(file.relative_to(path)) for path in found for file in path.rglob('*') if file.is_file()}))
+""",
+}
+
+
+@pytest.fixture(scope='module')
+def trackers(tmp_path_factory):
+    """Python of an environment that has Weights & Biases and MLflow beside everything else."""
+    programs = fresh(tmp_path_factory.mktemp('trackers') / 'env')
+    if install(programs, 'wandb', 'mlflow-skinny>=3').returncode:
+        pytest.skip('wandb and mlflow-skinny could not be installed from the package index')
+    return programs / 'python'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', READ)
+def test_the_others_show_the_same(kind, trackers, shake, tmp_path):
+    work = tmp_path / 'run'
+    cfg = run_config(shake, work, visualizer=backends(kind), custom_hooks=hooks(shake, work))
+    Config(cfg.to_dict()).dump(tmp_path / 'config.py')
+    offline = dict(WANDB_MODE='offline', MLFLOW_ALLOW_FILE_STORE='true', HOME=str(tmp_path), PYTHONPATH=str(ROOT))
+    env = {**os.environ, **offline, 'PYTHONWARNINGS': 'ignore', 'OMP_NUM_THREADS': '1'}
+    for code, argument in ((RUN, tmp_path / 'config.py'), (READ[kind], work)):
+        command = [str(trackers), '-c', code, str(argument)]
+        result = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=600)
+        assert result.returncode == 0, result.stderr[-3000:]
+    assert set(result.stdout.split()) >= WRITTEN
