@@ -11,6 +11,8 @@ from ..errors import UsageError
 
 PACKAGED = re.compile(r'\w+::(?!/)(?!.*\.\.)[\w./+-]+')
 """Configs of installed packages."""
+PACKAGES = ('mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmrazor', 'mmseg', 'shake_mm')
+"""What a config may import: the stack itself."""
 CONFIGS = ('.py', '.json', '.yml', '.yaml')
 """Endings of what mmengine reads as configs."""
 
@@ -23,12 +25,13 @@ def check_named(settings: Mapping[str, Any], run: str) -> None:
         run (str): The run's name, for errors.
 
     Raises:
-        UsageError: If they import modules, name a config that is none of an installed package, or ask a library to run
-            code that comes with weights.
+        UsageError: If they import other modules than the stack's, name a config that is none of an installed package,
+            or ask a library to run code that comes with weights.
     """
-    imported = (settings.get('custom_imports') or {}).get('imports')
-    if imported:
-        raise _foreign(run, imported if isinstance(imported, str) else str(next(iter(imported))))
+    imported = (settings.get('custom_imports') or {}).get('imports') or ()
+    for module in [imported] if isinstance(imported, str) else imported:
+        if str(module).partition('.')[0] not in PACKAGES:
+            raise _foreign(run, str(module))
     for key, value in _leaves(settings.get('model')):
         named = isinstance(value, str) and (value.endswith(CONFIGS) or '::' in value)
         if named and not PACKAGED.fullmatch(value):

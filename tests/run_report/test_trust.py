@@ -83,4 +83,5 @@ def test_what_is_mine_may_be_run(tmp_path, monkeypatch):
 def test_configs_of_packages_may_be_named():
     assert all(map(PACKAGED.fullmatch, ('mmdet::retinanet/a_b-1x.py', 'shake_mm::kd/x.py')))
     assert not any(map(PACKAGED.fullmatch, ('a.py', '/x::y.py', 'mmdet::/etc/a.py', 'mmdet::a/../b.py', 'a::b c.py')))
+    check_named(dict(custom_imports=dict(imports=['shake_mm', 'mmdet.models'])), 'a')
     check_named(dict(model=dict(teachers=[dict(config='mmdet::a/b.py', checkpoint='a.pth')])), 'a')
