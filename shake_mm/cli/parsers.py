@@ -267,6 +267,9 @@ def parse_report(argv: Sequence[str] | None = None, prog: str | None = None) -> 
         '--best', action='store_true', help='load the best checkpoint that a run kept, not the last one'
     )
     parser.add_argument('--device', default='cpu', help='where the networks run (cpu)')
+    parser.add_argument(
+        '--trust', action='store_true', help='run the modules and configs that the configs of the runs name'
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace a page and pictures that no tool wrote')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)

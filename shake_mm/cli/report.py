@@ -31,6 +31,7 @@ def report(args: argparse.Namespace) -> None:
         images=args.images,
         best=args.best,
         device=args.device,
+        trust=args.trust,
         overwrite=args.overwrite,
     )
     print(f'{page}: {sentence(figures, "figure")} of {sentence(len(args.work_dirs), "run")}')

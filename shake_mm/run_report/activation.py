@@ -191,6 +191,7 @@ def _draw(
             panel.set_yticks([])
         rows.append(tuple(cells))
     titles = [answer.title for answer in answers]
+    compared = f'In brackets the correlation with the map of {reference.title}. ' if len(answers) > 1 else ''
     told = '; '.join(f'of {row[1]}: {", ".join(f"{t} says {c}" for t, c in zip(titles, row[2:]))}' for row in rows)
     return Figure(
         'activation',
@@ -200,7 +201,7 @@ def _draw(
         ('picture', 'truth', *titles),
         rows,
         'Grad-CAM of the true class, whatever a member says, which stands above: bright is where it finds the class. '
-        f'In brackets the correlation with the map of {reference.title}. {lacking}'.strip(),
+        f'{compared}{lacking}'.strip(),
     )
 
 

@@ -17,7 +17,9 @@ from .runs import Run
 TITLE = 'What the members say'
 
 
-def members_of(runs: Sequence[Run], number: int, best: bool = False, device: str = 'cpu') -> list[Part]:
+def members_of(
+    runs: Sequence[Run], number: int, best: bool = False, device: str = 'cpu', trust: bool = False
+) -> list[Part]:
     """Load checkpoints, ask the members of pictures of the validation set, and draw what they say.
 
     Args:
@@ -25,6 +27,7 @@ def members_of(runs: Sequence[Run], number: int, best: bool = False, device: str
         number (int): At most how many pictures they are asked of.
         best (bool): Whether the best checkpoints are loaded, not the last ones. Defaults to False.
         device (str): Where the networks run. Defaults to ``'cpu'``.
+        trust (bool): See :func:`.rebuild`. Defaults to False.
 
     Returns:
         list[Part]: With a sentence in the place of what cannot be had.
@@ -33,7 +36,7 @@ def members_of(runs: Sequence[Run], number: int, best: bool = False, device: str
     lacking: list[Part] = []
     for run in runs:
         try:
-            rebuilt.append(rebuild(run, best, device))
+            rebuilt.append(rebuild(run, best, device, trust))
             if not same_data(rebuilt[0], rebuilt[-1]):
                 rebuilt.pop()
                 raise UsageError(f'{run.name} was validated on other pictures, or classes, than {rebuilt[0].name}.')

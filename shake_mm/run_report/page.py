@@ -53,7 +53,7 @@ def _part(part: Part, images: Mapping[str, bytes]) -> str:
     if isinstance(part, Chapter):
         return f'<h2>{escape(part.title)}</h2><p>{escape(part.about)}</p>'
     if isinstance(part, Missing):
-        return f'<h3>{escape(part.title)}</h3><p>{escape(part.reason)}</p>'
+        return f'<h3>{escape(part.title)}</h3><p>{escape(part.reason[:1].upper() + part.reason[1:])}</p>'
     data = base64.b64encode(images[part.name]).decode()
     about = f'<p>{escape(part.about)}</p>' if part.about else ''
     image = f'<img alt="{escape(part.alt)}" src="data:image/png;base64,{data}">'

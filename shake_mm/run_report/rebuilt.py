@@ -5,7 +5,7 @@ import io
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,9 @@ from ..explain import explain, explain_build
 from ..members import load_strictly, names_in, weights_in
 from ..members.checkpoint import read_checkpoint
 from ..registry import MODELS
+from ..safe_io import guard_loaders
 from .runs import Run
+from .trust import check_named, registered_alone
 
 LOADER = 'val_dataloader'
 BATCH = 32
@@ -69,27 +71,30 @@ class Rebuilt(NamedTuple):
         return {name: kind if kinds.count(kind) == 1 else name for name, kind in zip(names, kinds)}
 
 
-def rebuild(run: Run, best: bool = False, device: str = 'cpu') -> Rebuilt:
+def rebuild(run: Run, best: bool = False, device: str = 'cpu', trust: bool = False) -> Rebuilt:
     """Build a run's model and validation set from the config that it kept, and load a checkpoint.
 
-    The config is read as data, and weights are read as such; modules of ``custom_imports`` are imported, since the
-    run's own parts may be there.
+    The config is read as data, weights are read as such, and only what the registries of installed packages list is
+    built.
 
     Args:
         run (Run): Its folder, as it was read.
         best (bool): Whether the weights are those of the best checkpoint that the run kept. Defaults to False: the
             last one.
         device (str): Where the model is to run. Defaults to ``'cpu'``.
+        trust (bool): Whether modules and configs that the config names are run, as in a training. Defaults to False.
 
     Raises:
-        UsageError: If something of it is not there, or cannot be built here.
+        UsageError: If something of it is not there, cannot be built here, or is not to be run.
     """
     if not run.kept.get('model') or not run.kept.get(LOADER):
         raise UsageError(f'{run.name} kept no config with a model and a {LOADER}.')
     checkpoint = checkpoint_of(run.folder, best)
-    with quiet(), _told():
+    if not trust:
+        check_named(run.kept, run.name)
+    with quiet(), guard_loaders(), _told(), nullcontext() if trust else registered_alone(run.name):
         cfg = Config(copy.deepcopy(run.kept))
-        import_modules_from_strings(**cfg.get('custom_imports', {'imports': []}))
+        import_modules_from_strings(**(cfg.get('custom_imports') or {'imports': []}))
         init_default_scope(cfg.get('default_scope') or 'mmengine')
         read_coco_safely()
         model = _model(cfg, checkpoint)

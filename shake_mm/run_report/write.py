@@ -25,6 +25,7 @@ def write_report(
     images: int = IMAGES,
     best: bool = False,
     device: str = 'cpu',
+    trust: bool = False,
     overwrite: bool = False,
 ) -> tuple[Path, int]:
     """Read the folders of runs, and write one page with its pictures; nothing of the runs is touched.
@@ -37,6 +38,7 @@ def write_report(
         images (int): At most how many pictures of the validation set the members are asked of; 0 loads no weights.
         best (bool): Whether the best checkpoints are loaded, not the last ones. Defaults to False.
         device (str): Where the networks run. Defaults to ``'cpu'``.
+        trust (bool): Whether modules and configs that the runs' configs name are run. Defaults to False.
         overwrite (bool): Whether files that no tool of ours wrote may be replaced. Defaults to False.
 
     Returns:
@@ -49,7 +51,7 @@ def write_report(
     page = Path(out or Path(work_dirs[0]) / 'report') / 'report.html'
     claim(page, '--out', overwrite)
     logged = Chapter('What was logged', 'Each table has the first, best and last value of every curve.')
-    parts = [logged, *curves_of(runs, baseline), *(members_of(runs, images, best, device) if images > 0 else [])]
+    parts = [logged, *curves_of(runs, baseline), *(members_of(runs, images, best, device, trust) if images > 0 else [])]
     figures = {part.name: part for part in parts if isinstance(part, Figure)}
     for name in figures:
         claim(page.with_name(f'{name}.png'), '--out', overwrite)

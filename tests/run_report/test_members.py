@@ -15,6 +15,7 @@ from shake_mm.run_report.rebuilt import rebuild
 
 from ..conftest import classifier
 from ..support.runs import train
+from ..test_site import BROWSER, scroll_width
 from .test_report import Reader
 
 PICTURES = 20
@@ -131,3 +132,14 @@ def test_what_cannot_be_had_is_said_in_its_place(folder, tmp_path, capsys):
     assert '--images -1' in capsys.readouterr().err
     assert report.main([str(gone), '--images', '0']) == 0
     assert 'What the members say' not in (gone / 'report' / 'report.html').read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason='there is no Chromium')
+def test_a_browser_shows_it_on_a_desk_and_on_a_phone(folder, tmp_path):
+    """The page is no wider than its window, of one run and of several."""
+    runs = [str(folder / name) for name in ('shake', 'kd', 'alone')]
+    for number in (1, 3):
+        assert report.main([*runs[:number], '--images', str(PICTURES), '--out', str(tmp_path / str(number))]) == 0
+        for width in (1280, 412):
+            assert scroll_width(tmp_path / str(number) / 'report.html', width) <= width, (number, width)
