@@ -39,14 +39,18 @@ def render(study: Study, found: Sequence[Record]) -> str:
     """
     names = [row.name for row in study.rows]
     parts = [f'# {study.question}', f'{study.data}, {len(study.seeds)} seeds planned. {ROLE[study.split]}']
+    unrun: list[str] = []
     for pair in study.pairs:
         rows = {name: {r.seed: r for r in found if (r.row, r.pair) == (name, pair)} for name in names}
         rows = {name: of for name, of in rows.items() if of}
-        if rows:
-            parts += [f'## {pair.replace("_", " → ")}', table(rows)]
+        if not rows:
+            unrun.append(pair.replace('_', ' → '))
+            continue
+        parts += [f'## {pair.replace("_", " → ")}', table(rows)]
         absent = [name for name in names if len(rows.get(name, ())) < len(study.seeds)]
         if absent:
             parts.append(f'Not whole yet: {", ".join(absent)}.')
+    parts += [f'Not run yet: {", ".join(unrun)}.'] if unrun else []
     parts += [_how(study, found)]
     return page(parts)
 

@@ -81,7 +81,8 @@ def test_a_page_pairs_by_seed():
         record('KD', 2, 99.0, gap=0.3, step=0.02),
         record('old', 0, 5.0),
     ]
-    page = pages.render(replace(STUDY, rows=(Row(PLAIN), Row('KD', 'kd')), seeds=(0, 1, 2)), found)
+    study = replace(STUDY, rows=(Row(PLAIN), Row('KD', 'kd')), seeds=(0, 1, 2), pairs=(PAIR, 'a_b', 'c_d'))
+    page = pages.render(study, found)
     half = 12.706205 * math.sqrt(2) / math.sqrt(2)
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in page.splitlines() if line.startswith('| ')]
     assert rows[0] == ['row', '%', 'seeds', 'to plain', 'to KD', 'gap to teacher', 'share', 'step / KD']
@@ -96,6 +97,7 @@ def test_a_page_pairs_by_seed():
         '1.00',
     ]
     assert rows[3][:4] == ['plain', '80.50 ± 0.71', '2', '–'] and rows[3][-1] == '0.50'
+    assert 'Not run yet: a → b, c → d.' in page and '## a' not in page
     assert 'old' not in page and 'Not whole yet: plain.' in page and 'held back' in page
 
 
