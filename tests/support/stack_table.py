@@ -84,7 +84,9 @@ def _cell(counts: dict[str, int] | None) -> str:
         return 'not run'
     told = {'skipped': 'skipped', 'failed': 'failed', 'mended': 'mended', 'files_left': 'files not run'}
     parts = [f'{counts[key]} {words}' for key, words in told.items() if counts[key]]
-    return str(counts['passed']) + (f' ({", ".join(parts)})' if parts else '')
+    return str(counts['passed']) + (f' ({", ".join(parts)})' if parts else '').replace(' 1 files', ' 1 file').replace(
+        '(1 files', '(1 file'
+    )
 
 
 def main() -> None:
