@@ -82,8 +82,9 @@ def page(text: str, stacks: dict[str, Any]) -> str:
 def _cell(counts: dict[str, int] | None) -> str:
     if counts is None or not any(counts[key] for key in ('passed', 'skipped', 'failed')):
         return 'not run'
-    told = {'skipped': 'skipped', 'failed': 'failed', 'mended': 'mended', 'files_left': 'files not run'}
-    parts = [f'{counts[key]} {words}' for key, words in told.items() if counts[key]]
+    parts = [f'{counts[key]} {key}' for key in ('skipped', 'failed', 'mended') if counts[key]]
+    if left := counts['files_left']:
+        parts.append(f'{left} file{"s" * (left > 1)} not run')
     return str(counts['passed']) + (f' ({", ".join(parts)})' if parts else '')
 
 
