@@ -22,7 +22,7 @@ extensions = [
     'sphinx_copybutton',
     'sphinx_design',
 ]
-exclude_patterns = ['_build']
+exclude_patterns = ['_build', 'notebooks']
 suppress_warnings = ['myst.header']  # pages that are written by tools begin with a comment
 
 myst_enable_extensions = ['colon_fence', 'dollarmath']

@@ -1,10 +1,11 @@
-"""What the site takes from the repository around this folder: the methods' pages, and links that leave the folder.
+"""What the site takes from the repository: the methods' pages, the notebooks, and links that leave this folder.
 
-``configs/NAME/README.md`` is the page ``generated/methods/NAME``, ``CHANGELOG.md`` and ``CONTRIBUTING.md`` are pages as
-well, all written when the build begins. A link to one of them leads to its page; one to code or to a folder becomes
-its path.
+``configs/NAME/README.md`` is the page ``generated/methods/NAME``, ``notebooks/NAME.ipynb`` the page
+``generated/notebooks/NAME``; ``CHANGELOG.md`` and ``CONTRIBUTING.md`` are pages as well, all written when the build
+begins. A link to one of them leads to its page; one to code or to a folder becomes its path.
 """
 
+import json
 import os
 import re
 from pathlib import Path
@@ -21,6 +22,8 @@ def page_of(path: Path) -> Path | None:
     Args:
         path (Path): Absolute, as a link names it; it may lead nowhere.
     """
+    if path.parent == DOCS / 'notebooks' and path.suffix == '.ipynb':
+        return GENERATED / 'notebooks' / f'{path.stem}.md'
     if path.is_relative_to(DOCS) and path.suffix:
         return path
     if path.name == 'README.md' and path.parent.parent == ROOT / 'configs':
@@ -49,6 +52,19 @@ def on_site(text: str, source: Path, page: Path) -> str:
     return LINK.sub(link, text)
 
 
+def notebook_text(path: Path) -> str:
+    """A notebook as a page: its texts and its code, under a link to the file, without outputs.
+
+    Args:
+        path (Path): The notebook.
+    """
+    cells = json.loads(path.read_text(encoding='utf-8'))['cells']
+    texts = [''.join(cell['source']) for cell in cells]
+    parts = [text if cell['cell_type'] == 'markdown' else f'```python\n{text}\n```' for cell, text in zip(cells, texts)]
+    head = f'(The notebook itself is `docs/notebooks/{path.name}` of a checkout.)'
+    return '\n\n'.join([parts[0], head, *parts[1:]]) + '\n'
+
+
 def relative(path: Path, folder: Path) -> str:
     """A path from a folder, with slashes."""
     return Path(os.path.relpath(path, folder)).as_posix()
@@ -60,12 +76,14 @@ def write_pages(app: object = None) -> list[Path]:
     Returns:
         list[Path]: The pages.
     """
-    sources = [*sorted((ROOT / 'configs').glob('*/README.md')), ROOT / 'CHANGELOG.md', ROOT / 'CONTRIBUTING.md']
+    sources = [*sorted((ROOT / 'configs').glob('*/README.md')), *sorted((DOCS / 'notebooks').glob('*.ipynb'))]
+    sources += [ROOT / 'CHANGELOG.md', ROOT / 'CONTRIBUTING.md']
     pages = {page: source for source in sources if (page := page_of(source)) is not None}
     for path in set(GENERATED.rglob('*.md')) - {*pages}:
         path.unlink()
     for page, source in pages.items():
-        text = on_site(source.read_text(encoding='utf-8'), source, page)
+        own = notebook_text(source) if source.suffix == '.ipynb' else source.read_text(encoding='utf-8')
+        text = on_site(own, source, page)
         page.parent.mkdir(parents=True, exist_ok=True)
         if not page.is_file() or page.read_text(encoding='utf-8') != text:  # what is unchanged is not built again
             page.write_text(text, encoding='utf-8')

@@ -12,6 +12,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE_BLOCK = re.compile(r'^`(\w+\.py)`:\n\n```python\n(.*?)```', re.M | re.S)
+ANSWER = re.compile(r'(my_data/val/3/\d+\.png) (\d) ([\d.]+)')
 SHELL_BLOCK = re.compile(r'^```bash\n(.*?)```', re.M | re.S)
 
 
@@ -52,8 +53,7 @@ def finished(section, tmp_path_factory):
 
 def test_the_walkthrough_runs_as_printed(finished):
     folder, said = finished
-    answers = re.findall(r'my_data/val/3/\d+\.png (\d) [\d.]+', said)
-    assert len(answers) == 3
+    assert len(ANSWER.findall(said)) == 3
 
     (weights,) = folder.glob('my_classifier_*-*.pth')
     state = torch.load(weights, weights_only=True)['state_dict']
@@ -74,9 +74,9 @@ def test_its_report_shows_all_members(finished, section):
 )
 def test_its_onnx_file_answers_as_the_export_does(finished, section):
     folder, said = finished
-    classified = [line.split() for line in said.splitlines() if line.startswith('my_data')]
-    answered = [line.split() for line in run(folder, SHELL_BLOCK.findall(section)[4]).splitlines()]
-    assert [line[:2] for line in answered] == [line[:2] for line in classified]
+    classified = ANSWER.findall(said)
+    answered = ANSWER.findall(run(folder, SHELL_BLOCK.findall(section)[4]))
+    assert [line[:2] for line in answered] == [line[:2] for line in classified] and len(answered) == 3
     assert all(abs(float(a[2]) - float(b[2])) <= 0.0101 for a, b in zip(answered, classified, strict=True))
 
 

@@ -62,6 +62,7 @@ def test_tensorboard_shows_groups_and_the_log_keeps_its_names(shake, tmp_path):
 
 
 RUN = """
+import sys
 import shake_mm
 from mmengine.config import Config
 from mmengine.runner import Runner
