@@ -20,7 +20,7 @@ from ..checks.data import building
 from ..checks.runner import read_coco_safely
 from ..engine import Distiller
 from ..errors import UsageError
-from ..explain import explain, explain_build
+from ..explain import explain, explain_build, reason
 from ..members import load_strictly, names_in, weights_in
 from ..members.checkpoint import read_checkpoint
 from ..registry import MODELS
@@ -92,7 +92,8 @@ def rebuild(run: Run, best: bool = False, device: str = 'cpu', trust: bool = Fal
     checkpoint = checkpoint_of(run.folder, best)
     if not trust:
         check_named(run.kept, run.name)
-    with quiet(), guard_loaders(), _told(), nullcontext() if trust else registered_alone(run.name):
+    otherwise = f'{run.name} cannot be built anew from the config that it kept'
+    with quiet(), guard_loaders(), told(otherwise), nullcontext() if trust else registered_alone(run.name):
         cfg = Config(copy.deepcopy(run.kept))
         import_modules_from_strings(**(cfg.get('custom_imports') or {'imports': []}))
         init_default_scope(cfg.get('default_scope') or 'mmengine')
@@ -158,15 +159,25 @@ def _model(cfg: Config, checkpoint: Path) -> Distiller:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn the errors of others, of which we know what they mean, into sentences."""
+def told(otherwise: str = '') -> Iterator[None]:
+    """Turn the errors of others, of which we know what they mean, into sentences.
+
+    Args:
+        otherwise (str): What any other error means here; by default it is a defect, and passes through.
+
+    Raises:
+        UsageError: In their place.
+    """
     try:
         yield
+    except UsageError:
+        raise
     except Exception as error:
         sentence = explain(error) or explain_build(error)
-        if sentence is None:
+        if sentence is None and not otherwise:
             raise
-        raise UsageError(sentence.rstrip('.') + '.') from error
+        sentence = sentence or f'{otherwise} ({reason(error)})'
+        raise UsageError(f'{sentence.rstrip(".")}.') from error
 
 
 @contextmanager

@@ -124,6 +124,21 @@ def test_what_cannot_be_had_is_said_in_its_place(folder, tmp_path, capsys):
     told = [part.reason for part in members_of([read(folder / 'kd'), read(gone)], 5) if isinstance(part, Missing)]
     assert told[0] == 'gone was validated on other pictures, or classes, than kd.'
 
+    # a listed picture that is gone, a class that is another, and what is no model at all
+    text = (next((folder / 'alone').glob('*/vis_data')) / 'config.py').read_text()
+    (gone / 'epoch_1.pth').write_bytes((folder / 'alone' / 'epoch_1.pth').read_bytes())
+    (tmp_path / 'list.txt').write_text('gone.png 0\n')
+    listed = f"dict(type='CustomDataset', data_root={str(tmp_path)!r}, ann_file='list.txt', pipeline=[dict(type="
+    listed += "'LoadImageFromFile'), dict(type='PackInputs')])"
+    for change, words in {
+        f'val_dataloader = dict(dataset={listed})': 'gone.png',
+        "model = dict(type='ImageClassifier', backbone=3)": 'ImageClassifier',
+        'model = 3': 'cannot be built anew from the config that it kept',
+    }.items():
+        (data / 'config.py').write_text(f'{text}\n{change}\n')
+        told = [part.reason for part in members_of([read(gone)], 5) if isinstance(part, Missing)]
+        assert len(told) == 1 and words in told[0] and told[0].endswith('.')
+
     alone = [part for part in members_of([read(folder / 'alone')], 5)]
     assert [part.reason for part in alone if isinstance(part, Missing)] == [
         'There is no teacher: nobody to compare the student with.'
