@@ -10,7 +10,7 @@ from ..engine import MemberPredictor
 from .agreement import BOTH, MISSED, OURS, THEIRS, shares
 from .calibration import draw_reliability
 from .figures import COLORS, FONT, MARKERS, Figure, Missing, Part, sheet, tidy, where_differs
-from .rebuilt import Rebuilt
+from .rebuilt import Rebuilt, voices
 from .scenes import OVERLAP, SCORE, Boxes, Scene, annotated, confident, draw_scenes, original, overlapping
 
 LOWEST = 0.05
@@ -47,13 +47,11 @@ def detections(runs: Sequence[Rebuilt], number: int) -> list[Part]:
 def find(runs: Sequence[Rebuilt], positions: Sequence[int]) -> dict[str, list[Boxes]]:
     """The boxes of :data:`LOWEST` score or more that each member finds in every picture, by the member's title."""
     found: dict[str, list[Boxes]] = {}
-    for run in runs:
-        for member, name in run.titles().items():
-            title = name if len(runs) == 1 else f'{run.name}: {name}'
-            predictor = MemberPredictor(run.model, member)
-            samples = [sample for batch in run.batches(positions) for sample in predictor.val_step(batch)]
-            found[title] = [confident(sample.pred_instances, LOWEST) for sample in samples]
-    return dict(sorted(found.items(), key=lambda item: 'teacher' not in item[0].rpartition(': ')[2]))
+    for title, run, member in voices(runs):
+        predictor = MemberPredictor(run.model, member)
+        samples = [sample for batch in run.batches(positions) for sample in predictor.val_step(batch)]
+        found[title] = [confident(sample.pred_instances, LOWEST) for sample in samples]
+    return found
 
 
 def _hit(truth: Boxes, found: Boxes) -> np.ndarray:

@@ -13,7 +13,7 @@ from ..engine import MemberPredictor
 from .agreement import ALIKE, APART, BOTH, OURS, THEIRS, shares
 from .calibration import draw_reliability
 from .figures import FONT, Figure, Missing, Part, sheet, where_differs
-from .rebuilt import Rebuilt
+from .rebuilt import Rebuilt, voices
 from .scenes import original
 
 BATCH, PICTURES, COLUMNS, NAMED = 4, 4, 5, 12
@@ -86,13 +86,12 @@ def masks(runs: Sequence[Rebuilt], number: int) -> list[Part]:
 def _pictures(runs: Sequence[Rebuilt], positions: Sequence[int]) -> list[Masked]:
     truths: list[np.ndarray] = []
     said: list[dict[str, Said]] = [{} for _ in positions]
-    for run in runs:
-        for member, name in sorted(run.titles().items(), key=lambda item: not item[0].startswith('teacher')):
-            (batch,) = run.batches(positions, BATCH)
-            samples = MemberPredictor(run.model, member).val_step(batch)
-            truths = [sample.gt_sem_seg.data.squeeze(0).cpu().numpy() for sample in samples]
-            for own, sample in zip(said, samples):
-                own[name if len(runs) == 1 else f'{run.name}: {name}'] = _said(sample)
+    for title, run, member in voices(runs):
+        (batch,) = run.batches(positions, BATCH)
+        samples = MemberPredictor(run.model, member).val_step(batch)
+        truths = [sample.gt_sem_seg.data.squeeze(0).cpu().numpy() for sample in samples]
+        for own, sample in zip(said, samples):
+            own[title] = _said(sample)
     return [Masked(*parts) for parts in zip(positions, truths, said)]
 
 

@@ -193,6 +193,40 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+class Voice(NamedTuple):
+    """A member of one of several runs.
+
+    Args:
+        title (str): What it is called in pictures.
+        run (Rebuilt): Whose member it is.
+        member (str): Its name there.
+    """
+
+    title: str
+    run: Rebuilt
+    member: str
+
+
+def voices(runs: Sequence[Rebuilt]) -> list[Voice]:
+    """The members of all runs: teachers, students, proxies; a frozen teacher that runs share is there once."""
+    found: list[Voice] = []
+    seen: list[tuple] = []
+    for run in runs:
+        for member, title in run.titles().items():
+            if member in run.model.members.frozen:
+                spec = run.model.members.specs[member]
+                weights = spec.checkpoint, spec.key, spec.config
+                if weights in seen:
+                    continue
+                seen.append(weights)
+            found.append(Voice(title if len(runs) == 1 else f'{run.name}: {title}', run, member))
+    kinds = ('teacher', 'student', 'proxy')
+    found.sort(key=lambda voice: kinds.index(voice.member.rstrip('0123456789')))
+    if len(runs) > 1 and sum(voice.member.startswith('teacher') for voice in found) == 1:
+        found[0] = found[0]._replace(title='teacher')
+    return found
+
+
 def same_data(first: Rebuilt, other: Rebuilt) -> bool:
     """Whether two runs were validated on the same pictures, prepared alike."""
     return isinstance(other.data, Mapping) and first.data == other.data and first.classes == other.classes

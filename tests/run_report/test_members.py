@@ -11,7 +11,7 @@ from shake_mm.registry import MODELS
 from shake_mm.run_report import Figure, Missing, members_of, read
 from shake_mm.run_report.activation import MemberLogits
 from shake_mm.run_report.answers import ask
-from shake_mm.run_report.rebuilt import rebuild
+from shake_mm.run_report.rebuilt import rebuild, voices
 
 from ..conftest import classifier
 from ..support.runs import train
@@ -100,6 +100,9 @@ def test_several_runs_share_their_pictures(folder):
     counts = [[int(cell) for cell in row[1:-1]] for row in parts['agreement'].rows]
     assert all(sum(row) == PICTURES for row in counts)
     assert parts['activation'].heads[2:] == ('teacher', *titles[:-1])
+    asked = voices([rebuild(run) for run in runs])
+    assert [voice.title for voice in asked] == ['teacher', *titles[:-1]]
+    assert [voice.title for voice in voices([asked[0].run])] == ['teacher', 'student', 'proxy']
 
 
 def test_what_cannot_be_had_is_said_in_its_place(folder, tmp_path, capsys):
