@@ -200,31 +200,39 @@ class Voice(NamedTuple):
         title (str): What it is called in pictures.
         run (Rebuilt): Whose member it is.
         member (str): Its name there.
+        teacher (str, optional): The title of the teacher to compare it with; None of teachers, and where there is none.
     """
 
     title: str
     run: Rebuilt
     member: str
+    teacher: str | None = None
 
 
 def voices(runs: Sequence[Rebuilt]) -> list[Voice]:
     """The members of all runs: teachers, students, proxies; a frozen teacher that runs share is there once."""
-    found: list[Voice] = []
-    seen: list[tuple] = []
+    teachers: dict[str, Voice] = {}
+    others: list[tuple[Voice, str | None]] = []
     for run in runs:
-        for member, title in run.titles().items():
-            if member in run.model.members.frozen:
-                spec = run.model.members.specs[member]
-                weights = spec.checkpoint, spec.key, spec.config
-                if weights in seen:
-                    continue
-                seen.append(weights)
-            found.append(Voice(title if len(runs) == 1 else f'{run.name}: {title}', run, member))
-    kinds = ('teacher', 'student', 'proxy')
-    found.sort(key=lambda voice: kinds.index(voice.member.rstrip('0123456789')))
-    if len(runs) > 1 and sum(voice.member.startswith('teacher') for voice in found) == 1:
-        found[0] = found[0]._replace(title='teacher')
-    return found
+        prefix = '' if len(runs) == 1 else f'{run.name}: '
+        titles = run.titles()
+        own = {member: _identity(run, member) for member in titles if member.startswith('teacher')}
+        for member, identity in own.items():
+            teachers.setdefault(identity, Voice(prefix + titles[member], run, member))
+        first = next(iter(own.values()), None)
+        others += [(Voice(prefix + titles[member], run, member), first) for member in titles if member not in own]
+    if len(teachers) == 1:
+        teachers = {identity: voice._replace(title='teacher') for identity, voice in teachers.items()}
+    spare = next(iter(teachers), None)  # for a run that has none
+    found = [voice._replace(teacher=teachers[key].title) if (key := own or spare) else voice for voice, own in others]
+    found.sort(key=lambda voice: voice.member != 'student')
+    return [*teachers.values(), *found]
+
+
+def _identity(run: Rebuilt, member: str) -> str:
+    """What two frozen teachers have in common that are one; a trained one is its run's own."""
+    spec = run.model.members.specs[member]
+    return f'{run.name} {member}' if spec.trainable else repr((spec.checkpoint, spec.key, spec.config))
 
 
 def same_data(first: Rebuilt, other: Rebuilt) -> bool:

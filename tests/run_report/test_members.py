@@ -1,6 +1,7 @@
 """What members say of pictures, in the report of real runs, against a computation without the report."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -161,3 +162,16 @@ def test_a_browser_shows_it_on_a_desk_and_on_a_phone(folder, tmp_path):
         assert report.main([*runs[:number], '--images', str(PICTURES), '--out', str(tmp_path / str(number))]) == 0
         for width in (1280, 412):
             assert scroll_width(tmp_path / str(number) / 'report.html', width) <= width, (number, width)
+
+
+def test_every_member_stands_beside_its_own_teacher(folder):
+    """Runs of two teachers: each its own; a run without one is compared with the first."""
+    runs = {name: rebuild(read(folder / name)) for name in ('alone', 'kd', 'shake')}
+    spec = runs['kd'].model.members.specs['teacher0']
+    runs['kd'].model.members.specs['teacher0'] = dataclasses.replace(spec, checkpoint='other.pth')
+    beside = {voice.title: voice.teacher for voice in voices(list(runs.values()))}
+    assert beside == {
+        **{'kd: teacher': None, 'shake: teacher': None},
+        **{'alone: student': 'kd: teacher', 'kd: student': 'kd: teacher', 'shake: student': 'shake: teacher'},
+        'shake: proxy': 'shake: teacher',
+    }
