@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .answers import Answer, Asked
-from .figures import COLORS, FONT, Figure, Missing, Part, sentence, sheet, where_differs
+from .figures import COLORS, FONT, Figure, Missing, Part, legend_columns, sentence, sheet, where_differs
 
 BOTH, OURS, THEIRS = 'both right', 'it alone right', 'teacher alone right'
 ALIKE, APART, MISSED = 'both wrong, alike', 'both wrong, otherwise', 'missed by both'
@@ -70,7 +70,12 @@ def shares(
     axes.set_xlabel(f'% of the {what}')
     axes.spines[['top', 'right', 'left']].set_visible(False)
     drawing.legend(
-        ncols=len(names), frameon=False, fontsize=FONT, loc='outside upper left', columnspacing=1, handlelength=1
+        ncols=legend_columns(names),
+        frameon=False,
+        fontsize=FONT,
+        loc='outside upper left',
+        columnspacing=1,
+        handlelength=1,
     )
     rows = [
         (title, *(f'{own[name]:,}' for name in names), *([more[1][title]] if more else []))

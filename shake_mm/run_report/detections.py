@@ -9,8 +9,8 @@ from torch import Tensor
 from ..engine import MemberPredictor
 from .agreement import BOTH, MISSED, OURS, THEIRS, shares
 from .calibration import draw_reliability
-from .figures import COLORS, FONT, MARKERS, Figure, Missing, Part, sheet, tidy, where_differs
-from .rebuilt import Rebuilt
+from .figures import COLORS, FONT, MARKERS, Figure, Missing, Part, legend_columns, sheet, tidy, where_differs
+from .rebuilt import Rebuilt, voices
 from .scenes import OVERLAP, SCORE, Boxes, Scene, annotated, confident, draw_scenes, original, overlapping
 
 LOWEST = 0.05
@@ -27,19 +27,18 @@ def detections(runs: Sequence[Rebuilt], number: int) -> list[Part]:
     """
     positions = runs[0].positions(number)
     truths = [annotated(runs[0].dataset.get_data_info(place)) for place in positions]
-    answers = find(runs, positions)
+    answers, beside = find(runs, positions), {voice.title: voice.teacher for voice in voices(runs)}
     if not sum(len(truth.labels) for truth in truths):
         return [Missing('Objects', 'No object is annotated in these pictures.')]
     sure = {title: [boxes.surer(SCORE) for boxes in own] for title, own in answers.items()}
     hits = {title: [_hit(truth, own) for truth, own in zip(truths, boxes)] for title, boxes in sure.items()}
-    teacher = next((title for title in answers if title.endswith(('teacher', 'teacher0'))), None)
-    figures: list[Part] = []
-    if teacher is not None:
-        counts = {t: _beside(np.concatenate(h), np.concatenate(hits[teacher])) for t, h in hits.items() if t != teacher}
-        figures.append(shares(counts, 'annotated objects'))
+    counts = {
+        t: _beside(np.concatenate(hits[t]), np.concatenate(hits[theirs])) for t, theirs in beside.items() if theirs
+    }
+    figures: list[Part] = [shares(counts, 'annotated objects')] if counts else []
     figures.append(_by_class(truths, hits, sure, runs[0].classes))
     figures.append(draw_reliability({t: _rightness(truths, own) for t, own in answers.items()}, 'boxes'))
-    figures.append(_scenes(runs[0], positions, truths, sure, hits, teacher))
+    figures.append(_scenes(runs[0], positions, truths, sure, hits, beside))
     return figures
 
 
@@ -47,13 +46,11 @@ def detections(runs: Sequence[Rebuilt], number: int) -> list[Part]:
 def find(runs: Sequence[Rebuilt], positions: Sequence[int]) -> dict[str, list[Boxes]]:
     """The boxes of :data:`LOWEST` score or more that each member finds in every picture, by the member's title."""
     found: dict[str, list[Boxes]] = {}
-    for run in runs:
-        for member, name in run.titles().items():
-            title = name if len(runs) == 1 else f'{run.name}: {name}'
-            predictor = MemberPredictor(run.model, member)
-            samples = [sample for batch in run.batches(positions) for sample in predictor.val_step(batch)]
-            found[title] = [confident(sample.pred_instances, LOWEST) for sample in samples]
-    return dict(sorted(found.items(), key=lambda item: 'teacher' not in item[0].rpartition(': ')[2]))
+    for title, run, member, _ in voices(runs):
+        predictor = MemberPredictor(run.model, member)
+        samples = [sample for batch in run.batches(positions) for sample in predictor.val_step(batch)]
+        found[title] = [confident(sample.pred_instances, LOWEST) for sample in samples]
+    return found
 
 
 def _hit(truth: Boxes, found: Boxes) -> np.ndarray:
@@ -100,7 +97,7 @@ def _by_class(
     axes.set_xlim(-3, 103)
     axes.set_xlabel('% of the objects of a class that are found')
     tidy(axes)
-    drawing.legend(ncols=len(shares), frameon=False, fontsize=FONT, loc='outside upper left')
+    drawing.legend(ncols=legend_columns(list(shares)), frameon=False, fontsize=FONT, loc='outside upper left')
     wrong = {title: sum(len(own.labels) for own in sure[title]) - _right_boxes(truths, sure[title]) for title in sure}
     rows = [
         (classes[there[k]], str(int((labels == there[k]).sum())), *(f'{own[k]:.0f}' for own in shares.values()))
@@ -131,10 +128,11 @@ def _scenes(
     truths: Sequence[Boxes],
     sure: Mapping[str, list[Boxes]],
     hits: Mapping[str, list[np.ndarray]],
-    teacher: str | None,
+    beside: Mapping[str, str | None],
 ) -> Figure:
     """The pictures in which the student finds otherwise than its teacher, or otherwise than was annotated."""
     student = next(title for title in hits if title.endswith('student'))
+    teacher = beside[student]
     wanted = [np.ones(len(truth.labels), bool) for truth in truths] if teacher is None else hits[teacher]
     differing = [int((mine != theirs).sum()) for mine, theirs in zip(hits[student], wanted)]
     order = np.argsort([-number for number in differing], kind='stable')[:SCENES]

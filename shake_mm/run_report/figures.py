@@ -123,6 +123,17 @@ def _apart(wanted: Sequence[float], gap: float) -> list[float]:
     return places
 
 
+def legend_columns(labels: Sequence[str], width: float = WIDTH) -> int:
+    """In how many columns a legend fits into a picture.
+
+    Args:
+        labels (sequence of str): Its entries.
+        width (float): The picture's, in inches.
+    """
+    wide = [0.07 * len(label) + 0.45 for label in labels]
+    return len(labels) if sum(wide) <= width else max(1, int(width // max(wide)))
+
+
 def where_differs(title: str) -> str:
     """The title of a picture of what a student says where it differs from its teacher."""
     return f'Where {"the student" if title == "student" else title} differs most'

@@ -1,6 +1,6 @@
 """What the members of segmentors say of pixels: beside the truth and the teacher, and how sure they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..engine import MemberPredictor
 from .agreement import ALIKE, APART, BOTH, OURS, THEIRS, shares
 from .calibration import draw_reliability
 from .figures import FONT, Figure, Missing, Part, sheet, where_differs
-from .rebuilt import Rebuilt
+from .rebuilt import Rebuilt, voices
 from .scenes import original
 
 BATCH, PICTURES, COLUMNS, NAMED = 4, 4, 5, 12
@@ -65,12 +65,12 @@ def masks(runs: Sequence[Rebuilt], number: int) -> list[Part]:
     counts: dict[str, dict[str, float]] = {}
     asked: dict[str, list[tuple[Tensor, Tensor]]] = {}
     kept: list[Masked] = []
-    student, teacher = '', None
+    beside = {voice.title: voice.teacher for voice in voices(runs)}
+    student = next(title for title in beside if title.endswith('student'))
+    teacher = beside[student]
     for start in range(0, len(positions), BATCH):
         for masked in _pictures(runs, positions[start : start + BATCH]):
-            student = next(title for title in masked.said if title.endswith('student'))
-            teacher = next((title for title in masked.said if title.endswith(('teacher', 'teacher0'))), None)
-            _count(masked, teacher, counts)
+            _count(masked, beside, counts)
             for title, said in masked.said.items():
                 asked.setdefault(title, []).append(_sample(masked.truth, said))
             kept.append(masked)
@@ -78,21 +78,20 @@ def masks(runs: Sequence[Rebuilt], number: int) -> list[Part]:
     if not any(len(right) for own in asked.values() for _, right in own):
         return [Missing('Pixels', 'No pixel is annotated in these pictures.')]
     joined = {title: (torch.cat([a for a, _ in own]), torch.cat([b for _, b in own])) for title, own in asked.items()}
-    beside = [shares(counts, 'pixels')] if counts else []
-    return [*beside, draw_reliability(joined, 'pixels'), _draw(runs[0], kept, student, teacher)]
+    counted = [shares(counts, 'pixels')] if counts else []
+    return [*counted, draw_reliability(joined, 'pixels'), _draw(runs[0], kept, student, teacher)]
 
 
 @torch.no_grad()
 def _pictures(runs: Sequence[Rebuilt], positions: Sequence[int]) -> list[Masked]:
     truths: list[np.ndarray] = []
     said: list[dict[str, Said]] = [{} for _ in positions]
-    for run in runs:
-        for member, name in sorted(run.titles().items(), key=lambda item: not item[0].startswith('teacher')):
-            (batch,) = run.batches(positions, BATCH)
-            samples = MemberPredictor(run.model, member).val_step(batch)
-            truths = [sample.gt_sem_seg.data.squeeze(0).cpu().numpy() for sample in samples]
-            for own, sample in zip(said, samples):
-                own[name if len(runs) == 1 else f'{run.name}: {name}'] = _said(sample)
+    for title, run, member, _ in voices(runs):
+        (batch,) = run.batches(positions, BATCH)
+        samples = MemberPredictor(run.model, member).val_step(batch)
+        truths = [sample.gt_sem_seg.data.squeeze(0).cpu().numpy() for sample in samples]
+        for own, sample in zip(said, samples):
+            own[title] = _said(sample)
     return [Masked(*parts) for parts in zip(positions, truths, said)]
 
 
@@ -103,13 +102,13 @@ def _said(sample: Any) -> Said:
     return Said(classes.numpy(), scores.amax(0))
 
 
-def _count(masked: Masked, teacher: str | None, counts: dict[str, dict[str, float]]) -> None:
-    if teacher is None:
-        return
-    known, theirs = masked.truth != IGNORED, masked.said[teacher].classes
+def _count(masked: Masked, beside: Mapping[str, str | None], counts: dict[str, dict[str, float]]) -> None:
+    known = masked.truth != IGNORED
     for title, said in masked.said.items():
-        if title == teacher:
+        teacher = beside[title]
+        if teacher is None:
             continue
+        theirs = masked.said[teacher].classes
         own = counts.setdefault(title, dict.fromkeys((BOTH, OURS, THEIRS, ALIKE, APART), 0))
         right, taught, same = said.classes == masked.truth, theirs == masked.truth, said.classes == theirs
         own[BOTH] += int((known & right & taught).sum())

@@ -11,7 +11,7 @@ from .detections import detections
 from .features import features
 from .figures import Chapter, Missing, Part, sentence
 from .masks import masks
-from .rebuilt import Rebuilt, rebuild, same_data
+from .rebuilt import Rebuilt, rebuild, same_data, told
 from .runs import Run
 
 TITLE = 'What the members say'
@@ -51,7 +51,8 @@ def members_of(
         f'weights of {weights}. Teachers and proxies are measured on the whole set by tools/test.py --member.'
     )
     try:
-        return [Chapter(TITLE, about), *lacking, *_draw_for(rebuilt)(rebuilt, number)]
+        with told():
+            return [Chapter(TITLE, about), *lacking, *_draw_for(rebuilt)(rebuilt, number)]
     except UsageError as error:
         return [Chapter(TITLE, about), *lacking, Missing('Answers', str(error))]
 

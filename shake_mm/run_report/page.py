@@ -20,6 +20,10 @@ code { overflow-wrap: anywhere }
   .beside { display: grid; grid-template-columns: minmax(0, 11fr) minmax(0, 8fr); gap: 1.5rem; align-items: start }
 }
 """
+COLUMNS = 7
+"""A table of more stands below its picture."""
+FOLDED = 15
+"""Longer tables of settings open by a click."""
 MAIN = ('model.type', 'model.tau', 'model.lam', 'train_cfg.max_epochs', 'train_dataloader.batch_size')
 
 
@@ -57,7 +61,8 @@ def _part(part: Part, images: Mapping[str, bytes]) -> str:
     data = base64.b64encode(images[part.name]).decode()
     about = f'<p>{escape(part.about)}</p>' if part.about else ''
     image = f'<img alt="{escape(part.alt)}" src="data:image/png;base64,{data}">'
-    beside = 'beside' if part.drawing.get_figwidth() <= 1.3 * WIDTH else 'below'
+    narrow = part.drawing.get_figwidth() <= 1.3 * WIDTH and len(part.heads) <= COLUMNS
+    beside = 'beside' if narrow else 'below'
     return f'<h3>{escape(part.title)}</h3>{about}<div class="{beside}">{image}{_table(part.heads, part.rows)}</div>'
 
 
@@ -71,7 +76,10 @@ def _settings(runs: Sequence[Run], base: dict[str, Any] | None) -> str:
     configs = ([] if base is None else [base]) + [run.config for run in runs]
     heads = ('setting', *(['base'] if base is not None else []), *names)
     differing = [(key, *values) for key, values in differences(configs)]
-    return '<h2>Settings that differ</h2>' + (_table(heads, differing, code=True) if differing else '<p>None.</p>')
+    table = _table(heads, differing, code=True) if differing else '<p>None.</p>'
+    if len(differing) > FOLDED:
+        table = f'<details><summary>{len(differing)} settings</summary>{table}</details>'
+    return f'<h2>Settings that differ</h2>{table}'
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], code: bool = False) -> str:

@@ -20,7 +20,7 @@ from ..checks.data import building
 from ..checks.runner import read_coco_safely
 from ..engine import Distiller
 from ..errors import UsageError
-from ..explain import explain, explain_build
+from ..explain import explain, explain_build, reason
 from ..members import load_strictly, names_in, weights_in
 from ..members.checkpoint import read_checkpoint
 from ..registry import MODELS
@@ -92,7 +92,8 @@ def rebuild(run: Run, best: bool = False, device: str = 'cpu', trust: bool = Fal
     checkpoint = checkpoint_of(run.folder, best)
     if not trust:
         check_named(run.kept, run.name)
-    with quiet(), guard_loaders(), _told(), nullcontext() if trust else registered_alone(run.name):
+    otherwise = f'{run.name} cannot be built anew from the config that it kept'
+    with quiet(), guard_loaders(), told(otherwise), nullcontext() if trust else registered_alone(run.name):
         cfg = Config(copy.deepcopy(run.kept))
         import_modules_from_strings(**(cfg.get('custom_imports') or {'imports': []}))
         init_default_scope(cfg.get('default_scope') or 'mmengine')
@@ -158,15 +159,25 @@ def _model(cfg: Config, checkpoint: Path) -> Distiller:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn the errors of others, of which we know what they mean, into sentences."""
+def told(otherwise: str = '') -> Iterator[None]:
+    """Turn the errors of others, of which we know what they mean, into sentences.
+
+    Args:
+        otherwise (str): What any other error means here; by default it is a defect, and passes through.
+
+    Raises:
+        UsageError: In their place.
+    """
     try:
         yield
+    except UsageError:
+        raise
     except Exception as error:
         sentence = explain(error) or explain_build(error)
-        if sentence is None:
+        if sentence is None and not otherwise:
             raise
-        raise UsageError(sentence.rstrip('.') + '.') from error
+        sentence = sentence or f'{otherwise} ({reason(error)})'
+        raise UsageError(f'{sentence.rstrip(".")}.') from error
 
 
 @contextmanager
@@ -180,6 +191,48 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+class Voice(NamedTuple):
+    """A member of one of several runs.
+
+    Args:
+        title (str): What it is called in pictures.
+        run (Rebuilt): Whose member it is.
+        member (str): Its name there.
+        teacher (str, optional): The title of the teacher to compare it with; None of teachers, and where there is none.
+    """
+
+    title: str
+    run: Rebuilt
+    member: str
+    teacher: str | None = None
+
+
+def voices(runs: Sequence[Rebuilt]) -> list[Voice]:
+    """The members of all runs: teachers, students, proxies; a frozen teacher that runs share is there once."""
+    teachers: dict[str, Voice] = {}
+    others: list[tuple[Voice, str | None]] = []
+    for run in runs:
+        prefix = '' if len(runs) == 1 else f'{run.name}: '
+        titles = run.titles()
+        own = {member: _identity(run, member) for member in titles if member.startswith('teacher')}
+        for member, identity in own.items():
+            teachers.setdefault(identity, Voice(prefix + titles[member], run, member))
+        first = next(iter(own.values()), None)
+        others += [(Voice(prefix + titles[member], run, member), first) for member in titles if member not in own]
+    if len(teachers) == 1:
+        teachers = {identity: voice._replace(title='teacher') for identity, voice in teachers.items()}
+    spare = next(iter(teachers), None)  # for a run that has none
+    found = [voice._replace(teacher=teachers[key].title) if (key := own or spare) else voice for voice, own in others]
+    found.sort(key=lambda voice: voice.member != 'student')
+    return [*teachers.values(), *found]
+
+
+def _identity(run: Rebuilt, member: str) -> str:
+    """What two frozen teachers have in common that are one; a trained one is its run's own."""
+    spec = run.model.members.specs[member]
+    return f'{run.name} {member}' if spec.trainable else repr((spec.checkpoint, spec.key, spec.config))
 
 
 def same_data(first: Rebuilt, other: Rebuilt) -> bool:

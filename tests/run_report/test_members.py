@@ -1,6 +1,7 @@
 """What members say of pictures, in the report of real runs, against a computation without the report."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from shake_mm.registry import MODELS
 from shake_mm.run_report import Figure, Missing, members_of, read
 from shake_mm.run_report.activation import MemberLogits
 from shake_mm.run_report.answers import ask
-from shake_mm.run_report.rebuilt import rebuild
+from shake_mm.run_report.rebuilt import rebuild, voices
 
 from ..conftest import classifier
 from ..support.runs import train
@@ -100,6 +101,9 @@ def test_several_runs_share_their_pictures(folder):
     counts = [[int(cell) for cell in row[1:-1]] for row in parts['agreement'].rows]
     assert all(sum(row) == PICTURES for row in counts)
     assert parts['activation'].heads[2:] == ('teacher', *titles[:-1])
+    asked = voices([rebuild(run) for run in runs])
+    assert [voice.title for voice in asked] == ['teacher', *titles[:-1]]
+    assert [voice.title for voice in voices([asked[0].run])] == ['teacher', 'student', 'proxy']
 
 
 def test_what_cannot_be_had_is_said_in_its_place(folder, tmp_path, capsys):
@@ -124,6 +128,21 @@ def test_what_cannot_be_had_is_said_in_its_place(folder, tmp_path, capsys):
     told = [part.reason for part in members_of([read(folder / 'kd'), read(gone)], 5) if isinstance(part, Missing)]
     assert told[0] == 'gone was validated on other pictures, or classes, than kd.'
 
+    # a listed picture that is gone, a class that is another, and what is no model at all
+    text = (next((folder / 'alone').glob('*/vis_data')) / 'config.py').read_text()
+    (gone / 'epoch_1.pth').write_bytes((folder / 'alone' / 'epoch_1.pth').read_bytes())
+    (tmp_path / 'list.txt').write_text('gone.png 0\n')
+    listed = f"dict(type='CustomDataset', data_root={str(tmp_path)!r}, ann_file='list.txt', pipeline=[dict(type="
+    listed += "'LoadImageFromFile'), dict(type='PackInputs')])"
+    for change, words in {
+        f'val_dataloader = dict(dataset={listed})': 'gone.png',
+        "model = dict(type='ImageClassifier', backbone=3)": 'ImageClassifier',
+        'model = 3': 'cannot be built anew from the config that it kept',
+    }.items():
+        (data / 'config.py').write_text(f'{text}\n{change}\n')
+        told = [part.reason for part in members_of([read(gone)], 5) if isinstance(part, Missing)]
+        assert len(told) == 1 and words in told[0] and told[0].endswith('.')
+
     alone = [part for part in members_of([read(folder / 'alone')], 5)]
     assert [part.reason for part in alone if isinstance(part, Missing)] == [
         'There is no teacher: nobody to compare the student with.'
@@ -143,3 +162,16 @@ def test_a_browser_shows_it_on_a_desk_and_on_a_phone(folder, tmp_path):
         assert report.main([*runs[:number], '--images', str(PICTURES), '--out', str(tmp_path / str(number))]) == 0
         for width in (1280, 412):
             assert scroll_width(tmp_path / str(number) / 'report.html', width) <= width, (number, width)
+
+
+def test_every_member_stands_beside_its_own_teacher(folder):
+    """Runs of two teachers: each its own; a run without one is compared with the first."""
+    runs = {name: rebuild(read(folder / name)) for name in ('alone', 'kd', 'shake')}
+    spec = runs['kd'].model.members.specs['teacher0']
+    runs['kd'].model.members.specs['teacher0'] = dataclasses.replace(spec, checkpoint='other.pth')
+    beside = {voice.title: voice.teacher for voice in voices(list(runs.values()))}
+    assert beside == {
+        **{'kd: teacher': None, 'shake: teacher': None},
+        **{'alone: student': 'kd: teacher', 'kd: student': 'kd: teacher', 'shake: student': 'shake: teacher'},
+        'shake: proxy': 'shake: teacher',
+    }

@@ -11,8 +11,9 @@ from pathlib import Path
 from matplotlib import image
 
 from shake_mm.cli import report
-from shake_mm.run_report import curves_of, read
+from shake_mm.run_report import curves_of, page_of, read
 from shake_mm.run_report.figures import GAP
+from shake_mm.run_report.page import FOLDED
 
 PAGE = (Path(__file__).resolve().parents[2] / 'docs' / 'report.md').read_text(encoding='utf-8')
 
@@ -103,6 +104,14 @@ def test_the_page_of_the_docs_compares_runs(tmp_path, monkeypatch):
     page = Reader(Path('compared/report.html').read_text(encoding='utf-8'))
     assert {'my_shake', 'my_kd', 'model.tau', '1', '2', '4'} <= set(page.cells) and 'model.type' not in page.cells
     assert 'my_kd: student/top1' in page.cells
+
+
+def test_many_settings_are_folded(tmp_path):
+    runs = [read(run(tmp_path / name)) for name in 'ab']
+    many = [own._replace(config={f'model.x{i}': i * j for i in range(FOLDED + 2)}) for j, own in enumerate(runs)]
+    page = page_of(many, [], {})
+    assert f'<details><summary>{FOLDED + 1} settings</summary>' in page and 'model.x7' in page
+    assert '<details>' not in page_of(runs, [], {})
 
 
 def test_what_is_refused(tmp_path, capsys):
