@@ -20,6 +20,8 @@ MARK = 'Written by shake_mm'
 """Stands in each file, so that the command knows what it may replace."""
 
 PACKAGES = ('onnx', 'onnxscript')
+PRESENT = Version('2.9')
+"""Torch whose present exporter, by ``torch.export``, had become the one that it takes by itself."""
 Answer = Callable[[Tensor], Sequence[Tensor]]
 
 
@@ -117,5 +119,5 @@ def quietly(write: Callable[[], None], network: DeployedNetwork, kind: str) -> N
 
 
 def _is_old() -> bool:
-    """Whether torch writes ONNX by tracing: before its present exporter had become the one it takes by itself."""
-    return Version(torch.__version__) < Version('2.9')
+    """Whether torch writes ONNX by tracing."""
+    return Version(torch.__version__) < PRESENT

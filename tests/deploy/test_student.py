@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from packaging.version import Version
 
 from shake_mm.deploy import deploy_student, formats, student
 from shake_mm.deploy.formats import MARK, read_onnx, read_torchscript
@@ -202,6 +204,20 @@ def test_packages_that_are_missing_are_named(make_classifier, tmp_path, monkeypa
     with pytest.raises(UsageError, match='written with onnx.*run `pip install onnx onnxscript onnxruntime`'):
         deploy_student(cfg, weights, str(tmp_path / 'a.onnx'), [16])
     assert not (tmp_path / 'a.onnx').exists()
+
+
+@needs_onnx
+def test_the_exporter_of_an_older_torch_writes_the_same(make_classifier, tmp_path, monkeypatch):
+    """By tracing, as every torch before 2.9 does; later ones still can."""
+    cfg, weights, network = saved(make_classifier(), tmp_path, 'mmpretrain')
+    monkeypatch.setattr(formats, '_is_old', lambda: True)
+    if not formats.PRESENT > Version(torch.__version__):
+        monkeypatch.setattr(torch.onnx, 'export', partial(torch.onnx.export, dynamo=False))
+    written = deploy_student(cfg, weights, str(tmp_path / 'a.onnx'), [16])
+    images = pixels(5, 16, 16)
+    got = answers(written.path, images)
+    assert list(got) == ['logits', 'scores'] and written.difference < 1e-5
+    torch.testing.assert_close(got['logits'], network(images.float(), mode='tensor').detach(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('ending', ['pt', pytest.param('onnx', marks=[needs_onnx, pytest.mark.slow])])
