@@ -4,6 +4,7 @@ Both draw on the 1,797 glyphs of 8x8 pixels that come inside scikit-learn. One f
 serves both, so an image of the validation set never shows a glyph that training has seen.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,11 @@ class Digits(BaseDataset):
         image_size: Height and width of the images. Networks made for CIFAR expect 32. Defaults to 32.
         interpolation: How glyphs are enlarged: a name that :func:`mmcv.imresize` knows. Defaults to ``'bilinear'``.
         num_samples: Take only the first so many glyphs of the split. Defaults to None: all.
+        digits: Take only glyphs of these digits, which are the classes in this order. Defaults to None: all ten.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`, such as ``pipeline``.
+
+    Raises:
+        UsageError: If the split does not exist, ``digits`` are none, or there are not so many glyphs.
 
     Example:
         >>> dataset = Digits(split='val')
@@ -53,9 +58,15 @@ class Digits(BaseDataset):
         image_size: int = 32,
         interpolation: str = 'bilinear',
         num_samples: int | None = None,
+        digits: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         _check(type(self).__name__, split, num_samples, image_size)
+        self.digits = list(range(10)) if digits is None else list(digits)
+        if not self.digits or len({*self.digits}) < len(self.digits) or not {*self.digits} <= {*range(10)}:
+            raise UsageError(f'digits={digits} of Digits must be numbers from 0 to 9, each once.')
+        if digits is not None:
+            kwargs.setdefault('metainfo', {'classes': tuple(map(str, self.digits))})
         self.split = split
         self.image_size = image_size
         self.interpolation = interpolation
@@ -70,6 +81,7 @@ class Digits(BaseDataset):
         """Return one dict with ``img``, ``gt_label`` and ``glyph`` (its position in scikit-learn's set) a sample."""
         glyphs, digits = load_glyphs()
         own = split_glyphs(self.split)
+        own = own[np.isin(digits[own], self.digits)]
         if self.num_samples is not None and self.num_samples > len(own):
             raise UsageError(
                 f'num_samples={self.num_samples} is more than the {len(own)} glyphs in the {self.split} set of Digits: '
@@ -78,7 +90,7 @@ class Digits(BaseDataset):
         own = own[: self.num_samples]
         pixels = np.rint(255 * resize(glyphs[own], self.image_size, self.interpolation)).astype(np.uint8)
         pixels = pixels[..., None].repeat(3, axis=-1)
-        return [dict(img=img, gt_label=int(digits[i]), glyph=int(i)) for img, i in zip(pixels, own)]
+        return [dict(img=img, gt_label=self.digits.index(digits[i]), glyph=int(i)) for img, i in zip(pixels, own)]
 
 
 @DATASETS.register_module()

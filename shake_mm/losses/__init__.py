@@ -36,6 +36,7 @@ from .peer_attention import PeerAttentionLoss, peer_attention
 from .pixel_kl import PixelKLLoss, pixel_kl
 from .pkt import PKTLoss, probabilistic_transfer
 from .places import Places
+from .positive_prior import PositivePriorLoss, positive_prior
 from .query_box import QueryBoxLoss, query_box
 from .query_kl import QueryKLLoss, query_kl
 from .rkd import RKDLoss, relational_kd
@@ -103,6 +104,7 @@ __all__ = [
     'PKTLoss',
     'PixelKLLoss',
     'Places',
+    'PositivePriorLoss',
     'RKDLoss',
     'SPLoss',
     'ScaleKDLoss',
@@ -136,6 +138,7 @@ __all__ = [
     'masked_distance',
     'neuron_selectivity',
     'pixel_kl',
+    'positive_prior',
     'probabilistic_transfer',
     'relational_kd',
     'similarity_preserving',

@@ -136,6 +136,11 @@ class DenseDetectionTask(DetectionTask):
                     f'{name}: a {type(head).__name__} guesses its anchors anew for every image, and two networks guess '
                     f'other ones: {self.advice(network)}.'
                 )
+            if hasattr(network, 'panoptic_head'):
+                raise UsageError(
+                    f'{name}: the queries of a {kind} are no places that two networks share, and its decoder, which '
+                    f'predicts masks, answers no queries of another: {self.advice(network)}.'
+                )
             if not strides_of(head):
                 raise UsageError(
                     f'{name}: a {kind} does not classify the places of a pyramid of stated strides: '

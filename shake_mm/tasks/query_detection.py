@@ -107,10 +107,12 @@ class QueryDetectionTask(DetectionTask):
 
     def _unmatched(self, network: nn.Module) -> UsageError:
         kind = type(network).__name__
+        sigmoid = getattr(getattr(network.bbox_head, 'loss_cls', None), 'use_sigmoid', True)
+        end = '' if sigmoid else '_softmax'
         return UsageError(
             f'student: the queries of a {kind} are no places that two networks share, so its classes cannot be '
-            'distilled one by one: take `_base_/methods/kd_detr.py`, by which both answer the same queries, or '
-            f'`_base_/methods/detrdistill.py`, which matches them, or {self.advice(network)}.'
+            f'distilled one by one: take `_base_/methods/kd_detr{end}.py`, by which both answer the same queries, or '
+            f'`_base_/methods/detrdistill{end}.py`, which matches them, or {self.advice(network)}.'
         )
 
 

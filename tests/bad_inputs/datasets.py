@@ -68,6 +68,13 @@ CASES = [
         'num_samples=2000',
         'use fewer',
     ),
+    Case(
+        'dataset',
+        'a class twice',
+        lambda s: s.plain({f'{DATA}.type': 'shake_mm.Digits', f'{DATA}.digits': [3, 3]}),
+        'digits=[3, 3] of Digits',
+        'each once',
+    ),
     Case('dataset', 'images too small to draw', lambda s: s.plain({f'{DATA}.image_size': 4}), 'image_size', 'use 16'),
     Case(
         'dataset',

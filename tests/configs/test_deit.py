@@ -67,6 +67,40 @@ def test_without_a_token(method, monkeypatch):
     torch.testing.assert_close(losses['loss_student_from_teacher'], wanted, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize('method', ['kd/kd-deit', 'shake/shake-one-head'])
+def test_one_token_learns_from_two_teachers(method):
+    """The mean of what it would learn from each; the class head hears of the teachers by the token alone."""
+    cfg = Config.fromfile(CONFIGS / f'{method}_2xresnet14_deit_digits.py')
+    assert len({teacher.checkpoint for teacher in cfg.model.teachers}) == 2
+    model = build(cfg, 32).train()
+    torch.manual_seed(1)
+    for teacher in model.members.frozen.values():  # of their own
+        teacher.network.head.fc.weight.data.normal_(std=0.3)
+    for layer in (model.student.head.layers.head, model.student.head.layers.head_dist):
+        layer.weight.data.normal_(std=0.1)
+    images, samples = torch.randn(4, 3, 32, 32), [DataSample().set_gt_label(i) for i in range(4)]
+    model.student.eval()
+    losses = model(images, samples, mode='loss')
+    token = model.student.head.layers.head_dist(model.student.backbone(images)[-1][1])
+    taught = [teacher.network(images) for teacher in model.members.frozen.values()]
+    assert not torch.equal(*(t.argmax(1) for t in taught))
+    if 'kd' in method:
+        found = [losses[f'loss_student_from_teacher{i}'] for i in (0, 1)]
+        wanted = [0.25 * -token.log_softmax(1)[range(4), t.argmax(1)].mean() for t in taught]
+    else:
+        found = [losses[f'loss_proxy_from_teacher{i}'] for i in (0, 1)]
+        term, tau = model.terms['proxy_from_teacher0'], model.terms['proxy_from_teacher0'].loss.tau
+        pairs = [((t / tau).softmax(1), (token / tau).log_softmax(1)) for t in taught]
+        wanted = [term.weight * tau**2 * (p * (p.log() - q)).sum(1).mean() for p, q in pairs]
+        assert term.weight == model.terms['proxy_from_teacher1'].weight and len(model.proxies) == 1
+        assert {'loss_student_from_proxy', 'loss_proxy_from_student'} <= losses.keys()
+    torch.testing.assert_close(torch.stack(found), torch.stack(wanted), rtol=1e-4, atol=1e-6)
+    sum(found).backward()
+    moved = {name for name, p in model.student.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert any('head_dist' in name for name in moved) and 'backbone.dist_token' in moved
+    assert not any(name.startswith('head.layers.head.') for name in moved)
+
+
 def test_imagenet_schedule():
     cfg = Config.fromfile(CONFIGS / f'shake/shake_{IN1K}.py')
     assert (cfg.train_cfg.max_epochs, cfg.auto_scale_lr.base_batch_size) == (300, 8 * cfg.train_dataloader.batch_size)

@@ -33,7 +33,7 @@ ELSEWHERE = {
         {CONFIGS / path for path in augmented_on('cifar100')}
         - {CONFIGS / path for path in augmented_on('cifar100', WRN)}
     ),
-    *(path for path in DISTILLED if 'okddip' in path.stem or 'deit' in path.stem),
+    *(path for path in DISTILLED if any(word in path.stem for word in ('okddip', 'deit', 'subset'))),
 }
 # Of methods that came later, the cells of CIFAR-100 and ImageNet differ from those of digits by the networks alone.
 LATER = {

@@ -153,3 +153,17 @@ def test_drawn_images_need_a_number():
 def test_more_digits_than_there_are():
     with pytest.raises(UsageError, match='450'):
         Digits(split='val', num_samples=451)
+
+
+def test_some_of_the_digits_are_classes_of_their_own():
+    every, some = Digits(split='val'), Digits(split='val', digits=(8, 3))
+    assert some.metainfo['classes'] == ('8', '3') and every.metainfo['classes'] == tuple('0123456789')
+    wanted = [(s['glyph'], (8, 3).index(s['gt_label'])) for s in every.load_data_list() if s['gt_label'] in (8, 3)]
+    assert [(s['glyph'], s['gt_label']) for s in some.load_data_list()] == wanted and len(wanted) > 80
+    assert len(Digits(split='val', digits=(8, 3), num_samples=5)) == 5
+
+
+@pytest.mark.parametrize('digits', [(), (3, 3), (10,), (-1, 2)])
+def test_digits_that_are_none_are_refused(digits):
+    with pytest.raises(UsageError, match='must be numbers from 0 to 9, each once'):
+        Digits(digits=digits)

@@ -90,6 +90,7 @@ ELSEWHERE = {
     'MaskSimilarityLoss': 'it compares prompts with each other: tests/losses/test_freekd.py',
     'LocalizationDistillationLoss': 'it weighs priors of an assignment: tests/losses/test_box_distribution.py',
     'MaskKLLoss': 'it asks for the classes of boxes: tests/losses/test_mask_kl.py',
+    'PositivePriorLoss': 'it weighs priors of an assignment: tests/losses/test_positive_prior.py',
     'SoftQualityFocalLoss': 'it weighs priors of an assignment: tests/losses/test_soft_quality_focal.py',
     'ValuableLocalizationLoss': 'likewise: tests/losses/test_box_distribution.py',
     'AssignedQueryLoss': 'it asks for objects: tests/losses/test_assigned_query.py',

@@ -127,6 +127,13 @@ OURS = {
     'CosineLoss': Case(losses.CosineLoss, MAP, MAP),
     'PixelKLLoss': Case(losses.PixelKLLoss, MAP, MAP),
     'PixelKLLoss, sigmoid': Case(partial(losses.PixelKLLoss, activation='sigmoid'), MAP, MAP),
+    'PositivePriorLoss': Case(losses.PositivePriorLoss, LEVELS, LEVELS, lambda labels: (places(labels, LEVELS, 2),)),
+    'PositivePriorLoss, sigmoid': Case(
+        partial(losses.PositivePriorLoss, 'sigmoid', 2.0, 'levels'),
+        LEVELS,
+        LEVELS,
+        lambda labels: (places(labels, LEVELS, 2),),
+    ),
     'QueryBoxLoss': Case(losses.QueryBoxLoss, ANSWERS[1:], ANSWERS[1:], prepare=lambda x: 0.1 + 0.8 * x.sigmoid()),
     'QueryKLLoss': Case(losses.QueryKLLoss, ANSWERS[:1], ANSWERS[:1]),
     'RKDLoss': Case(losses.RKDLoss, ROW, (BATCH, 3)),

@@ -64,6 +64,11 @@ REFUSALS = {
     'MatchedQueryLoss, built': Refusal(
         partial(losses.MatchedQueryLoss, layers='first'), None, "MatchedQueryLoss: layers='first', but it must be one"
     ),
+    'PositivePriorLoss': Refusal(
+        losses.PositivePriorLoss, ([MAP], [(4, 12, 8, 8)], PLACES), 'PositivePriorLoss: .* they must be equal'
+    ),
+    'PositivePriorLoss, built': Refusal(partial(losses.PositivePriorLoss, 'tanh'), None, "activation='tanh', but it"),
+    'PositivePriorLoss, cold': Refusal(partial(losses.PositivePriorLoss, tau=0.0), None, 'PositivePriorLoss: tau=0.0'),
     'QueryBoxLoss': Refusal(
         losses.QueryBoxLoss, ([BOXES], [(4, 7, 4)]), 'QueryBoxLoss: .*two decoders make of the same'
     ),

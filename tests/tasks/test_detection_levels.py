@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 from shake_mm.taps import levels_of
 from shake_mm.tasks import task_of
@@ -49,6 +50,17 @@ def test_they_are_counted(path):
     assert len(levels_of(task_of(model).aliases(model))) == LEVELS[path] == count_levels(model)
     assert not any(parameter.is_meta for parameter in model.parameters())
     assert model.training and all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_of_a_mask2former_features_alone_are_distilled():
+    """No level needs a layer's name, and what cannot be names them."""
+    path = 'mask2former/mask2former_r50_8xb2-lsj-50e_coco'
+    student, teacher = network(path), network(path)
+    with pytest.raises(UsageError, match=r'predicts masks, answers no queries of another: distill features \(f1, f2'):
+        MODELS.build(dict(type='shake_mm.KD', student=student, teachers=[copy.deepcopy(teacher)]))
+    hint = dict(of='student.f*', to='teacher0.f*', loss=dict(type='FitNetsLoss'))
+    model = MODELS.build(dict(type='shake_mm.Distiller', student=student, teachers=[teacher], terms=dict(hint=hint)))
+    assert [term.to for term in model.terms.values()] == [f'teacher0.f{i}' for i in range(1, 5)]
 
 
 def test_a_detr_learns_features_without_names_of_layers():

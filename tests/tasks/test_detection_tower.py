@@ -16,7 +16,7 @@ from shake_mm.tasks.detection_tower import head_behind, tower_aliases
 from shake_mm.utils import twin_of
 from tests.support.detectors import CLASSES, HEADS, detector, lively, scenes
 
-METHODS = {'gfl': 'crosskd_gfl', 'fcos': 'crosskd_fcos'}
+METHODS = {'atss': 'crosskd_atss', 'gfl': 'crosskd_gfl', 'fcos': 'crosskd_fcos'}
 
 
 def network(kind, seed=2, channels=8, depth=3):
@@ -104,8 +104,8 @@ def test_crosskd_teaches_the_student_s_towers_and_not_its_predictors(kind):
     model = distiller(kind)
     losses = model(**model.data_preprocessor(scenes(), True), mode='loss')
     terms = {'loss_cross_cls': 'cls_convs', 'loss_cross_box': 'reg_convs'}
-    if kind == 'gfl':
-        terms['loss_cross_sides'] = 'reg_convs'
+    if kind in ('gfl', 'atss'):
+        terms['loss_cross_sides' if kind == 'gfl' else 'loss_cross_center'] = 'reg_convs'
     named = dict(model.student.named_parameters())
     for term, tower in terms.items():
         assert losses[term].isfinite() and losses[term] > 0

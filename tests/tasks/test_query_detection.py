@@ -210,7 +210,7 @@ SPECIALIZED = dict(
         ),
         (
             dict(terms=dict(a=dict(of='student.logits', to='teacher0.logits', loss={}))),
-            'take `_base_/methods/kd_detr.py`',
+            'take `_base_/methods/kd_detr_softmax.py`.*`_base_/methods/detrdistill_softmax.py`',
         ),
         (dict(proxies=dict(type='ShadowHead')), 'the queries of a DETR are no places that two networks share'),
     ],
@@ -226,6 +226,12 @@ def test_refusals(parts, words):
         )
     with pytest.raises(UsageError, match=words):
         distiller('detr', teacher=teacher, **parts)
+
+
+def test_the_mend_is_of_the_head_s_kind():
+    terms = dict(a=dict(of='student.logits', to='teacher0.logits', loss={}))
+    with pytest.raises(UsageError, match='take `_base_/methods/kd_detr.py`.*`_base_/methods/detrdistill.py`'):
+        distiller('deformable', teacher=detr('deformable'), terms=terms)
 
 
 def test_classes_are_not_matched_by_name():

@@ -50,6 +50,7 @@ from mmengine.registry import DefaultScope  # noqa: E402
 from torch import nn  # noqa: E402
 from zoo_networks import PACKAGES, SIZES, batch, candidates, networks, quiet  # noqa: E402
 
+from shake_mm.compat import configs_dir  # noqa: E402
 from shake_mm.errors import UsageError  # noqa: E402
 from shake_mm.export import export_student  # noqa: E402
 from shake_mm.registry import MODELS  # noqa: E402
@@ -82,7 +83,7 @@ def _try(task: str, name: str, model: dict) -> Found:
         mended = _outcome(lambda: _shake(config, plain, data, proxies=dict(type='ShadowNetwork')))
         shake = 'works with `ShadowNetwork`' if mended == 'works' else mended
     if kd.startswith('refused: '):
-        kd += _mended(config, plain, data, kd)
+        kd += _mended(config, plain, data, kd) + _by_methods(config, plain, data, kd)
     export = _outcome(lambda: _export(config, plain))
     return Found(name, kd, shake, export)
 
@@ -169,6 +170,18 @@ def _mended(config: dict, plain: nn.Module, data: dict, refusal: str) -> str:
 
     outcome = _outcome(step)
     return ' (So it works.)' if outcome == 'works' else f' (So it does not: {outcome})'
+
+
+def _by_methods(config: dict, plain: nn.Module, data: dict, refusal: str) -> str:
+    """What becomes of a step of each method that a refusal names."""
+
+    def step(name: str) -> None:
+        model = Config.fromfile(f'{configs_dir()}/_base_/methods/{name}.py').method
+        model.update(student=copy.deepcopy(config), teachers=[copy.deepcopy(plain)])
+        if not all(v.isfinite() for key, v in _step(MODELS.build(model), data).items() if key.startswith('loss_')):
+            raise AssertionError(f'a loss of {name} is no number')
+
+    return ''.join(f' (`{n}`: {_outcome(lambda n=n: step(n))})' for n in re.findall(r'methods/(\w+)\.py', refusal))
 
 
 def _shake(config: dict, plain: nn.Module, data: dict, **kwargs: Any) -> None:

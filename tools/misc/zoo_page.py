@@ -36,7 +36,8 @@ network, and of its others those whose head no network before had. One without a
 random weights, fewer channels and fewer blocks, is its own teacher in one training step of KD and SHAKE by the README's
 lines. `works` means: KD of the equal networks is 0 (1e-5), SHAKE's terms are finite and its proxy has layers of its
 own, and the exported student answers as the distilled one. Where KD is refused, features are distilled as the sentence
-says: "(So it works.)" if their loss is 0 as well. `not run`: the plain network makes no step here.
+says: "(So it works.)" if their loss is 0 as well; and each method that it names makes a step, whose terms are finite if
+that works. `not run`: the plain network makes no step here.
 """
 
 
