@@ -3,11 +3,12 @@
 import copy
 import hashlib
 import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from .datasets.batched_pipeline import batches_in
 from .datasets.views import views_in
 from .datasets.wrapped import KEEPING, innermost_configs
 from .errors import UsageError
@@ -35,16 +36,16 @@ def make_exact(cfg: Config) -> None:
 
 
 def make_batched(cfg: Config) -> None:
-    """Keep the training set on the device as one tensor, see :class:`shake_mm.datasets.BatchedViews`.
+    """Keep the training set on the device as one tensor, see :class:`shake_mm.datasets.batched.BatchedImages`.
 
     Raises:
         UsageError: If the pipeline draws what that does not, or something wraps the data set.
     """
     loader = cfg.train_dataloader
-    datasets, before, views = _views_of(loader.dataset, '--batched', KEEPING)
+    datasets, before, drawn = _drawn_by(loader.dataset, '--batched', KEEPING, batches_in)
     for dataset in datasets:
         dataset.pipeline = before
-    loader.dataset = dict(type='shake_mm.BatchedViews', dataset=loader.dataset, **views)
+    loader.dataset = dict(dataset=loader.dataset, **drawn)
     loader.num_workers, loader.persistent_workers, loader.pin_memory = 0, False, False
     loader.collate_fn = dict(type='shake_mm.as_batch')
     loader.pop('prefetch_factor', None)
@@ -73,7 +74,7 @@ def make_cached(cfg: Config, folder: str) -> None:
         cfg.custom_hooks = [*hooks, dict(type='shake_mm.TeacherCacheHook')]
     if type_name(cfg.train_dataloader.dataset.type) != 'BatchedViews':
         wrappers = (*KEEPING, 'ContrastDataset')
-        datasets, before, views = _views_of(cfg.train_dataloader.dataset, '--cache-teachers', wrappers)
+        datasets, before, views = _drawn_by(cfg.train_dataloader.dataset, '--cache-teachers', wrappers, views_in)
         pack = dict(type='PackInputs', meta_keys=('sample_idx', 'view_idx'))
         for dataset in datasets:
             dataset.pipeline = [*before, dict(type='shake_mm.RandomView', **views), pack]
@@ -131,20 +132,23 @@ def _cache_name(checkpoint: str) -> str:
     return f'{"-".join(parts[-3:])}-{hashlib.sha256(path.encode()).hexdigest()[:8]}'
 
 
-def _views_of(dataset: Any, switch: str, wrappers: Sequence[str]) -> tuple[list[Any], list[dict], dict[str, Any]]:
-    """The data sets within one, and the pipeline and the views that they have in common.
+def _drawn_by(
+    dataset: Any, switch: str, wrappers: Sequence[str], read: Callable[[Any], tuple[list[dict], dict[str, Any]]]
+) -> tuple[list[Any], list[dict], dict[str, Any]]:
+    """The data sets within one, and what their pipelines have in common: how images are loaded, and what is drawn.
 
     Args:
         dataset (dict): The config of a loader's data set.
         switch (str): Who asks.
         wrappers (sequence of str): Types of wrappers that leave images as they are.
+        read (callable): Reads a pipeline.
 
     Raises:
         UsageError: If the views are not known, or not the same.
     """
     _check_wrappers(dataset, switch, wrappers)
     datasets = innermost_configs(dataset)
-    first, *others = [views_in(inner.pipeline) for inner in datasets]
+    first, *others = [read(inner.pipeline) for inner in datasets]
     if any(other != first for other in others):
         raise UsageError(f'{switch}: the joined data sets have different pipelines: give all the same, or leave it out')
     return datasets, *first

@@ -31,7 +31,7 @@ from ..hooks.stage import check_units
 from ..imports import when_imported
 from ..members import names_in
 from ..outputs import write_config
-from ..utils import unwrap_model
+from ..utils import garbage_is_new, unwrap_model
 from .config import check_config
 from .data import building, check_data
 from .metrics import check_metrics
@@ -120,7 +120,7 @@ def _check_loops(runner: Runner, model: Any, cfg: Config, mode: str, guard: Read
         if cfg.get(f'{name}_dataloader') is not None:
             key = f'{name}_dataloader'
             config = cfg[key].get('dataset')
-            with building(key, config):
+            with building(key, config), garbage_is_new():
                 loop: Any = getattr(runner, f'{name}_loop')
             if name == 'train':
                 check_ends(loop)

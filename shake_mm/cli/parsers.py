@@ -76,7 +76,7 @@ def parse_train(argv: Sequence[str] | None = None, prog: str | None = None) -> a
     parser.add_argument(
         '--batched',
         action='store_true',
-        help='keep a set like CIFAR on the device and draw whole batches from it; see docs/speed.md',
+        help='keep a set of small images on the device and draw whole batches from it; see docs/speed.md',
     )
     parser.add_argument(
         '--cache-teachers',

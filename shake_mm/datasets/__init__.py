@@ -2,6 +2,7 @@
 
 from ..imports import lazy_parts
 from .batched import BatchedViews
+from .batched_crops import BatchedCrops
 from .contrast import ContrastDataset
 from .seeded import SeededBatchSampler, SeededDataset
 from .views import RandomView, ViewSet
@@ -27,6 +28,7 @@ __getattr__ = lazy_parts(
 )
 
 __all__ = [
+    'BatchedCrops',
     'BatchedViews',
     'ContrastDataset',
     'DigitMasks',

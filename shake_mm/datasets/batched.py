@@ -4,7 +4,7 @@ mmengine's data loader asks such a set for a whole batch (PyTorch's ``__getitems
 has: shuffled, distributed over processes, or resumed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,56 +15,55 @@ from torch.utils.data import get_worker_info
 
 from ..errors import UsageError
 from ..registry import DATASETS, FUNCTIONS
+from .cutout import Cutout
 from .seeded import Draw
 from .views import ViewSet
 from .wrapped import parts_of, place_of
 
 
-@DATASETS.register_module()
-class BatchedViews:
-    """All images of a data set in one tensor of 8-bit numbers; a batch is cut from it in a handful of operations.
-
-    Images are padded, cropped and mirrored as mmpretrain's ``RandomCrop`` and ``RandomFlip`` do it, one by one, and
-    normalized by the model's data preprocessor as always. Needs ``num_workers=0``, ``pin_memory=False`` and
-    ``collate_fn=dict(type='shake_mm.as_batch')``; ``tools/train.py --batched`` writes all that into a config.
+class BatchedImages:
+    """All images of a data set, of one size and 8 bits; a batch is cut from them in a handful of operations.
 
     Draws come from PyTorch's global generator or, if a :class:`SeededBatchSampler` asks, from (seed, epoch, position)
-    alone.
-
-    The images are kept padded, and mirrored too if views are: CIFAR-100's training set takes 480 MB. What mmengine's
-    wrappers repeat is kept once.
+    alone. Needs ``num_workers=0``, ``pin_memory=False`` and ``collate_fn=dict(type='shake_mm.as_batch')``;
+    ``tools/train.py --batched`` writes all that into a config. What mmengine's wrappers repeat is kept once.
 
     Args:
         dataset (dict | Dataset): A classification data set, or its config, whose items hold ``img``, (H, W, C) or of
             gray images (H, W), all of one size, and ``gt_label``; or several in mmengine's wrappers.
         device (str, optional): Where to keep them. Defaults to the device that mmengine trains on.
-        **views: What :class:`ViewSet` takes: ``crop_size``, ``padding``, ``pad_val``, ``flip_prob``.
+        cutout (dict, optional): What :class:`Cutout` takes, to be done at last.
 
     Raises:
         UsageError: If images differ in size or are not of 8 bits, samples have not one label, or a worker process is
             to use another device's memory.
     """
 
-    def __init__(self, dataset: Any, device: str | None = None, **views: Any) -> None:
+    draws = 0
+    """How many random numbers an image takes, without those of the cutout."""
+
+    def __init__(self, dataset: Any, device: str | None = None, cutout: Mapping[str, Any] | None = None) -> None:
         from .view_sample import ViewSample  # which needs mmpretrain
 
         self._sample = ViewSample.of
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.parts = parts_of(self.dataset)
         """The data sets that hold the images, one after the other."""
+        self.cutout = None if cutout is None else Cutout(**cutout)
         images, labels = _load(self.parts)
         self._images = _images_at(self.dataset, self.parts)
-        self.views = ViewSet(images.shape[1:3], **views)
-        device = torch.device(device or get_device())
-        padded = torch.from_numpy(self.views.pad(images)).permute(0, 3, 1, 2).contiguous().to(device)
-        stored = torch.stack([padded, padded.flip(-1)], dim=1) if self.views.flips == 2 else padded[:, None]
-        self._labels = torch.from_numpy(labels).to(device).split(1)
+        self.device = torch.device(device or get_device())
         self.channels = images.shape[-1]
-        # Overlapping: row k is the view's width of pixels that begins at pixel k of all images, one after the other.
-        pixels, width = stored.reshape(-1), self.views.crop[1]
-        self._rows = pixels.as_strided((len(pixels) - width + 1, width), (1, 1))
-        planes = torch.arange(self.channels)[:, None] * self.views.padded[0] + torch.arange(self.views.crop[0])
-        self._offsets = (planes * self.views.padded[1]).to(device)
+        self._labels = torch.from_numpy(labels).to(self.device).split(1)
+        self._store(images)
+
+    def _store(self, images: np.ndarray) -> None:
+        """Keep images, shape (N, H, W, C)."""
+        raise NotImplementedError
+
+    def _drawn(self, positions: Sequence[int], draws: np.ndarray) -> dict[str, Any]:
+        """The batch of images at positions that random numbers, shape (N, :attr:`draws`), make."""
+        raise NotImplementedError
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -77,32 +76,78 @@ class BatchedViews:
         return getattr(self.dataset, name)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        """Return one image in a random view."""
+        """Return one image as it is drawn."""
         batch = self.__getitems__([range(len(self))[position]])
         return {'inputs': batch['inputs'][0], 'data_samples': batch['data_samples'][0]}
 
     def __getitems__(self, positions: Sequence[int | Draw]) -> dict[str, Any]:
-        """Return a batch in random views.
+        """Return a batch as it is drawn.
 
         Args:
-            positions (list): Of the images; or their :class:`Draw`, which say the views too.
+            positions (list): Of the images; or their :class:`Draw`, which say the random numbers too.
 
         Returns:
             dict: ``inputs``, shape (N, C, h, w), uint8, and ``data_samples``, a list.
         """
         plain = [draw.position if isinstance(draw, Draw) else draw for draw in positions]
+        number = self.draws + (0 if self.cutout is None else Cutout.draws)
         if positions and isinstance(positions[0], Draw):
-            draws = uniform(np.array(positions, np.uint64))
+            draws = uniform(np.array(positions, np.uint64), number)
         else:
-            draws = torch.rand(len(positions), 3, dtype=torch.float64).numpy()
-        return self.batch(self._images[plain].tolist(), self.views.pick(draws).tolist())
+            draws = torch.rand(len(positions), number, dtype=torch.float64).numpy()
+        batch = self._drawn(self._images[plain].tolist(), draws[:, : self.draws])
+        if self.cutout is not None:
+            batch['inputs'] = self.cutout(batch['inputs'], draws[:, self.draws :])
+        return batch
+
+    def _batch(self, inputs: Tensor, positions: Sequence[int], views: Sequence[int]) -> dict[str, Any]:
+        if self.device.type == 'cuda' and get_worker_info() is not None:
+            raise UsageError(
+                f'train_dataloader: {type(self).__name__} keeps its images on the device: set num_workers=0.'
+            )
+        samples = [self._sample(self._labels[i], i, view) for i, view in zip(positions, views)]
+        return {'inputs': inputs, 'data_samples': samples}
+
+
+@DATASETS.register_module()
+class BatchedViews(BatchedImages):
+    """Batches of the views that padding, a random crop and a flip make, see :class:`BatchedImages`.
+
+    Images are padded, cropped and mirrored as mmpretrain's ``RandomCrop`` and ``RandomFlip`` do it, one by one, and
+    normalized by the model's data preprocessor as always. The images are kept padded, and mirrored too if views are:
+    CIFAR-100's training set takes 480 MB.
+
+    Args:
+        dataset (dict | Dataset): See :class:`BatchedImages`.
+        device (str, optional): See :class:`BatchedImages`.
+        cutout (dict, optional): See :class:`BatchedImages`. A teacher's logits are not kept by view then.
+        **views: What :class:`ViewSet` takes: ``crop_size``, ``padding``, ``pad_val``, ``flip_prob``.
+    """
+
+    draws = 3
+
+    def __init__(
+        self, dataset: Any, device: str | None = None, cutout: Mapping[str, Any] | None = None, **views: Any
+    ) -> None:
+        self._settings = views
+        super().__init__(dataset, device, cutout)
+
+    def _store(self, images: np.ndarray) -> None:
+        self.views = ViewSet(images.shape[1:3], **self._settings)
+        padded = torch.from_numpy(self.views.pad(images)).permute(0, 3, 1, 2).contiguous().to(self.device)
+        stored = torch.stack([padded, padded.flip(-1)], dim=1) if self.views.flips == 2 else padded[:, None]
+        # Overlapping: row k is the view's width of pixels that begins at pixel k of all images, one after the other.
+        pixels, width = stored.reshape(-1), self.views.crop[1]
+        self._rows = pixels.as_strided((len(pixels) - width + 1, width), (1, 1))
+        planes = torch.arange(self.channels)[:, None] * self.views.padded[0] + torch.arange(self.views.crop[0])
+        self._offsets = (planes * self.views.padded[1]).to(self.device)
+
+    def _drawn(self, positions: Sequence[int], draws: np.ndarray) -> dict[str, Any]:
+        return self.batch(positions, self.views.pick(draws).tolist())
 
     def batch(self, positions: Sequence[int], views: Sequence[int]) -> dict[str, Any]:
         """Return given views of given images, which :attr:`parts` hold, as :meth:`__getitems__` does."""
-        if self._rows.is_cuda and get_worker_info() is not None:
-            raise UsageError('train_dataloader: BatchedViews keeps its images on the device: set num_workers=0.')
-        samples = [self._sample(self._labels[i], i, view) for i, view in zip(positions, views)]
-        return {'inputs': self._cut(np.array(positions), np.array(views)), 'data_samples': samples}
+        return self._batch(self._cut(np.array(positions), np.array(views)), positions, views)
 
     def _cut(self, which: np.ndarray, view: np.ndarray) -> Tensor:
         """Cut views, shape (N,), out of the images at the positions ``which``, shape (N,)."""
@@ -127,19 +172,20 @@ def as_batch(batch: Any) -> Any:
     return batch
 
 
-def uniform(keys: np.ndarray) -> np.ndarray:
-    """Three numbers of [0, 1) for each key, a function of the key alone (the SplitMix64 generator's output function).
+def uniform(keys: np.ndarray, number: int = 3) -> np.ndarray:
+    """Numbers of [0, 1) for each key, a function of the key alone (the SplitMix64 generator's output function).
 
     Args:
         keys (ndarray): Shape (N, K), uint64.
+        number (int): How many a key. Defaults to 3.
 
     Returns:
-        ndarray: Shape (N, 3), float64.
+        ndarray: Shape (N, number), float64.
     """
     state = np.zeros(len(keys), np.uint64)
     for column in keys.T:
         state = _mixed(state ^ column)
-    draws = np.stack([_mixed(state + np.uint64(i)) for i in (1, 2, 3)], axis=1)
+    draws = np.stack([_mixed(state + np.uint64(i)) for i in range(1, number + 1)], axis=1)
     return (draws >> np.uint64(11)) * 2.0**-53
 
 

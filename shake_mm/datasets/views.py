@@ -165,7 +165,7 @@ def views_in(pipeline: Sequence[Mapping]) -> tuple[list[dict], dict[str, Any]]:
         elif kind == 'RandomCrop' and not views and not settings.pop('pad_if_needed', False):
             settings.pop('padding_mode', None)  # of `pad_if_needed` alone: RandomCrop pads by a constant otherwise
             views = {**settings, 'padding': settings.get('padding') or 0}
-        elif kind == 'RandomFlip' and 'flip_prob' not in views and settings.pop('direction', None) in _ACROSS:
+        elif kind == 'RandomFlip' and 'flip_prob' not in views and settings.pop('direction', None) in ACROSS:
             views['flip_prob'] = settings['prob']
         elif str(kind).startswith('Load') and not views:
             before.append(dict(transform))
@@ -177,7 +177,7 @@ def views_in(pipeline: Sequence[Mapping]) -> tuple[list[dict], dict[str, Any]]:
     return before, views
 
 
-_ACROSS = ('horizontal', None)
+ACROSS = ('horizontal', None)
 
 
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:

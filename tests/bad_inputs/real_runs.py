@@ -49,6 +49,16 @@ def _other_views(site: Site) -> list[str]:
     return site.plain({DATA: dict(type='ConcatDataset', datasets=[one, other])}, '--batched')
 
 
+def _crops(**changes: object):
+    crop = dict(type='RandomResizedCrop', **{'scale': SIZE, **changes})
+    return lambda site: site.plain({f'{DATA}.pipeline': [crop, dict(type='PackInputs')]}, '--batched')
+
+
+def _holes(site: Site) -> list[str]:
+    pipeline = [dict(type='Cutout', shape=4), dict(type='PackInputs')]
+    return site.kd({f'{DATA}.pipeline': pipeline}, '--batched', '--cache-teachers', str(site.path / 'caches'))
+
+
 BY_ITERATIONS = {'train_cfg': dict(type='IterBasedTrainLoop', max_iters=2)}
 NAMES = [f'{label:02d}' for label in range(100)]
 CASES = [
@@ -90,6 +100,15 @@ CASES = [
         'DefaultSampler',
     ),
     Case('image', '16 bits a pixel, batched', _sixteen_bits, 'train_dataloader', 'color_type'),
+    Case(
+        'command line',
+        '--batched of crops by another filter',
+        _crops(interpolation='area'),
+        'RandomResizedCrop',
+        'bilinear',
+    ),
+    Case('command line', '--batched of crops of no size', _crops(scale=0), 'scale=0', '1 or more'),
+    Case('command line', 'a cache of images with holes', _holes, 'cutout', 'leave out `cache`'),
     Case('command line', '--batched of joined sets with different views', _other_views, '--batched', 'all the same'),
     Case('dataset', 'a last batch of one sample', _last_batch_of_one, 'train_dataloader', 'drop_last=True'),
     Case('dataset', 'a label that the second of two joined sets has', _joined, '1.png', 'num_classes'),

@@ -60,12 +60,13 @@ def test_the_model_gets_what_it_gets_from_mmpretrain(sources):
     assert torch.equal(wanted['inputs'], got['inputs'])
 
 
-def test_mixup_mixes_it(sources):
+@pytest.mark.parametrize('mix', ['Mixup', 'CutMix'])
+def test_the_preprocessor_mixes_it(sources, mix):
     preprocess = MODELS.build(
         dict(
             type='mmpretrain.ClsDataPreprocessor',
             num_classes=100,
-            batch_augments=dict(augments=[dict(type='mmpretrain.Mixup', alpha=1.0)]),
+            batch_augments=dict(augments=[dict(type=f'mmpretrain.{mix}', alpha=1.0)]),
         )
     )
     batch = preprocess(BatchedViews(sources).batch(list(range(12)), [0] * 12), True)

@@ -46,6 +46,10 @@ class Case(NamedTuple):
 
 
 CASES = {
+    'BatchedCrops': Case(
+        dict(type='shake_mm.BatchedCrops', dataset=PLAIN, scale=16, flip_prob=0.5, cutout=dict(shape=4), device='cpu'),
+        (dict(crop_ratio_range=(0.5, 0.2)), r'crop_ratio_range=\(0.5, 0.2\) is no range'),
+    ),
     'BatchedViews': Case(
         dict(type='shake_mm.BatchedViews', dataset=PLAIN, padding=2, flip_prob=0.5, device='cpu'),
         (dict(crop_size=30), 'crop_size=.*choose a smaller one'),
