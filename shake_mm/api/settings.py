@@ -74,9 +74,8 @@ def method_of(method: str | dict | None) -> dict[str, Any]:
         return {'type': name, **given}
     file = Path(config_file(f'{METHODS}/shake.py')).parent / f'{name.lower()}.py'
     if file.is_file():
-        method = Config.fromfile(file).method
-        method.pop('setting', None)  # the papers', of configs that repeat them: here, what was measured to help
-        return {**method, **given}
+        # The papers' setting is for configs that repeat them: here, what was measured to help.
+        return {**{key: value for key, value in Config.fromfile(file).method.items() if key != 'setting'}, **given}
     if name in MODELS.module_dict or MODELS.get(f'shake_mm.{name}'):
         return {'type': f'shake_mm.{name}', **given}
     known = {path.stem for path in file.parent.glob('*.py')}
