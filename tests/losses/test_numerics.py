@@ -181,6 +181,8 @@ SITUATIONS = {
 
 # Where all classes are equally likely, DIST's formula has gradients of 10^8, which float16 cannot hold.
 BEYOND_FLOAT16 = {('mmrazor.DISTLoss', 'zero student')}
+POOLED = 'AdversarialLoss'
+"""It pools the larger map as it comes, which torch 2.1 does not do in float16 on the CPU."""
 
 
 def saturated(x):
@@ -240,6 +242,8 @@ def test_finite_and_computed_in_float32(name, situation):
     case = CASES[name]
     feature, target, labels = prepared(case, situation)
     for kind, autocast in PRECISIONS:
+        if name == POOLED and kind == torch.float16 and kind not in AUTOCASTS:
+            continue
         rounded = [[x.to(kind) for x in side] for side in (feature, target)]
         value, gradients = evaluate(case, *rounded, labels, autocast)
         at = f'{kind}, autocast {autocast}'
