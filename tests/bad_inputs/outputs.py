@@ -79,7 +79,7 @@ def _lock(make: Callable[[Site], None]) -> Callable[[Site], list[str]]:
 
 def _swept(site: Site) -> list[str]:
     site.write('sweep/configs/shake-tau1-lam1_a_b.py', 'mine = 1')
-    config = site.write('shake_a_b.py', "model = dict(type='shake_mm.SHAKE')\n")
+    config = site.write('shake_a_b.py', "model = dict(type='shake_mm.SHAKE', setting='paper')\n")
     return [config, '--tau', '1', '--lam', '1', '--work-dir', str(site.path / 'sweep')]
 
 
