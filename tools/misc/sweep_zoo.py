@@ -83,7 +83,7 @@ def _try(task: str, name: str, model: dict) -> Found:
         mended = _outcome(lambda: _shake(config, plain, data, proxies=dict(type='ShadowNetwork')))
         shake = 'works with `ShadowNetwork`' if mended == 'works' else mended
     if kd.startswith('refused: '):
-        kd += _mended(config, plain, data, kd) + _by_methods(config, plain, data, kd)
+        kd += _mended(config, plain, data, kd) + _by_methods(plain, data, kd)
     export = _outcome(lambda: _export(config, plain))
     return Found(name, kd, shake, export)
 
@@ -172,12 +172,12 @@ def _mended(config: dict, plain: nn.Module, data: dict, refusal: str) -> str:
     return ' (So it works.)' if outcome == 'works' else f' (So it does not: {outcome})'
 
 
-def _by_methods(config: dict, plain: nn.Module, data: dict, refusal: str) -> str:
+def _by_methods(plain: nn.Module, data: dict, refusal: str) -> str:
     """What becomes of a step of each method that a refusal names."""
 
     def step(name: str) -> None:
         model = Config.fromfile(f'{configs_dir()}/_base_/methods/{name}.py').method
-        model.update(student=copy.deepcopy(config), teachers=[copy.deepcopy(plain)])
+        model.update(student=copy.deepcopy(plain), teachers=[copy.deepcopy(plain)])
         if not all(v.isfinite() for key, v in _step(MODELS.build(model), data).items() if key.startswith('loss_')):
             raise AssertionError(f'a loss of {name} is no number')
 
