@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from analysis.collect import ACCURACY, Record
 from analysis.markdown import markdown_table
 from analysis.summary import Stat
-from shake_mm.engine.term_config import PAPER
 from shake_mm.errors import UsageError
 from shake_mm.outputs import HEADER, claim, is_ours, write_text
 from shake_mm.registry import MODELS
+from shake_mm.tasks import Task
 
 
 class Point(NamedTuple):
@@ -40,17 +40,15 @@ def default_point(model: Mapping[str, Any]) -> Point:
         model (dict): The config's model.
 
     Raises:
-        UsageError: If its distiller has no such argument, or its task decides.
+        UsageError: If its distiller has no such argument.
     """
     known = inspect.signature(MODELS.get(model['type'])).parameters
     for name in Point._fields:
         if name not in known:
             raise UsageError(f'model: a {model["type"]} has no `{name}` to sweep: give a config of KD, DML or SHAKE.')
     values = {name: model.get(name, known[name].default) for name in Point._fields}
-    if values['tau'] is None and model.get('setting') == 'paper':
-        values['tau'] = PAPER['tau']
-    for name in [name for name, value in values.items() if value is None]:
-        raise UsageError(f'model.{name} is not set, so that the task decides: write model=dict({name}=…) to sweep it.')
+    if values['tau'] is None:  # left to the task: what is swept are classifiers
+        values['tau'] = Task.logits_defaults['tau']
     return Point(*map(float, values.values()))
 
 

@@ -47,7 +47,9 @@ class ResumeGuardHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Compare with the checkpoint that the run goes on from, if there is one, and note the run's own parts."""
-        self.compare(runner, runner.message_hub.runtime_info)
+        # Two runs of one program that begin within a second share mmengine's hub, which then is no checkpoint's.
+        if runner._has_loaded:
+            self.compare(runner, runner.message_hub.runtime_info)
         runner.message_hub.update_info(INFO, {**parts_of(runner), 'seed': runner.seed})
 
     def compare(self, runner: Any, runtime_info: Mapping[str, Any]) -> None:

@@ -20,8 +20,7 @@ VALUES = {
 def test_defaults_are_the_configs_or_its_distillers():
     assert default_point(dict(type='shake_mm.SHAKE', setting='paper')) == Point(4.0, 1.0)
     assert default_point(dict(type='shake_mm.KD', tau=2, lam=0.9)) == Point(2.0, 0.9)
-    with pytest.raises(UsageError, match='model.tau is not set, so that the task decides'):
-        default_point(dict(type='shake_mm.SHAKE'))
+    assert default_point(dict(type='shake_mm.SHAKE')) == Point(4.0, 1.0)
     with pytest.raises(UsageError, match='a shake_mm.Baseline has no `tau` to sweep'):
         default_point(dict(type='shake_mm.Baseline'))
 

@@ -85,7 +85,7 @@ def test_modules_that_the_pages_run_exist():
     named = {
         name for page in pages for name in re.findall(r'python -m ((?:analysis|benchmarks)[\w.]*)', page.read_text())
     }
-    assert len(named) == 13
+    assert len(named) == 16
     runs = {name: importlib.util.find_spec(name).submodule_search_locations for name in named}
     modules = [f'{name}.__main__' if is_package else name for name, is_package in runs.items()]
     assert all(hasattr(importlib.import_module(name), 'main') for name in modules)

@@ -10,3 +10,5 @@ method = dict(
         proxy_from_student=dict(of='proxy0.logits', reference=None),
     ),
 )
+
+terms = method['terms']  # as in its base, by its former name
