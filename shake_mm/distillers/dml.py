@@ -24,16 +24,14 @@ class DML(Distiller):
     Args:
         student (str | dict): The network to train.
         teachers (list | dict): The networks that train along.
-        tau (float, optional): Temperature. Defaults to what was measured to help the student's task: 4, and 1 for
-            detectors that classify boxes.
+        tau (float, optional): Temperature. Defaults to the task's, which is 4 for all whose teachers can train along.
         lam (float): :math:`\lambda`. Defaults to 1.
         weighting (str): ``'mean'`` (:math:`w_i = 1/N`, the paper's AVER), ``'sum'`` (:math:`w_i = 1`) or ``'aekd'``
             (by their gradients, see :mod:`~shake_mm.engine.weighting`). Defaults to ``'mean'``.
         divergence (dict, optional): What compares logits, e.g. ``dict(type='AlphaDivLoss')``. Defaults to what fits the
             student: KL of softened logits, for dense detectors :class:`~shake_mm.losses.DenseKLLoss`.
         terms (dict, optional): Terms to change (by key), drop (None) or add.
-        setting (str, optional): ``'paper'`` for what the papers set where a detector's default is another one:
-            :math:`\tau = 4`, and every box alike. Defaults to None, what was measured to help.
+        setting (str, optional): ``'paper'`` for what the papers set, see :class:`SHAKE`; here it is the default.
         **kwargs: See :class:`Distiller`.
     """
 

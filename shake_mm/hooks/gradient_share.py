@@ -54,7 +54,7 @@ class GradientShareHook(Hook):
             iterations.
         max_share (float): Between 0 and 1. Defaults to 0.99, which hardly a run that goes well reaches: a classifier
             that knows its training set has little gradient of its own left. A smaller bound tells nothing: of small
-            Faster R-CNNs, those whose divergences made 62 and 68 % of the gradient ended 2 and 5 points of AP above the
+            Faster R-CNNs, those whose divergences made 61 and 69 % of the gradient ended 5 and 6 points of AP above the
             plain one, where boxes were weighed, and those with 55 and 66 % 4 and 12 below, where they were not
             (docs/evidence_detectors.md).
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import UsageError
+from .pair import check_equal, in_full_precision
 
 
 class Places(NamedTuple):
@@ -55,3 +56,33 @@ def prior_rows(name: str, levels: Sequence[Tensor], places: Sequence[Tensor], ch
 def confidence(name: str, logits: Sequence[Tensor], places: Sequence[Tensor]) -> Tensor:
     """The largest probability of a class of each prior, (N, P), of the logits of a head with sigmoids."""
     return prior_rows(name, logits, places).amax(2).sigmoid()
+
+
+class PriorLoss(nn.Module):
+    """A loss that compares what two detectors say of each prior, in full precision: :meth:`of_rows` is its formula."""
+
+    def forward(self, logits: Sequence[Tensor], target: Sequence[Tensor], places: Places) -> Tensor:
+        """Evaluate the loss.
+
+        Args:
+            logits (Sequence[Tensor]): Maps (N, A * C, H, W) by level.
+            target (Sequence[Tensor]): Of the same shapes.
+            places (Places): What the student's own loss made of the priors.
+
+        Returns:
+            Tensor: A scalar.
+
+        Raises:
+            UsageError: If the shapes do not belong together.
+        """
+        return in_full_precision(self._evaluate, logits, target, places)
+
+    def of_rows(self, logits: Tensor, target: Tensor, places: Places) -> Tensor:
+        """The loss of rows (N, P, C) of all levels."""
+        raise NotImplementedError
+
+    def _evaluate(self, logits: Sequence[Tensor], target: Sequence[Tensor], places: Places) -> Tensor:
+        name = type(self).__name__
+        a, b = (prior_rows(name, levels, places.weight) for levels in (logits, target))
+        check_equal(name, a, b)
+        return self.of_rows(a, b, places)

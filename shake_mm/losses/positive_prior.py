@@ -1,15 +1,13 @@
 """Predictions at the priors that were assigned to objects: classes as LD's authors compare them, and centerness."""
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import UsageError
 from ..registry import MODELS
-from .pair import check_equal, full_precision, in_full_precision
-from .places import Places, prior_rows
+from .pair import full_precision
+from .places import Places, PriorLoss
 
 ACTIVATIONS = ('softmax', 'sigmoid')
 NORMS = ('positives', 'levels')
@@ -47,7 +45,7 @@ def positive_prior(
 
 
 @MODELS.register_module()
-class PositivePriorLoss(nn.Module):
+class PositivePriorLoss(PriorLoss):
     """:func:`positive_prior` of all levels, at the priors that the student's own loss assigned to objects.
 
     A prior counts what it does in the student's loss of the classes. The sum is divided by the number of positive
@@ -75,27 +73,10 @@ class PositivePriorLoss(nn.Module):
         self.activation, self.tau, self.normalize = activation, tau, normalize
         self.loss_weight = loss_weight
 
-    def forward(self, logits: Sequence[Tensor], target: Sequence[Tensor], places: Places) -> Tensor:
-        """Evaluate the loss.
-
-        Args:
-            logits (Sequence[Tensor]): Maps (N, A * C, H, W) by level.
-            target (Sequence[Tensor]): Of the same shapes.
-            places (Places): What the student's own loss made of the priors.
-
-        Returns:
-            Tensor: A scalar.
-
-        Raises:
-            UsageError: If the shapes do not belong together.
-        """
-        return in_full_precision(self._evaluate, logits, target, places)
-
-    def _evaluate(self, logits: Sequence[Tensor], target: Sequence[Tensor], places: Places) -> Tensor:
-        a, b = (prior_rows('PositivePriorLoss', levels, places.weight) for levels in (logits, target))
-        check_equal('PositivePriorLoss', a, b)
+    def of_rows(self, logits: Tensor, target: Tensor, places: Places) -> Tensor:
+        """The loss of rows (N, P, C) of all levels."""
         weights = [weight * chosen.to(weight) for weight, chosen in zip(places.weight, places.positive)]
         if self.normalize == 'levels':
             weights = [weight / chosen.sum().clamp(min=1) for weight, chosen in zip(weights, places.positive)]
-        total = positive_prior(a, b, torch.cat(weights, dim=1), self.activation, self.tau)
+        total = positive_prior(logits, target, torch.cat(weights, dim=1), self.activation, self.tau)
         return self.loss_weight * (total if self.normalize == 'levels' else total / places.number)

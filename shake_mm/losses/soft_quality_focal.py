@@ -1,15 +1,13 @@
 """Quality focal loss to another detector's scores, as CrossKD (Wang et al., CVPR 2024) compares classes."""
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import UsageError
 from ..registry import MODELS
-from .pair import check_equal, full_precision, in_full_precision
-from .places import Places, prior_rows
+from .pair import full_precision
+from .places import Places, PriorLoss
 
 
 @full_precision
@@ -40,7 +38,7 @@ def soft_quality_focal(logits: Tensor, target: Tensor, weight: Tensor, beta: flo
 
 
 @MODELS.register_module()
-class SoftQualityFocalLoss(nn.Module):
+class SoftQualityFocalLoss(PriorLoss):
     """:func:`soft_quality_focal` of all levels, divided by the number of positive priors.
 
     Args:
@@ -57,24 +55,7 @@ class SoftQualityFocalLoss(nn.Module):
             raise UsageError(f'SoftQualityFocalLoss: beta={beta}, but below 1 gradients are not finite: use 1 or more.')
         self.beta, self.loss_weight = beta, loss_weight
 
-    def forward(self, logits: Sequence[Tensor], target: Sequence[Tensor], places: Places) -> Tensor:
-        """Evaluate the loss.
-
-        Args:
-            logits (Sequence[Tensor]): Maps (N, A * C, H, W) by level.
-            target (Sequence[Tensor]): Of the same shapes.
-            places (Places): What the student's own loss made of the priors.
-
-        Returns:
-            Tensor: A scalar.
-
-        Raises:
-            UsageError: If the shapes do not belong together.
-        """
-        return in_full_precision(self._evaluate, logits, target, places)
-
-    def _evaluate(self, logits: Sequence[Tensor], target: Sequence[Tensor], places: Places) -> Tensor:
-        a, b = (prior_rows('SoftQualityFocalLoss', levels, places.weight) for levels in (logits, target))
-        check_equal('SoftQualityFocalLoss', a, b)
+    def of_rows(self, logits: Tensor, target: Tensor, places: Places) -> Tensor:
+        """The loss of rows (N, P, C) of all levels."""
         weight = torch.cat(places.weight, dim=1)
-        return self.loss_weight * soft_quality_focal(a, b, weight, self.beta) / places.number
+        return self.loss_weight * soft_quality_focal(logits, target, weight, self.beta) / places.number
