@@ -30,6 +30,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--gpu', action='store_true', help='all studies for accelerators whose data are there')
     parser.add_argument('--cpu', action='store_true', help='all other studies')
     parser.add_argument('--minutes', type=float, default=0, help='begin no run after so many minutes (0)')
+    parser.add_argument('--jobs', type=int, default=1, help='trainings at a time (1)')
     parser.add_argument('--row', action='append', help='only this row; may be given several times')
     parser.add_argument('--pair', action='append', help='only this pair; may be given several times')
     parser.add_argument('--seed', action='append', type=int, help='only this seed; may be given several times')
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     """Run the command with the parsed options."""
     end = time.monotonic() + 60 * args.minutes
     for study in chosen(args):
-        left = train(study, args.work_dir, (end - time.monotonic()) / 60)
+        left = train(study, args.work_dir, (end - time.monotonic()) / 60, jobs=args.jobs)
         print(f'{study.name}: {left} runs are missing')
     for study in STUDIES.values():
         path = pages.write(study, DOCS)

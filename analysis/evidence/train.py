@@ -1,9 +1,8 @@
 """Train what a study lacks, within a budget of time."""
 
-import math
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from itertools import product
 from pathlib import Path
@@ -18,7 +17,7 @@ from analysis.evidence.studies import Row, Study
 from shake_mm.cli.run_grid import Plan
 from shake_mm.grid.provenance import commit, hardware, versions
 from shake_mm.grid.run import Run, clear
-from shake_mm.grid.runs import TRAIN, train_all, train_until
+from shake_mm.grid.runs import train_all
 from shake_mm.grid.scalars import Scalars, read_run
 
 BATCHED = ('--batched',)
@@ -50,6 +49,7 @@ def train(
     minutes: float,
     say: Callable[[str], object] = print,
     folder: Path = records.FOLDER,
+    jobs: int = 1,
 ) -> int:
     """Train and record what a study lacks; no run begins once the time is over.
 
@@ -61,6 +61,7 @@ def train(
         minutes (float): The budget.
         say (callable): Is told what was measured. Defaults to ``print``.
         folder (Path): Where the records are.
+        jobs (int): How many trainings at a time. Defaults to 1.
 
     Returns:
         int: Number of runs that are still missing.
@@ -68,47 +69,52 @@ def train(
     Raises:
         RunFailed: If a training fails.
     """
-    start, left = time.monotonic(), list(missing(study, folder))
-    end = start + 60 * minutes
-    while left and time.monotonic() < end:
-        seed, pair, row = left[0]
-        record = measure(study, row, pair, seed, work_dir, end)
-        if record is None:
-            break
-        left.pop(0)
-        records.add(study.name, record, folder)
-        say(f'{study.name}: {row.name}, {pair}, seed {seed}: {record.value:.2f} %; {len(left)} runs are missing')
-    return len(left)
+    deadline, tasks = time.monotonic() + 60 * minutes, list(missing(study, folder))
+    if not tasks or minutes <= 0:
+        return len(tasks)
+    runs, switches = planned(study, tasks, work_dir)
+    done: list[Run] = []
+
+    def watch(run: Run, state: str, _: Scalars) -> None:
+        if run in runs and state in ('finished', 'skipped'):
+            seed, pair, row = runs[run]
+            record = record_of(study, row, pair, seed, run)
+            records.add(study.name, record, folder)
+            clear(run)
+            done.append(run)
+            left = len(runs) - len(done)
+            say(f'{study.name}: {row.name}, {pair}, seed {seed}: {record.value:.2f} %; {left} runs are missing')
+
+    teachers = list(dict.fromkeys(teacher for run in runs for teacher in run.after))
+    for level in (teachers, list(runs)):
+        ready = [run for run in level if all(teacher.finished() for teacher in run.after)]
+        train_all(ready, jobs=jobs, watch=watch, switches=switches, deadline=deadline, resume=study.gpu)
+    return len(runs) - len(done)
 
 
-def measure(study: Study, row: Row, pair: str, seed: int, work_dir: Path, end: float = math.inf) -> Record | None:
-    """Train one row on one pair with one seed, and its teacher if that was not trained before.
-
-    Returns:
-        Record | None: None where the time was over before.
-    """
-    config = compose(study, row, pair, work_dir / 'configs' / study.name)
+def planned(study: Study, tasks: Sequence[Task], work_dir: Path) -> tuple[dict[Run, Task], dict[Run, tuple[str, ...]]]:
+    """The runs of tasks, and the switches of each and of the teachers: how it reads its data, and its teacher."""
     # Studies on the same data share their teachers, unless they change what a teacher learns from.
     options = (*study.options, *RESUMABLE) if study.gpu else study.options
     plan = Plan(str(work_dir / (study.name if options else 'runs')), options)
-    run = plan.add(str(config), seed)
-    commands = {
-        **dict.fromkeys(run.after, (*TRAIN, *(BATCHED if study.gpu else ()))),
-        run: command_of(row, work_dir / 'caches') if study.batched else TRAIN,
-    }
-    for each, command in commands.items():
-        if not study.gpu:
-            train_all([each], command)
-        elif not train_until(each, end, command):
-            return None
-    found = record_of(study, row, pair, seed, run)
-    clear(run)
-    return found
+    configs: dict[tuple[str, str], Path] = {}
+    runs: dict[Run, Task] = {}
+    switches: dict[Run, tuple[str, ...]] = {}
+    for seed, pair, row in tasks:
+        if (pair, row.name) not in configs:
+            configs[pair, row.name] = compose(study, row, pair, work_dir / 'configs' / study.name)
+        run = plan.add(str(configs[pair, row.name]), seed)
+        runs[run] = seed, pair, row
+        if study.batched:
+            switches[run] = switches_of(row, work_dir / 'caches')
+        if study.gpu:
+            switches |= dict.fromkeys(run.after, BATCHED)
+    return runs, switches
 
 
-def command_of(row: Row, caches: Path) -> tuple[str, ...]:
-    """What trains a row: with batches cut on the device and, where that is all it reads, the teacher's logits kept."""
-    return (*TRAIN, *BATCHED, *(('--cache-teachers', str(caches)) if row.cached else ()))
+def switches_of(row: Row, caches: Path) -> tuple[str, ...]:
+    """How a row is trained: batches cut on the device and, where that is all it reads, the teacher's logits kept."""
+    return (*BATCHED, *(('--cache-teachers', str(caches)) if row.cached else ()))
 
 
 def record_of(study: Study, row: Row, pair: str, seed: int, run: Run) -> Record:

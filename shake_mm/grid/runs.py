@@ -1,6 +1,7 @@
 """Train several configs in processes of their own, a few at a time, and follow their logs."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -21,7 +22,6 @@ from .sharing import Seat
 TRAIN = (sys.executable, '-m', 'shake_mm.cli.train')
 """The command that trains a config: what ``tools/train.py`` calls."""
 _TAIL = 25
-_STATES = {None: 'running', 0: 'finished'}
 
 
 class RunFailed(RuntimeError):
@@ -37,6 +37,9 @@ def train_all(
     interval: float = 0.5,
     keep_going: bool = False,
     seats: Mapping[Run, Seat] | None = None,
+    switches: Mapping[Run, Sequence[str]] | None = None,
+    deadline: float = math.inf,
+    resume: bool = False,
 ) -> dict[Run, str]:
     """Train all runs; finished ones are skipped and unfinished ones begin anew, so that their seed holds.
 
@@ -45,11 +48,15 @@ def train_all(
         command (sequence of str): What trains a config.
         jobs (int): How many at a time. Defaults to 1.
         threads (int): Of each. Defaults to 1.
-        watch (callable): Called as ``watch(run, state, scalars)``, with ``'skipped'``, ``'running'``, ``'finished'`` or
-            ``'failed'``.
+        watch (callable): Called as ``watch(run, state, scalars)``, with ``'skipped'``, ``'running'``, ``'finished'``,
+            ``'stopped'`` or ``'failed'``.
         interval (float): Seconds between two looks at the logs. Defaults to 0.5.
         keep_going (bool): Train the others when one fails. Defaults to False.
         seats (dict[Run, Seat], optional): Of runs that share a teacher.
+        switches (dict[Run, sequence of str], optional): Switches of the command by run, beside the run's own.
+        deadline (float): When no further run begins, by ``time.monotonic()``. Defaults to never.
+        resume (bool): Whether unfinished runs go on from their last checkpoint, which they must leave behind, and are
+            stopped at the deadline rather than awaited. Defaults to False.
 
     Returns:
         dict[Run, str]: What failed, and for each a sentence with the end of its output.
@@ -64,30 +71,42 @@ def train_all(
     for run in (run for run in runs if run not in waiting):
         watch(run, 'skipped', logged(run))
     try:
-        while waiting or active:
-            while waiting and len(active) < jobs:
+        while active or (waiting and time.monotonic() < deadline):
+            while waiting and len(active) < jobs and time.monotonic() < deadline:
                 run = waiting.pop(0)
+                own = (*command, *(switches or {}).get(run, ()))
                 try:
-                    active[run] = _start(run, command, threads, seat=(seats or {}).get(run))
+                    active[run] = _start(run, own, threads, resume, (seats or {}).get(run))
                 except UsageError as error:
                     if not keep_going:
                         raise
                     failures[run] = f'{run.name} was not trained: {error}'
                     watch(run, 'failed', logged(run))
             time.sleep(interval)
+            if stopped := resume and time.monotonic() >= deadline:
+                _stop(list(active.values()))
             for run, process in list(active.items()):
-                if (state := _STATES.get(process.poll(), 'failed')) != 'running':
+                if (state := _state(process.poll(), stopped)) != 'running':
                     del active[run]
                 if state == 'failed':
                     failures[run] = failure(run.name, process.returncode, run.log)
                     if not keep_going:
                         raise RunFailed(failures[run])
                 if state == 'finished':
-                    _note_finished(run)
+                    write_text(run.work_dir / DONE, json.dumps({'fingerprint': run.fingerprint}))
                 watch(run, state, logged(run))
     finally:
         _stop(list(active.values()))
     return failures
+
+
+def _state(status: int | None, stopped: bool) -> str:
+    """What an exit status says; that of a run which was stopped is its signal, or that it may go on."""
+    if status is None:
+        return 'running'
+    if stopped and (status < 0 or status == os.EX_TEMPFAIL):
+        return 'stopped'
+    return 'failed' if status else 'finished'
 
 
 def check_jobs(jobs: int) -> None:
@@ -122,44 +141,11 @@ def sigterm_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def train_until(run: Run, deadline: float, command: Sequence[str] = TRAIN) -> bool:
-    """Train a run, or go on with it at its last checkpoint, until a moment; its checkpoints must allow it.
-
-    Args:
-        run (Run): What to train.
-        deadline (float): By ``time.monotonic()``.
-        command (sequence of str): See :func:`train_all`.
-
-    Returns:
-        bool: Whether the run is finished. A training that fails raises :class:`RunFailed`.
-    """
-    if run.finished():
-        return True
-    if noted(run).get('begun') != run.fingerprint:  # nothing, or the training of another config
-        clear(run)
-    process = _start(run, command, 1, resume=True)
-    try:
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.5)
-    finally:
-        _stop([process])
-    if process.returncode > 0 and process.returncode != os.EX_TEMPFAIL:  # not by the signal
-        raise RunFailed(failure(run.name, process.returncode, run.log))
-    if process.returncode == 0:
-        _note_finished(run)
-    return process.returncode == 0
-
-
-def _note_finished(run: Run) -> None:
-    write_text(run.work_dir / DONE, json.dumps({'fingerprint': run.fingerprint}))
-
-
-def _start(
-    run: Run, command: Sequence[str], threads: int, resume: bool = False, seat: Seat | None = None
-) -> subprocess.Popen:
+def _start(run: Run, command: Sequence[str], threads: int, resume: bool, seat: Seat | None) -> subprocess.Popen:
     with nullcontext() if seat is None else closing(seat):  # which the process inherits
         with locks.locked(run.work_dir, 'a grid'):
-            if not resume:
+            # There may be nothing to go on from, or the training of another config.
+            if not resume or noted(run).get('begun') != run.fingerprint:
                 clear(run)
             claim(run.log, run.name, overwrite=True)
             run.log.touch()

@@ -7,7 +7,7 @@ import pytest
 
 from shake_mm.errors import UsageError
 from shake_mm.grid.run import Run
-from shake_mm.grid.runs import RunFailed, sigterm_interrupts, train_all, train_until
+from shake_mm.grid.runs import RunFailed, sigterm_interrupts, train_all
 from shake_mm.locks import locked
 
 SCRIPT = """
@@ -185,14 +185,42 @@ for epoch in (1, 2):
 
 def test_a_run_goes_on_from_its_last_epoch(make_run, tmp_path):
     (tmp_path / 'epochs.py').write_text(EPOCHS)
-    command = (sys.executable, '-S', str(tmp_path / 'epochs.py'))
-    assert not train_until(make_run('a'), time.monotonic() + 2, command)
+
+    def train_until(run, seconds, command=(sys.executable, '-S', str(tmp_path / 'epochs.py'))):
+        states = []
+        train_all(
+            [run],
+            command,
+            watch=lambda run, state, _: states.append(state),
+            deadline=time.monotonic() + seconds,
+            resume=True,
+        )
+        return states[-1]
+
+    assert train_until(make_run('a'), 2) == 'stopped'
     assert (tmp_path / 'log').read_text() == '1' and not make_run('a').finished()
-    assert train_until(make_run('a'), time.monotonic() + 60, command)
+    assert train_until(make_run('a'), 60) == 'finished'
     assert (tmp_path / 'log').read_text() == '12' and make_run('a').finished()
-    assert train_until(make_run('a'), 0, ('false',)), 'a finished run is left alone'
+    assert train_until(make_run('a'), 0, ('false',)) == 'skipped', 'a finished run is left alone'
     # another seed's training begins anew
-    assert not train_until(make_run('a', seed=1), time.monotonic() + 2, command)
+    assert train_until(make_run('a', seed=1), 2) == 'stopped'
     assert (tmp_path / 'log').read_text() == '121'
     with pytest.raises(RunFailed, match='exit status 3'):
-        train_until(make_run('b', 'fail=1'), time.monotonic() + 60, command)
+        train_until(make_run('b', 'fail=1'), 60)
+
+
+def test_no_run_begins_after_the_deadline(make_run, train):
+    """The one that is running then is awaited."""
+    runs = [make_run('a', 'sleep=1'), make_run('b')]
+    assert train(*runs, deadline=time.monotonic() + 0.5) == [('a', 'finished')]
+    assert train(*runs) == [('a', 'skipped'), ('b', 'finished')]
+
+
+def test_switches_are_of_their_run(make_run, tmp_path):
+    script = tmp_path / 'train.py'
+    script.write_text(
+        "import sys\nopen(sys.argv[sys.argv.index('--work-dir') + 1] + '/epoch_2.pth', 'w')\nprint(sys.argv)"
+    )
+    first, second = make_run('a'), make_run('b')
+    train_all([first, second], (sys.executable, str(script)), interval=0.01, switches={first: ('--batched',)})
+    assert "'--batched', " in first.log.read_text() and '--batched' not in second.log.read_text()
