@@ -1,9 +1,9 @@
 """All that a GPU is to show, in one command and a budget of minutes: ``python -m benchmarks.gpu --minutes 8``.
 
-Correctness of training steps on the device, a profile of a step, the table of steps, and a distillation from end to
-end, the most valuable first. What is done is kept in ``gpu.json`` after each part, and ``gpu.md`` is the page of it;
-the same command goes on where it stopped. It runs on a processor too, where it shows that it works. What it needs
-beside torch and this checkout is in ``requirements/gpu.txt``.
+Correctness of training steps on the device, a profile of a step, the table of steps, detectors, a distillation from end
+to end, and the step of every method, the most valuable first. What is done is kept in ``gpu.json`` after each part, and
+``gpu.md`` is the page of it; the same command goes on where it stopped. It runs on a processor too, where it shows that
+it works. What it needs beside torch and this checkout is in ``requirements/gpu.txt``.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import step_time
+from benchmarks import methods, step_time
 from benchmarks.gpu_checks import CHECKS, Bench, best_device
 from benchmarks.gpu_page import page
 from benchmarks.gpu_profile import profile_step
@@ -25,8 +25,12 @@ from shake_mm import atomic, cli, compat
 from shake_mm.errors import UsageError
 from shake_mm.grid.provenance import commit, hardware
 
-PARTS = ('correctness', 'profile', 'table', 'training', 'detectors')
+PARTS = ('correctness', 'profile', 'table', 'detectors', 'training', 'methods')
 LOST = 'what was measured is lost'
+DETECTORS = ('retinanet-r101_retinanet-r50', 'faster-rcnn-r101_faster-rcnn-r50')
+"""Pairs of the size that people train."""
+SHADOWS = ('kd/kd', 'shake/shake', 'shake/shake-tower', 'shake/shake-linear')
+"""Folder and stem of their cells."""
 Unit = Callable[[float], dict[str, Any]]
 
 
@@ -84,11 +88,18 @@ def units(args: argparse.Namespace, bench: Bench) -> Iterator[tuple[str, Unit]]:
             yield f'profile/{method}', lambda left, method=method: profile_step(bench, method)
     if 'table' in args.parts:
         yield 'table/steps', lambda left: _table(args, bench)
+    if 'detectors' in args.parts and find_spec('mmcv._ext'):
+        yield 'detectors/miniature', lambda left: _miniature(args, bench)
+        for pair in DETECTORS:
+            yield f'detectors/{pair}', lambda left, pair=pair: _detectors(args, bench, pair)
+            yield f'detectors/shadows of {pair}', lambda left, pair=pair: _shadows(args, bench, pair)
     for name in ('teacher', 'cached', 'live'):
         if 'training' in args.parts:
             yield f'training/{name}', partial(_train, name, args)
-    if 'detectors' in args.parts and find_spec('mmcv._ext'):
-        yield 'detectors/retinanet', lambda left: _detectors(args, bench)
+    if 'methods' in args.parts:
+        known = methods.cells()
+        for name, path in known.items():
+            yield f'methods/{name}', lambda left, path=path: _method(args, bench, path, known['kd'])
 
 
 def _train(name: str, args: argparse.Namespace, left: float) -> dict[str, Any]:
@@ -101,19 +112,44 @@ def _table(args: argparse.Namespace, bench: Bench) -> dict[str, Any]:
         bench.pair['teachers'][0]['config'],
         batch_size=bench.batch_size,
         image_size=bench.image_size,
-        rounds=args.rounds,
-        steps=3,
-        warmup=3,
-        device=bench.device,
+        **_turns(args, bench),
     )
     return timing.as_dict()
 
 
-def _detectors(args: argparse.Namespace, bench: Bench) -> dict[str, Any]:
+def _miniature(args: argparse.Namespace, bench: Bench) -> dict[str, Any]:
     """The digits' RetinaNets, if the operators of mmcv were built."""
     pair = 'retinanet-r18-w32_retinanet-r18-w8_digit-scenes'
     own = bench._replace(pair=_pair(pair, None), batch_size=min(16, args.batch_size), image_size=96)
     return _table(args, own)
+
+
+def _detectors(args: argparse.Namespace, bench: Bench, pair: str) -> dict[str, Any]:
+    """KD and SHAKE beside mmdet's own steps, on pictures of noise with boxes; smaller ones on a processor."""
+    return _table(args, bench._replace(pair=_pair(f'{pair}_2x_coco', None), **_size(args, bench)))
+
+
+def _shadows(args: argparse.Namespace, bench: Bench, pair: str) -> dict[str, Any]:
+    """The shadows of a detector, and KD, beside each other."""
+    folder, options = Path(compat.configs_dir()), {'model.student.backbone.init_cfg': None}
+    files = {name.partition('/')[2]: folder / f'{name}_{pair}_2x_coco.py' for name in SHADOWS}
+    cells = {name: cli.load_config(str(path), options) for name, path in files.items()}
+    return step_time.measure_cells(cells, **_size(args, bench), **_turns(args, bench)).as_dict()
+
+
+def _method(args: argparse.Namespace, bench: Bench, path: Path, reference: Path) -> dict[str, Any]:
+    """A method's step on the digits' pair, beside KD's and a plain loop's."""
+    options = dict(batch_size=args.batch_size, image_size=16, threads=1, clock='wall', **_turns(args, bench))
+    return methods.measure(cli.load_config(str(path)), reference, **options)
+
+
+def _size(args: argparse.Namespace, bench: Bench) -> dict[str, Any]:
+    cuda = bench.device.startswith('cuda')
+    return dict(batch_size=min(8 if cuda else 1, args.batch_size), image_size=512 if cuda else 64)
+
+
+def _turns(args: argparse.Namespace, bench: Bench) -> dict[str, Any]:
+    return dict(rounds=args.rounds, steps=3, warmup=3, device=bench.device)
 
 
 def _pair(name: str, options: Any) -> Any:

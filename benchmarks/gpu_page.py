@@ -44,7 +44,8 @@ def _profile(units: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(units: Mapping[str, Any]) -> Iterator[str]:
-    for unit in units.values():
+    for name, unit in units.items():
+        yield from (f'### {name.capitalize()}', '') if len(units) > 1 else ()
         yield from ('| step | ms (least to most) | MiB |', '|---|---|---|')
         for key, spread in unit['seconds'].items():
             median, low, high = (1000 * spread[name] for name in ('median', 'low', 'high'))
@@ -52,6 +53,7 @@ def _table(units: Mapping[str, Any]) -> Iterator[str]:
         yield from ('', '| within a round | ratio (least to most) |', '|---|---|')
         for key, spread in unit['ratios'].items():
             yield f'| {key} | {spread["median"]:.3f} ({spread["low"]:.3f}–{spread["high"]:.3f}) |'
+        yield ''
 
 
 def _training(units: Mapping[str, Any]) -> Iterator[str]:
@@ -64,11 +66,19 @@ def _training(units: Mapping[str, Any]) -> Iterator[str]:
         yield f'| {name} | {unit["epochs"]} | {speed:,.0f} | {whole:.1f} | {accuracy} | {unit["seconds"]:.0f} |'
 
 
+def _methods(units: Mapping[str, Any]) -> Iterator[str]:
+    yield from ('| method | ms | / KD | plain loop, ms | / the plain loop |', '|---|---|---|---|---|')
+    for name, unit in sorted(units.items(), key=lambda item: -item[1]['/plain'][0]):
+        ratios = ['{:.2f} ({:.2f}–{:.2f})'.format(*unit[key]) for key in ('/kd', '/plain')]
+        yield f'| {name} | {1e3 * unit["ours"][0]:.1f} | {ratios[0]} | {1e3 * unit["plain"][0]:.1f} | {ratios[1]} |'
+
+
 SECTIONS = {
     'correctness': _correctness,
     'profile': _profile,
     'table': _table,
-    'training': _training,
     'detectors': _table,
+    'training': _training,
+    'methods': _methods,
 }
 """What writes each part, in their order."""

@@ -41,7 +41,6 @@ def profile_step(bench: Bench, method: str = 'shake', steps: int = 5) -> dict[st
     with profile(activities=activities) as record:
         for _ in range(steps):
             step()
-    # Read before the end of the block, whose own wait is none of a step's.
     events = list(record.events())
     kernels = [event for event in events if event.device_type == torch.autograd.DeviceType.CUDA]
     spans = [(event.time_range.start, event.time_range.end) for event in kernels]

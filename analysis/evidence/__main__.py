@@ -18,6 +18,7 @@ from analysis.evidence.studies import STUDIES, Study
 from analysis.evidence.train import train
 from shake_mm import cli
 from shake_mm.errors import UsageError
+from shake_mm.grid.runs import sigterm_interrupts
 
 CIFAR = Path('data') / 'cifar100'
 DOCS = Path(__file__).resolve().parents[2] / 'docs'
@@ -76,7 +77,8 @@ def run(args: argparse.Namespace) -> None:
     """Run the command with the parsed options."""
     end = time.monotonic() + 60 * args.minutes
     for study in chosen(args):
-        left = train(study, args.work_dir, (end - time.monotonic()) / 60, jobs=args.jobs)
+        with sigterm_interrupts():
+            left = train(study, args.work_dir, (end - time.monotonic()) / 60, jobs=args.jobs)
         print(f'{study.name}: {left} runs are missing')
     for study in STUDIES.values():
         path = pages.write(study, DOCS)
