@@ -7,7 +7,7 @@ from .embedding import Embedding
 from .ensemble import BranchGate, Ensemble
 from .factor import ParaphraserDecoder, ParaphraserEncoder, Translator
 from .feature_diffusion import FeatureDiffusion, LinearAutoencoder
-from .frequency_prompt import FrequencyPrompt, PromptedHead
+from .frequency_prompt import FrequencyPrompt, PromptedHead, PromptedPyramid
 from .logit_norm import LogitNorm
 from .map_transfer import MapTransfer
 from .margin_relu import MarginReLU
@@ -42,6 +42,7 @@ __all__ = [
     'ParaphraserEncoder',
     'ProjectMap',
     'PromptedHead',
+    'PromptedPyramid',
     'ReceptiveTokens',
     'ResizeMap',
     'ReviewFusion',

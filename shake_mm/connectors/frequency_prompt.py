@@ -1,4 +1,4 @@
-"""Prompts in the frequencies of a teacher's pyramid (FreeKD, Zhang et al., CVPR 2024), and how its head sees them."""
+"""Prompts in the frequencies of a teacher's pyramid (FreeKD, Zhang et al., CVPR 2024), and what they let through."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -61,11 +61,43 @@ class FrequencyPrompt(nn.Module):
 
 
 @MODELS.register_module()
-class PromptedHead(nn.Module):
-    """What a frozen teacher predicts of a pyramid whose bands are multiplied by the sum of their masks.
+class PromptedPyramid(nn.Module):
+    """A pyramid whose bands are multiplied by the sum of their masks.
 
     It is a shared connector of ``source=['connectors.PROMPT', 'teacher0.f*']``, the first being a
-    :class:`FrequencyPrompt`. The teacher's layers get no gradient.
+    :class:`FrequencyPrompt`. Whether the teacher still finds its objects in it, an
+    :class:`~shake_mm.losses.OwnLoss` tells.
+
+    Args:
+        in_shape (list): Shapes of the masks and of the levels; the distiller fills them in.
+
+    Raises:
+        UsageError: If they are not masks of as many bands for each level.
+    """
+
+    def __init__(self, in_shape: Sequence[Any]) -> None:
+        super().__init__()
+        _two(type(self).__name__, in_shape)
+
+    def forward(self, features: Sequence[Any]) -> list[Tensor]:
+        """Multiply the bands.
+
+        Args:
+            features (Sequence): The masks, and the levels (N, C, H, W).
+
+        Returns:
+            list[Tensor]: Maps (N, C, H, W), by level.
+        """
+        masks, levels = _two(type(self).__name__, features)
+        number = len(masks) // len(levels)
+        return [_prompted(x, masks[i * number : (i + 1) * number]) for i, x in enumerate(levels)]
+
+
+@MODELS.register_module()
+class PromptedHead(PromptedPyramid):
+    """What a frozen teacher predicts of a :class:`PromptedPyramid`, where there are no labels for its own loss.
+
+    The teacher's layers get no gradient.
 
     Args:
         behind (nn.Module): The head; called with the levels. The distiller fills it in.
@@ -76,9 +108,8 @@ class PromptedHead(nn.Module):
     """
 
     def __init__(self, behind: nn.Module, in_shape: Sequence[Any]) -> None:
-        super().__init__()
+        super().__init__(in_shape)
         self.behind = behind
-        _two(in_shape)
 
     def forward(self, features: Sequence[Any]) -> Any:
         """Predict.
@@ -89,9 +120,7 @@ class PromptedHead(nn.Module):
         Returns:
             list: What ``behind`` makes of them: class logits, boxes, and further outputs of the head, by level.
         """
-        masks, levels = _two(features)
-        number = len(masks) // len(levels)
-        return self.behind([_prompted(x, masks[i * number : (i + 1) * number]) for i, x in enumerate(levels)])
+        return self.behind(super().forward(features))
 
 
 def _prompted(level: Tensor, masks: Sequence[Tensor]) -> Tensor:
@@ -101,12 +130,12 @@ def _prompted(level: Tensor, masks: Sequence[Tensor]) -> Tensor:
     return inverse_haar(bands, level.shape[2:])
 
 
-def _two(values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+def _two(name: str, values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
     """The masks, and the levels."""
     masks, levels = values[0], values[1:]
     if isinstance(masks, list) and levels and len(masks) > len(levels) and len(masks) % len(levels) == 0:
         return masks, levels
     raise UsageError(
-        'PromptedHead: `source` must name the masks of a FrequencyPrompt and then the levels that it reads: '
+        f'{name}: `source` must name the masks of a FrequencyPrompt and then the levels that it reads: '
         "['connectors.prompt', 'teacher0.f*']."
     )

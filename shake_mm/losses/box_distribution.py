@@ -108,7 +108,7 @@ class LocalizationDistillationLoss(nn.Module):
 
 @MODELS.register_module()
 class ValuableLocalizationLoss(nn.Module):
-    r""":func:`localization_distillation` in LD's valuable region: near objects, where no prior was assigned to one.
+    r""":func:`localization_distillation` in LD's valuable region, around objects.
 
     A prior counts by its largest overlap with an object whose valuable region it is in, and the loss is the sum.
 

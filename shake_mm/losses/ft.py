@@ -1,13 +1,12 @@
 """Factor transfer (Kim et al., 2018), in the paper's form and in the CRD benchmark's."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import UsageError
 from ..registry import MODELS
 from .at import attention_map
-from .pair import full_precision, matched_maps
+from .pair import full_precision, matched_maps, unit_rows
 
 FORMS = ('factor', 'attention')
 
@@ -41,14 +40,8 @@ def factor_transfer(feature: Tensor, target: Tensor, form: str = 'factor') -> Te
     whole = form == 'factor'
     feature, target = matched_maps('FTLoss', feature, target.detach(), same_channels=whole)
     if whole:
-        return F.l1_loss(_unit(feature.flatten(1)), _unit(target.flatten(1)))
+        return F.l1_loss(unit_rows(feature.flatten(1)), unit_rows(target.flatten(1)))
     return F.l1_loss(attention_map(feature), attention_map(target))
-
-
-def _unit(rows: Tensor) -> Tensor:
-    """Scale rows to length 1 and leave zeros, whose gradient F.normalize would multiply by 10^12, as they are."""
-    length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    return rows / length.where(length > 0, 1)
 
 
 @MODELS.register_module()

@@ -114,6 +114,19 @@ def matched_maps(name: str, feature: Tensor, target: Tensor, same_channels: bool
     return tuple(x if x.shape[2:] == size else F.adaptive_avg_pool2d(x, size) for x in (feature, target))
 
 
+def unit_rows(rows: Tensor) -> Tensor:
+    """Scale rows to length 1 and leave zeros, whose gradient F.normalize would multiply by 10^12, as they are.
+
+    Args:
+        rows (Tensor): Shape (N, D).
+
+    Returns:
+        Tensor: Shape (N, D).
+    """
+    length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return rows / length.where(length > 0, 1)
+
+
 def _shapes(feature: Tensor, target: Tensor) -> str:
     return f'the feature has shape {tuple(feature.shape)} and the target {tuple(target.shape)}'
 

@@ -12,8 +12,10 @@ EPS = 1e-7
 def neighbor_probabilities(feature: Tensor) -> Tensor:
     """How likely each sample picks each of the batch, by cosine: (N, ...) to (N, N), every row sums to 1."""
     flat = feature.flatten(1)
-    # vector_norm has gradient 0 at the origin, where the root of a sum of squares has none.
-    unit = flat / (torch.linalg.vector_norm(flat, dim=1, keepdim=True) + EPS)
+    # vector_norm has gradient 0 at the origin, where the root of a sum of squares has none; over EPS a dead sample's
+    # would be multiplied by 10^7.
+    length = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
+    unit = flat / (length + EPS).where(length > 0, 1)
     scaled = (unit @ unit.t() + 1) / 2
     return scaled / scaled.sum(1, keepdim=True)
 

@@ -4,13 +4,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..registry import MODELS
-from .pair import check_batch, full_precision
+from .pair import check_batch, full_precision, unit_rows
 
 
 def similarity(feature: Tensor) -> Tensor:
-    """Inner products of all samples, each row of unit length: (N, ...) to (N, N)."""
+    """Inner products of all samples, each row of unit length, of a dead sample 0: (N, ...) to (N, N)."""
     flat = feature.flatten(1)
-    return F.normalize(flat @ flat.t())
+    return unit_rows(flat @ flat.t())
 
 
 @full_precision

@@ -66,7 +66,7 @@ CASES = [
         'mismatch',
         'prompted levels without their masks',
         _changed('freekd', 'connectors.prompted', 'source', ['teacher0.f*']),
-        'connectors.prompted: PromptedHead',
+        'connectors.prompted: PromptedPyramid',
         "['connectors.prompt', 'teacher0.f*']",
     ),
     Case(

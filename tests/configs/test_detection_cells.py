@@ -21,13 +21,14 @@ CELLS = {
     'detrdistill-softmax': ('detr', {'matched', 'assigned', 'aware'}),
     'fgd': ('retinanet', {'fgd_f1', 'fgd_f2', 'fgd_f3'}),
     'freekd': ('retinanet', {'prompted', 'similarity', 'freekd'}),
+    'freekd-unlabeled': ('retinanet', {'prompted', 'similarity', 'freekd'}),
     'kddetr': ('deformable-detr', ANSWERS),
     'kddetr-softmax': ('detr', ANSWERS),
     'maskd': ('retinanet', {'detects', 'similarity', 'maskd'}),
     'ld': ('gfl', {'ld', 'ld_valuable'}),
 }
 THRESHOLD: dict = {'detr': [], 'deformable-detr': []}  # they have none
-NAMED = ('kddetr-softmax', 'detrdistill-softmax')
+NAMED = ('kddetr-softmax', 'detrdistill-softmax', 'freekd-unlabeled')
 """Cells whose files have the whole name."""
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in list(CELLS)[1:]]
 

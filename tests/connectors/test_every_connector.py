@@ -78,6 +78,7 @@ CASES = {
         [(3, 8, 8), (3, 4, 4), (4, 8, 8), (4, 4, 4)],
         dict(behind=Whole(6)),
     ),
+    'PromptedPyramid': Case([[(3, *size) for size in FREQUENCIES], MAP, (6, 4, 4)], MAP, [MAP, (6, 4, 4)]),
     # Of two levels: the masks, what they count, the tokens.
     'ReceptiveTokens': Case([MAP, SMALL], MAP, [[(3, 8, 8), (3, 4, 4)], [(3,)] * 2, [(3, 6), (3, 9)]], dict(tokens=3)),
     'MaskedPyramid': Case([[[(3, 8, 8), (3, 4, 4)], [(3,)] * 2, [(3, 6), (3, 9)]], MAP, SMALL], MAP, [MAP, SMALL]),

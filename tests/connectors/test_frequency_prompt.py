@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from shake_mm.connectors import FrequencyPrompt, PromptedHead
+from shake_mm.connectors import FrequencyPrompt, PromptedHead, PromptedPyramid
 from shake_mm.errors import UsageError
 from shake_mm.utils.wavelet import haar
 
@@ -46,27 +46,32 @@ def test_masks():
                 torch.testing.assert_close(found[3 * level + j][:, t], mask_by_hand(own[j, t], band))
 
 
-def test_a_head_sees_bands_times_the_sum_of_their_masks():
+def test_bands_are_multiplied_by_the_sum_of_their_masks():
     """The transform of what it sees, where nothing was padded; all masks a half of two prompts change nothing."""
-    levels, seen = [x[..., :4, :4] for x in pyramid()], []
-    head = PromptedHead(lambda maps: seen.append(maps) or [maps], [[(3, 1, 1)] * 6, (5, 4, 4), (4, 4, 4)])
+    levels = [x[..., :4, :4] for x in pyramid()]
+    prompted = PromptedPyramid([[(3, 1, 1)] * 6, (5, 4, 4), (4, 4, 4)])
     masks = prompts(prompts=3, scales=2)(levels)
-    head([masks, *levels])
-    for level, (x, own) in enumerate(zip(levels, seen[0])):
+    for level, (x, own) in enumerate(zip(levels, prompted([masks, *levels]))):
         assert own.shape == x.shape
-        for mask, band, prompted in zip(masks[3 * level :], haar(x, 2), haar(own, 2)):
+        for mask, band, found in zip(masks[3 * level :], haar(x, 2), haar(own, 2)):
             weight = mask.sum(1)[:, None, None] if band.dim() == 5 else mask.sum(1)[:, None]
-            torch.testing.assert_close(prompted, weight * band)
+            torch.testing.assert_close(found, weight * band)
     halves = [torch.full_like(mask[:, :2], 0.5) for mask in masks]
-    torch.testing.assert_close(head([halves, *levels])[0], levels)
+    torch.testing.assert_close(prompted([halves, *levels]), levels)
     odd = pyramid()
-    head([[torch.full_like(m[:, :2], 0.5) for m in prompts(scales=2)(odd)], *odd])
-    torch.testing.assert_close(seen[2], odd)
+    torch.testing.assert_close(prompted([[torch.full_like(m[:, :2], 0.5) for m in prompts(scales=2)(odd)], *odd]), odd)
 
 
-def test_prompts_learn_through_the_head():
+def test_a_head_sees_them():
+    levels, seen, shapes = pyramid(), [], [[(3, 1, 1)] * 6, *SHAPES]
+    masks = prompts(prompts=3, scales=2)(levels)
+    found = PromptedHead(lambda maps: seen.append(maps) or ['logits'], shapes)([masks, *levels])
+    assert found == ['logits'] and all(map(torch.equal, seen[0], PromptedPyramid(shapes)([masks, *levels])))
+
+
+def test_prompts_learn_from_what_they_let_through():
     connector, levels = prompts(), pyramid()
-    found = PromptedHead(lambda maps: maps, [[(6, 1, 1)] * 8, *SHAPES])([connector(levels), *levels])
+    found = PromptedPyramid([[(6, 1, 1)] * 8, *SHAPES])([connector(levels), *levels])
     sum(x.square().sum() for x in found).backward()
     assert all((own.grad.abs().amax((1, 2)) > 0).all() for own in connector.prompts)  # of every band
 
@@ -81,8 +86,11 @@ def test_prompts_learn_through_the_head():
             r"`source` must name levels of a network that runs without data: \['teacher0.f\*'\]",
         ),
         (lambda: FrequencyPrompt([None, None]), 'must name levels'),
-        (lambda: PromptedHead(None, SHAPES), 'must name the masks of a FrequencyPrompt and then the levels'),
-        (lambda: PromptedHead(None, [[(6, 1, 1)] * 7, *SHAPES]), 'must name the masks'),
+        (
+            lambda: PromptedHead(None, SHAPES),
+            'PromptedHead: `source` must name the masks of a FrequencyPrompt and then',
+        ),
+        (lambda: PromptedPyramid([[(6, 1, 1)] * 7, *SHAPES]), 'PromptedPyramid: `source` must name the masks'),
     ],
 )
 def test_refused(build, words):

@@ -59,7 +59,7 @@ def expected_terms(method, f_s, f_p, f_t, labels):
         if method.endswith('-gt') or method == 'shake-wo-teacher':
             terms[f'loss_proxy_task{i}'] = ce(f_p[i], labels), PROXY
         if method == 'shake-t2s':
-            terms[f'loss_student_from_teacher{i}'] = kl(f_s, f_t[i], 4.0), STUDENT
+            terms[f'loss_student_from_teacher{i}'] = kl(f_s, f_t[i], 4.0) / 2, STUDENT
     return terms
 
 

@@ -259,6 +259,17 @@ def test_finite_and_computed_in_float32(name, situation):
             close(found, wanted, max(1e-4, 2 * torch.finfo(kind).eps), at)
 
 
+@pytest.mark.parametrize('name', OURS)
+def test_a_dead_sample_among_others_has_no_huge_gradient(name):
+    """All of its features are 0, as a ReLU may make them: where they are scaled to one length, that has bounds."""
+    case = OURS[name]
+    feature, target, labels = prepared(case, 'ordinary')
+    feature = [torch.cat([0 * x[:1], x[1:]]) for x in feature]
+    for side in (target, [torch.cat([0 * x[:1], x[1:]]) for x in target]):
+        value, gradients = evaluate(case, feature, side, labels)
+        assert value.isfinite() and all(g.abs().max() < 1e4 for g in gradients)
+
+
 def test_embeddings_of_any_length():
     """CRD's have unit length by its connector; raw ones of ±10^4 have exponentials beyond any float."""
     case = OURS['CRDLoss']._replace(prepare=lambda x: x)

@@ -1,15 +1,15 @@
-# FreeKD: in an epoch of its own, prompts learn to find what the teacher's head needs in the frequencies of the pyramid.
-# Then the student's details are to be the teacher's there, and its features everywhere. The number of prompts and the
-# weights are the authors' for RetinaNet.
+# FreeKD: in an epoch of its own, prompts learn to find that in the frequencies of the pyramid by which the teacher
+# detects. Then the student's details are to be the teacher's there, and its features everywhere. The number of prompts
+# and the weights are the authors' for RetinaNet.
 method = dict(
     type='shake_mm.Distiller',
     connectors=dict(
         prompt=dict(type='FrequencyPrompt', source=['teacher0.f*'], prompts=6, scales=3),
-        prompted=dict(type='PromptedHead', source=['connectors.prompt', 'teacher0.f*']),
+        prompted=dict(type='PromptedPyramid', source=['connectors.prompt', 'teacher0.f*']),
     ),
     terms=dict(
         task=dict(of='student'),
-        prompted=dict(of='connectors.prompted[0]', to='teacher0.logits', loss=dict(tau=1.0)),
+        prompted=dict(of='connectors.prompted', loss=dict(type='OwnLoss')),
         similarity=dict(of='connectors.prompt', loss=dict(type='MaskSimilarityLoss')),
         freekd=dict(
             of=['student.f*'],
