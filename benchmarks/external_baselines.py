@@ -61,6 +61,7 @@ class CachedStep:
         device (str): Device of torch.
         cache (LogitsCache): A filled one.
         cold (bool): Whether the operating system has to fetch the rows from the disk in every step. Defaults to False.
+        **settings: Further arguments of the method.
     """
 
     def __init__(
@@ -73,9 +74,10 @@ class CachedStep:
         device: str,
         cache: LogitsCache,
         cold: bool = False,
+        **settings: Any,
     ) -> None:
         spec = dict(config=copy.deepcopy(teacher), cache=cache.folder)
-        model = METHODS[method](student=copy.deepcopy(config), teachers=[spec])
+        model = METHODS[method](student=copy.deepcopy(config), teachers=[spec], **settings)
         model.student.load_state_dict(student.state_dict())
         (member,) = model.members.cached
         member.cache, member._verified = cache, True  # of no real images: there is nothing to agree with
@@ -102,10 +104,10 @@ def filled_cache(folder: str, classes: int) -> LogitsCache:
     """A full cache of CIFAR's size, filled with noise, which takes as long to look up as logits."""
     key = dict(weights='noise', preprocessing='none', images='none', views='162')
     cache = LogitsCache(folder, key, (IMAGES, VIEWS, classes), 'benchmark')
-    rng, chunk = np.random.default_rng(0), 1000
+    chunk = 1000
+    noise = np.random.default_rng(0).standard_normal((chunk * VIEWS, classes), np.float32).astype(np.float16)
     for begin in range(0, IMAGES, chunk):
         if cache.missing(slice(begin, begin + 1)).any():
-            noise = rng.standard_normal((chunk * VIEWS, classes), np.float32).astype(np.float16)
             images = np.arange(begin, begin + chunk).repeat(VIEWS)
             cache.write(images, np.tile(np.arange(VIEWS), chunk), noise)
     cache.flush()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import methods, step_time
@@ -87,7 +88,7 @@ def units(args: argparse.Namespace, bench: Bench) -> Iterator[tuple[str, Unit]]:
         if 'profile' in args.parts:
             yield f'profile/{method}', lambda left, method=method: profile_step(bench, method)
     if 'table' in args.parts:
-        yield 'table/steps', lambda left: _table(args, bench)
+        yield 'table/steps', lambda left: _steps(args, bench)
     if 'detectors' in args.parts and find_spec('mmcv._ext'):
         yield 'detectors/miniature', lambda left: _miniature(args, bench)
         for pair in DETECTORS:
@@ -106,13 +107,20 @@ def _train(name: str, args: argparse.Namespace, left: float) -> dict[str, Any]:
     return train(name, args.train, Path(args.runs).absolute(), args.epochs, left)
 
 
-def _table(args: argparse.Namespace, bench: Bench) -> dict[str, Any]:
+def _steps(args: argparse.Namespace, bench: Bench) -> dict[str, Any]:
+    """All rows, with a teacher that is looked up, and compiled."""
+    with TemporaryDirectory() as folder:
+        return _table(args, bench, cache=folder, lean=True)
+
+
+def _table(args: argparse.Namespace, bench: Bench, **rows: Any) -> dict[str, Any]:
     timing = step_time.measure(
         dict(config=dict(bench.pair)),
         bench.pair['teachers'][0]['config'],
         batch_size=bench.batch_size,
         image_size=bench.image_size,
         **_turns(args, bench),
+        **rows,
     )
     return timing.as_dict()
 

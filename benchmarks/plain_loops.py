@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._pytree import tree_map
 
-from benchmarks.training import METHODS, Step, make_optimizer, train_step
+from benchmarks.training import METHODS, Step, make_optimizer, on_host, train_step
 from shake_mm.compat.torch_names import tree_leaves
 from shake_mm.engine import Taps
 from shake_mm.imports import loaded_class
@@ -33,8 +33,8 @@ class ClassificationLoops:
     def __init__(self, student: nn.Module, teacher: nn.Module, data: dict, device: str, tau: float = 4.0) -> None:
         self.student = copy.deepcopy(student).to(device).train()
         self.teacher = copy.deepcopy(teacher).to(device).eval().requires_grad_(False)
-        self.images, self.tau = data['inputs'].to(device), tau
-        self.labels = torch.cat([sample.gt_label for sample in data['data_samples']]).to(device)
+        self.images, self.tau, self.device = on_host(data['inputs'], device), tau, device
+        self._labels = on_host(torch.cat([sample.gt_label for sample in data['data_samples']]), device)
         self.mean, self.std = self.student.data_preprocessor.mean, self.student.data_preprocessor.std
         self.optimizer = make_optimizer(self.student)
 
@@ -70,8 +70,13 @@ class ClassificationLoops:
         divergence = F.kl_div(log_q, p, reduction='batchmean') * self.tau**2
         self._update(F.cross_entropy(logits, self.labels) + divergence)
 
+    @property
+    def labels(self) -> Tensor:
+        """The classes, on the device."""
+        return self._labels.to(self.device, non_blocking=True)
+
     def _normalized(self) -> Tensor:
-        return (self.images.float() - self.mean) / self.std
+        return (self.images.to(self.device, non_blocking=True).float() - self.mean) / self.std
 
     def _update(self, loss: Tensor) -> None:
         loss.backward()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.training import make_optimizer
+from benchmarks.training import make_optimizer, on_host
 from shake_mm.engine import Distiller
 from shake_mm.engine.weighting import weigh
 from shake_mm.taps.names import Alias, Combined, TapName, listed
@@ -39,7 +39,7 @@ class MethodLoop:
         self.derived = {entry.tap: entry for entry in plan.derived}
         self.terms = {name: model.terms[name] for name in plan.terms}
         self.adaptive = model.objective.adaptive
-        self.images = data['inputs'].to(device)
+        self.images, self.device = on_host(data['inputs'], device), device
         self.labels = torch.cat([sample.gt_label for sample in data['data_samples']]).to(device)
         self.mean, self.std = model.data_preprocessor.mean, model.data_preprocessor.std
         fields = {field for term in self.terms.values() for field in term.fields}
@@ -69,7 +69,7 @@ class MethodLoop:
 
     def losses(self) -> dict[str, Tensor]:
         """The weighted losses of the batch, by name."""
-        images = (self.images.float() - self.mean) / self.std
+        images = (self.images.to(self.device, non_blocking=True).float() - self.mean) / self.std
         with torch.no_grad():
             for teacher in self.frozen:
                 teacher(images, mode='tensor')

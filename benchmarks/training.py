@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from shake_mm.distillers import DML, KD, SHAKE, Baseline
 
@@ -19,7 +20,14 @@ METHODS = {'baseline': Baseline, 'kd': KD, 'shake': SHAKE, 'dml': DML}
 def train_step(model: nn.Module, data: dict[str, Any], **optimizer: Any) -> Step:
     """Return what mmengine's training loop calls for each batch."""
     wrapper = OptimWrapper(make_optimizer(model, **optimizer))
+    device = next(model.parameters()).device
+    data = {**data, 'inputs': tree_map(lambda image: on_host(image, device), data['inputs'])}
     return lambda: model.train_step(data, wrapper)
+
+
+def on_host(batch: Tensor, device: torch.device | str) -> Tensor:
+    """A batch as ``tools/train.py`` has it from the data loader: in pinned memory where it goes to a GPU."""
+    return batch.pin_memory() if torch.device(device).type == 'cuda' else batch
 
 
 def make_optimizer(model: nn.Module, **options: Any) -> torch.optim.SGD:

@@ -80,6 +80,8 @@ class Distiller(BaseModel):
         check_sizes(num_samples, input_size)
         members = build_members(student, teachers, data_preprocessor, task)
         super().__init__(data_preprocessor=members.student.data_preprocessor, init_cfg=init_cfg)
+        # A pinned batch is then copied while the device works; not all preprocessors have an argument for it.
+        self.data_preprocessor._non_blocking = True
         self.num_samples, self.input_size = num_samples, input_size
         self.members = members
         self.student, self.peers, self.views = members.student, members.peers, members.views
