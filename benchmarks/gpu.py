@@ -21,7 +21,7 @@ from benchmarks import methods, step_time
 from benchmarks.gpu_checks import CHECKS, Bench, best_device
 from benchmarks.gpu_page import page
 from benchmarks.gpu_profile import profile_step
-from benchmarks.gpu_training import train
+from benchmarks.gpu_training import pair_file, teacher_of, train
 from shake_mm import atomic, cli, compat
 from shake_mm.errors import UsageError
 from shake_mm.grid.provenance import commit, hardware
@@ -43,7 +43,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--runs', default='work_dirs/gpu_runs', help='folder of the training runs (work_dirs/gpu_runs)')
     parser.add_argument('--parts', nargs='+', choices=PARTS, default=PARTS, help='what to measure (all)')
     parser.add_argument('--pair', default='resnet110_resnet20_cifar100', help='pair of the steps (…_cifar100)')
-    parser.add_argument('--train', default='resnet110_resnet20_digits100-32px', help='pair that is trained')
+    parser.add_argument(
+        '--train', default='resnet110_resnet20_digits100-32px', help='pair that is trained (…_digits100-32px)'
+    )
     parser.add_argument('--epochs', type=int, default=10, help='epochs of each training (10)')
     parser.add_argument('--batch-size', type=int, default=64, help='images a batch (64)')
     parser.add_argument('--image-size', type=int, default=32, help='height and width (32)')
@@ -57,6 +59,7 @@ def measure(args: argparse.Namespace) -> None:
     """Do what is not done yet, until the time is over."""
     end = time.monotonic() + 60 * args.minutes
     device, folder = args.device or best_device(), Path(args.out)
+    teacher_of(args.train)  # a pair that is not there is told before anything is measured
     folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(_pair(args.pair, args.cfg_options), device, args.batch_size, args.image_size)
     setting = dict(pair=args.pair, train=args.train, batch_size=args.batch_size, image_size=args.image_size)
@@ -161,7 +164,7 @@ def _turns(args: argparse.Namespace, bench: Bench) -> dict[str, Any]:
 
 
 def _pair(name: str, options: Any) -> Any:
-    return cli.load_config(str(Path(compat.configs_dir()) / '_base_' / 'pairs' / f'{name}.py'), options)
+    return cli.load_config(str(pair_file(name)), options)
 
 
 def _machine(device: str) -> dict[str, Any]:

@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from shake_mm import cli, compat
 from shake_mm.grid.scalars import read_run
 
 ROOT = Path(__file__).resolve().parents[1]
+_CELL = """_base_ = ['{pair}', '{method}']
+model = dict(_delete_=True, student=_base_.model, teachers=_base_.teachers, **_base_.method)
+"""
 WHOLE = 240 * 50_000
 """Images of the benchmark's training: 240 epochs of 50,000."""
 
@@ -32,9 +36,8 @@ def train(name: str, pair: str, folder: Path, epochs: int, seconds: float) -> di
     Raises:
         RuntimeError: If it fails, with the end of what it said.
     """
-    teacher, student, data = pair.split('_', 2)
     work, options = folder / name, [f'train_cfg.max_epochs={epochs}']
-    config = f'configs/baseline/{teacher}_{data}.py' if name == 'teacher' else f'configs/shake/shake_{pair}.py'
+    config = teacher_of(pair) if name == 'teacher' else str(cell(pair, folder))
     switches = ['--batched', *(['--cache-teachers', str(folder / 'cache')] if name == 'cached' else [])]
     if name != 'teacher':
         checkpoint = (folder / 'teacher' / 'last_checkpoint').read_text().strip()
@@ -53,6 +56,25 @@ def train(name: str, pair: str, folder: Path, epochs: int, seconds: float) -> di
         'seconds': time.perf_counter() - start,
         **accuracy,
     }
+
+
+def pair_file(pair: str) -> Path:
+    """The file of a pair."""
+    return Path(compat.configs_dir()) / '_base_' / 'pairs' / f'{pair}.py'
+
+
+def teacher_of(pair: str) -> str:
+    """The config of a pair's teacher."""
+    return cli.load_config(str(pair_file(pair))).teachers[0].config
+
+
+def cell(pair: str, folder: Path) -> Path:
+    """The config of SHAKE on a pair, written into a folder: not every pair has one that is kept."""
+    method = pair_file(pair).parents[1] / 'methods' / 'shake.py'
+    path = folder / f'shake_{pair}.py'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_CELL.format(pair=pair_file(pair).as_posix(), method=method.as_posix()), encoding='utf-8')
+    return path
 
 
 def _batch_size(work: Path) -> int:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from benchmarks import gpu, gpu_checks, gpu_profile
 from benchmarks.gpu_page import page
@@ -58,6 +59,21 @@ def test_everything(tmp_path):
     assert all(units[f'training/{name}']['images_a_second'] > 0 for name in ('teacher', 'cached', 'live'))
 
 
+def test_a_pair_that_is_not_there_is_told_first(tmp_path, capsys):
+    assert gpu.main([*folders(tmp_path), '--train', 'nothing']) == 1
+    assert 'nothing.py does not exist' in capsys.readouterr().err and not (tmp_path / 'gpu').exists()
+
+
+def test_a_settled_teacher_has_logits_to_compare():
+    """110 layers of random weights without statistics: 1e8, which half precision does not hold."""
+    bench = gpu_checks.Bench(gpu._pair('resnet110_resnet20_cifar100', None), 'cpu', 4, 32)
+    (teacher,) = bench.model().members.frozen.values()
+    images = teacher.network.data_preprocessor(bench.data(), True)['inputs']
+    with torch.no_grad():
+        assert teacher.network(images, mode='tensor').abs().max() < 100
+    assert {m.momentum for m in teacher.network.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {0.1}
+
+
 def test_a_difference_is_found():
     bench = gpu_checks.Bench({}, 'cpu', 1, 1)
     assert gpu_checks._difference({'a': 1.1, 'b': 2.0}, {'a': 1.0, 'b': 2.0}) == pytest.approx(0.1)
@@ -69,6 +85,16 @@ def test_a_difference_is_found():
 def test_kernels_side_by_side_count_once():
     assert gpu_profile.covered([(0, 2), (1, 3), (5, 6), (5.5, 5.6)]) == 4
     assert gpu_profile.covered([]) == 0
+
+
+def test_the_page_of_methods_and_of_several_tables():
+    row = {'ours': [0.01] * 3, 'plain': [0.008] * 3, '/kd': [1.5, 1.0, 2.0], '/plain': [1.25, 1.1, 1.4]}
+    spread = dict(median=0.5, low=0.25, high=1.0)
+    table = dict(seconds=dict(kd=spread), bytes=dict(kd=2**20), ratios={'shake/kd': spread})
+    units = {'methods/crd': row, 'detectors/one': table, 'detectors/two': table}
+    shown = page({'setting': {}, 'units': units})
+    assert '| crd | 10.0 | 1.50 (1.00–2.00) | 8.0 | 1.25 (1.10–1.40) |' in shown
+    assert '### One' in shown and '### Two' in shown
 
 
 def test_the_page_of_a_table_and_a_training():

@@ -43,6 +43,22 @@ def test_one_pass_each(model, batch):
     assert (len(student), len(teacher), len(shadow)) == (1, 1, 1)
 
 
+def test_no_step_waits_for_its_batch(model, batch, monkeypatch):
+    """Images go to the device without the host waiting for the copy, whether their preprocessor can say so or not."""
+    waits = []
+    to = torch.Tensor.to
+
+    def noted(self, *args, **kwargs):
+        if self.dtype == torch.uint8:
+            waits.append(not kwargs.get('non_blocking', False))
+        return to(self, *args, **kwargs)
+
+    inputs, samples = batch()
+    monkeypatch.setattr(torch.Tensor, 'to', noted)
+    model.data_preprocessor({'inputs': inputs.byte(), 'data_samples': samples}, training=True)
+    assert waits == [False]
+
+
 def test_inference_touches_neither_teacher_nor_shadow(model, batch):
     teacher, shadow = count_calls(teacher_of(model).network.backbone), count_calls(model.proxies['proxy0'])
     inputs, samples = batch()
