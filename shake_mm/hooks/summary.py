@@ -1,5 +1,6 @@
 """One line before a training, on what trains, and one after it, on what came out."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from ..engine import Distiller
 from ..members import CachedMember
 from ..registry import HOOKS
 from ..utils import unwrap_model
+
+HEADLINE = re.compile(r'(top1|mAP|mIoU)$|/gap/')
+"""The metrics that a run is told by, of all that mmdet gives for one set of boxes."""
 
 
 @HOOKS.register_module()
@@ -67,11 +71,10 @@ def _loss_of(term: Any) -> str:
 
 def _outcome(runner: Any) -> str:
     scalars = runner.message_hub.log_scalars
-    wanted = ('top1', 'mAP', 'mIoU', 'gap/')
     metrics = [
         f'{key.removeprefix("val/")} {buffer.current():.4g}'
         for key, buffer in scalars.items()
-        if key.startswith('val/') and any(word in key for word in wanted)
+        if key.startswith('val/') and HEADLINE.search(key)
     ]
     last = runner.message_hub.get_info('last_ckpt') if 'last_ckpt' in runner.message_hub.runtime_info else None
     config = runner.cfg.filename
