@@ -76,7 +76,11 @@ def test_from_training_to_segmentation(run, tmp_path):
     assert report.main([str(folder), '--out', str(tmp_path / 'report')]) == 0
     assert {'agreement', 'calibration', 'masks'} <= {path.stem for path in (tmp_path / 'report').glob('*.png')}
     page = (tmp_path / 'report' / 'report.html').read_text()
-    assert 'Asked of 3 pictures' in page and all(f'<th>{m}: % right</th>' in page for m in ('student', *members))
+    assert (
+        'student/mIoU' in page
+        and 'Asked of 3 pictures' in page
+        and all(f'<th>{m}: % right</th>' in page for m in ('student', *members))
+    )
 
     # a resumed run ends like an uninterrupted one
     (folder / 'epoch_2.pth').unlink()
