@@ -68,7 +68,7 @@ def train(
     runs = [run for seed in zip(*students.values(), strict=True) for run in seed]
     for run in [teacher, *runs] if args.fresh else []:
         clear(run)
-    display = Display(console)
+    display = Display(console, [teacher, *runs])
     with display.bars:
         train_all([teacher], command, threads=args.jobs, watch=display)
         # Seed by seed, so that an interrupted demonstration has whole comparisons.

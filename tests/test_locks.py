@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import multiprocessing
 import os
 import signal
@@ -102,8 +103,10 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, 'No locks available')
 
     monkeypatch.setattr(fcntl, 'flock', refuse)
+    entered = []
     with locked(tmp_path / 'work', 'a training'), locked(tmp_path / 'work', 'a training'):
-        pass
+        entered.append(json.loads((tmp_path / 'work' / FILE).read_text() or 'null'))
+    assert entered == [None]  # both went in, and neither says that it holds the folder
 
 
 def test_nothing_is_left_where_nothing_came_of_it(tmp_path):

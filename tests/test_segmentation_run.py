@@ -25,6 +25,9 @@ TINY = [
     'train_cfg.max_epochs=2',
     'train_cfg.val_interval=1',
     'default_hooks.logger.interval=1',
+    "val_evaluator.iou_metrics=['mIoU','mDice']",
+    "test_evaluator.iou_metrics=['mIoU','mDice']",
+    'custom_hooks.0.measure=*',
     'log_level=WARNING',
     'randomness.seed=0',
     # dropout draws from a generator whose state no checkpoint holds
@@ -65,13 +68,19 @@ def test_from_training_to_segmentation(run, tmp_path):
         command += ['--out', str(out), '--out-item', 'metrics', '--cfg-options', *options]
         assert test_tool.main(command) == 0
         key = 'mIoU' if member == 'student' else f'{member[:-1]}/mIoU'
-        assert json.loads(out.read_text())['mIoU'] == pytest.approx(lines[-1][key], abs=0.006)
+        found = json.loads(out.read_text())
+        assert found['mIoU'] == pytest.approx(lines[-1][key], abs=0.006)
+        assert found['mDice'] == lines[-1][key.replace('mIoU', 'mDice')]  # the run's own metrics, of each member
 
     # the report, of what members say of the same pixels
     assert report.main([str(folder), '--out', str(tmp_path / 'report')]) == 0
     assert {'agreement', 'calibration', 'masks'} <= {path.stem for path in (tmp_path / 'report').glob('*.png')}
     page = (tmp_path / 'report' / 'report.html').read_text()
-    assert 'Asked of 3 pictures' in page and all(f'<th>{m}: % right</th>' in page for m in ('student', *members))
+    assert (
+        'student/mIoU' in page
+        and 'Asked of 3 pictures' in page
+        and all(f'<th>{m}: % right</th>' in page for m in ('student', *members))
+    )
 
     # a resumed run ends like an uninterrupted one
     (folder / 'epoch_2.pth').unlink()

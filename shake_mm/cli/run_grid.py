@@ -131,9 +131,10 @@ def train(planned: Plan, jobs: int, console: Console) -> dict[Run, str]:
     Returns:
         dict[Run, str]: What failed, and why.
     """
-    display, failures = Display(console), {}
+    levels, failures = planned.levels(), {}
+    display = Display(console, [run for level in levels for run in level])
     with display.bars:
-        for level in planned.levels():
+        for level in levels:
             ready = []
             for run in level:
                 failed = [teacher.name for teacher in run.after if teacher in failures]

@@ -94,7 +94,10 @@ def dry_run(cfg: Config) -> None:
             teacher.pop('cache', None)
     with tempfile.TemporaryDirectory() as cfg.work_dir:
         try:
-            build_runner(cfg, 'train').train()
+            runner = build_runner(cfg, 'train')
+            # What CheckpointHook says of a folder that goes would be all wrong.
+            runner.logger.addFilter(lambda record: not record.getMessage().startswith('Checkpoints will be saved'))
+            runner.train()
         except DryRunOver as over:
             print(f'dry run: {over}')
 

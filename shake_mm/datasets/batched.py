@@ -50,7 +50,7 @@ class BatchedImages:
         self.parts = parts_of(self.dataset)
         """The data sets that hold the images, one after the other."""
         self.cutout = None if cutout is None else Cutout(**cutout)
-        images, labels = _load(self.parts)
+        images, labels = _load(self.parts, type(self).__name__)
         self._images = _images_at(self.dataset, self.parts)
         self.device = torch.device(device or get_device())
         self.channels = images.shape[-1]
@@ -166,8 +166,8 @@ def as_batch(batch: Any) -> Any:
     """Collate function of data sets that return whole batches."""
     if not isinstance(batch, dict):
         raise UsageError(
-            "train_dataloader: collate_fn=dict(type='shake_mm.as_batch') is for shake_mm.BatchedViews alone, possibly "
-            'inside a SeededDataset: use default_collate.'
+            "train_dataloader: collate_fn=dict(type='shake_mm.as_batch') is for shake_mm.BatchedViews and "
+            'shake_mm.BatchedCrops alone, possibly inside a SeededDataset: use default_collate.'
         )
     return batch
 
@@ -196,26 +196,26 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     return values ^ (values >> np.uint64(31))
 
 
-def _load(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """All images (N, H, W, C) and labels (N,) of data sets."""
+def _load(parts: Sequence[Any], kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """All images (N, H, W, C) and labels (N,) of data sets, for a set of that ``kind``."""
     items = [part[position] for part in parts for position in range(len(part))]
     images = [item['img'][..., None] if item['img'].ndim == 2 else item['img'] for item in items]
     sizes = {image.shape for image in images}
     if len(sizes) != 1:
         raise UsageError(
-            f'train_dataloader: BatchedViews needs images of one size, and these have {len(sizes)}, such as '
+            f'train_dataloader: {kind} needs images of one size, and these have {len(sizes)}, such as '
             f'{" and ".join(map(str, sorted(sizes)[:2]))}: resize them in the pipeline of its `dataset`.'
         )
     odd = next((image.dtype for image in images if image.dtype not in (np.uint8, np.float32)), None)
     if odd is not None:
         raise UsageError(
-            f"train_dataloader: BatchedViews keeps images of 8 bits, and these are {odd}: set color_type='color' of "
+            f"train_dataloader: {kind} keeps images of 8 bits, and these are {odd}: set color_type='color' of "
             'LoadImageFromFile, or leave out --batched.'
         )
     labels = [np.asarray(item['gt_label']).reshape(-1) for item in items]
     if any(label.size != 1 for label in labels):
         raise UsageError(
-            'train_dataloader: BatchedViews keeps one label of each image, and some have several, or none: leave out '
+            f'train_dataloader: {kind} keeps one label of each image, and some have several, or none: leave out '
             '--batched.'
         )
     return np.stack(images), np.concatenate(labels)

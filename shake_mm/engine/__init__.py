@@ -3,6 +3,7 @@
 from ..taps import Taps
 from .distiller import Distiller
 from .evaluation import MemberEvaluation, MemberPredictions, MemberPredictor
+from .measured import measurable
 from .objective import Objective
 from .stages import Stage
 from .terms import Term
@@ -16,4 +17,5 @@ __all__ = [
     'Stage',
     'Taps',
     'Term',
+    'measurable',
 ]

@@ -1,7 +1,7 @@
 """Stand-ins for a distiller in the loops of validation and test, where more than the student is to be measured."""
 
 import copy
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import torch
@@ -37,8 +37,8 @@ class StandIn:
         return self.evaluate(*pair)
 
     def evaluate(self, inputs: Tensor, data_samples: list) -> list:
-        """Samples with predictions for a preprocessed batch (N, C, H, W)."""
-        raise NotImplementedError
+        """Samples with the student's predictions for a preprocessed batch (N, C, H, W)."""
+        return self.distiller(inputs, data_samples, mode='predict')
 
 
 class MemberEvaluation(StandIn):
@@ -79,21 +79,35 @@ class MemberEvaluation(StandIn):
 
 
 class MemberPredictions(StandIn):
-    """The student's predictions, and beside them those of every other member, which each makes for itself.
+    """The student's predictions, and beside them those of other members, which each makes for itself.
 
     Nothing is kept from pass to pass: the predictions of a segmentor are as large as its images.
+
+    Args:
+        model (nn.Module): See :class:`StandIn`.
+        names (sequence of str, optional): The other members. Defaults to all there are.
+        own (StandIn, optional): Makes the student's samples. Without it they are its predictions, with those of the
+            others in the field that :meth:`Task.attach_predictions` fills.
     """
+
+    def __init__(self, model: nn.Module, names: Sequence[str] | None = None, own: StandIn | None = None) -> None:
+        super().__init__(model)
+        self.names = others_of(self.distiller) if names is None else names
+        self.own = own
+        self.predicted: dict[str, Sequence[Any]] = {}
+        """Samples with the predictions for the last batch, by member."""
 
     @torch.no_grad()
     def evaluate(self, inputs: Tensor, data_samples: list) -> list:
-        """The samples, with the field that :meth:`Task.attach_predictions` fills."""
-        members, objective = self.distiller.members, self.distiller.objective
-        names = [name for name in (*members.networks, *objective.proxies) if name != 'student']
-        others = {}
-        for name in names:  # before the student's: a prediction is put into its samples
-            others[name] = MemberPredictor(self.model, name).evaluate(inputs, copy.deepcopy(data_samples))
-        samples = self.distiller(inputs, data_samples, mode='predict')
-        members.task.attach_predictions(samples, others)
+        """The samples that ``own`` makes, or the student's predictions with those of the others."""
+        self.predicted = {}
+        for name in self.names:  # before the student's: a prediction is put into its samples
+            predictor = MemberPredictor(self.model, name)
+            self.predicted[name] = predictor.evaluate(inputs, copy.deepcopy(data_samples))
+        if self.own is not None:
+            return self.own.evaluate(inputs, data_samples)
+        samples = super().evaluate(inputs, data_samples)
+        self.distiller.members.task.attach_predictions(samples, self.predicted)
         return samples
 
 
@@ -129,3 +143,8 @@ class MemberPredictor(StandIn):
             for name in objective.trace_proxies([self.member]).members & members.frozen.keys():
                 members.frozen[name](inputs)
             return members.student(inputs, data_samples, mode='predict')
+
+
+def others_of(model: Distiller) -> list[str]:
+    """Names of the teachers and proxies of a distiller."""
+    return [name for name in (*model.members.networks, *model.objective.proxies) if name != 'student']

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from ..engine import Distiller
 from ..registry import HOOKS
 from ..utils import unwrap_model
-from .summary import told
+from .summary import duration, told
 
 STEPS = 3
 """How many: the first, in which memory is allocated and the audit looks on, takes longer than the others."""
@@ -53,15 +53,9 @@ class DryRunHook(Hook):
         )
         what = f'{told(model)} ' if isinstance(model, Distiller) else ''
         raise DryRunOver(
-            f'{what}{steps} steps passed ({losses}): {each:.3g} s each, {_hours(each * runner.max_iters)} for all '
+            f'{what}{steps} steps passed ({losses}): {each:.3g} s each, {duration(each * runner.max_iters)} for all '
             f'{runner.max_iters} without validation; peak memory {_peak()}; nothing was written.'
         )
-
-
-def _hours(seconds: float) -> str:
-    if seconds < 120:
-        return f'{seconds:.0f} s'
-    return f'{seconds / 60:.0f} min' if seconds < 7200 else f'{seconds / 3600:.1f} h'
 
 
 def _peak() -> str:

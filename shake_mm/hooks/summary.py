@@ -1,6 +1,9 @@
 """One line before a training, on what trains, and one after it, on what came out."""
 
+import re
+import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from mmengine.dist import master_only
@@ -12,10 +15,15 @@ from ..members import CachedMember
 from ..registry import HOOKS
 from ..utils import unwrap_model
 
+HEADLINE = re.compile(r'(top1|mAP|mIoU)$|/gap/')
+"""The metrics that a run is told by, of all that mmdet gives for one set of boxes."""
+STEPS = 10
+"""After how many the time is told. The first does not count."""
+
 
 @HOOKS.register_module()
 class SummaryHook(Hook):
-    """Logs what a distillation trains when it begins, and where the result lies when it ends.
+    """Logs what a distillation trains when it begins, soon how long it will take, and at the end where the result lies.
 
     ``tools/train.py`` adds it to every distillation.
     """
@@ -24,15 +32,28 @@ class SummaryHook(Hook):
 
     def __init__(self) -> None:
         self._trained = False
+        self._moments: list[float] | None = None
 
     @master_only
     def before_train(self, runner: Any) -> None:
         """Log the members, the terms and how long they train."""
-        self._trained = True
+        self._trained, self._moments = True, []
         length = f'{runner.max_iters} steps'
         if runner.train_loop.__class__.__name__ != 'IterBasedTrainLoop':
             length = f'{runner.max_epochs} epochs of {len(runner.train_dataloader)} steps'
         runner.logger.info(f'{told(unwrap_model(runner.model))} {length}; log and config: {runner.log_dir}')
+
+    @master_only
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Log how long the training will take, as soon as a few steps tell it: long before the first loss, perhaps."""
+        if self._moments is None:
+            return
+        self._moments.append(time.perf_counter())
+        if len(self._moments) > STEPS:
+            each = median(after - before for before, after in zip(self._moments, self._moments[1:]))
+            left = duration(each * (runner.max_iters - runner.iter - 1))
+            runner.logger.info(f'{each:.3g} s a step: about {left} to go, without validation')
+            self._moments = None
 
     @master_only
     def after_run(self, runner: Any) -> None:
@@ -40,6 +61,21 @@ class SummaryHook(Hook):
         if self._trained:
             runner.logger.info(_outcome(runner))
             self._trained = False
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it.
+
+    Args:
+        seconds (float): How long.
+
+    Example:
+        >>> duration(90), duration(3000), duration(9000)
+        ('90 s', '50 min', '2.5 h')
+    """
+    if seconds < 120:
+        return f'{seconds:.0f} s'
+    return f'{seconds / 60:.0f} min' if seconds < 7200 else f'{seconds / 3600:.1f} h'
 
 
 def told(model: Distiller) -> str:
@@ -67,11 +103,10 @@ def _loss_of(term: Any) -> str:
 
 def _outcome(runner: Any) -> str:
     scalars = runner.message_hub.log_scalars
-    wanted = ('top1', 'mAP', 'mIoU', 'gap/')
     metrics = [
         f'{key.removeprefix("val/")} {buffer.current():.4g}'
         for key, buffer in scalars.items()
-        if key.startswith('val/') and any(word in key for word in wanted)
+        if key.startswith('val/') and HEADLINE.search(key)
     ]
     last = runner.message_hub.get_info('last_ckpt') if 'last_ckpt' in runner.message_hub.runtime_info else None
     config = runner.cfg.filename

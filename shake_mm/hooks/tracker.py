@@ -33,8 +33,10 @@ class TrackerHook(Hook):
 def grouped(scalars: Mapping[str, Any]) -> dict[str, Any]:
     """What a run logs at once, under names in groups.
 
-    The sum and the terms are in ``loss/``, the accuracies of all members in a group for each metric. ``gap/…``,
-    ``share/…`` and all other names stay, and so does one whose new name another one has.
+    The sum and the terms are in ``loss/``, the accuracies of all members in a group for each metric; the student's own
+    metric joins them where they have it too (``mIoU/student`` beside ``mIoU/teacher``: to MLflow's folders one name
+    cannot be a metric and a group). ``gap/…``, ``share/…`` and all other names stay, and so does one whose new name
+    another one has.
 
     Args:
         scalars (dict): Values by the names of the log.
@@ -44,6 +46,8 @@ def grouped(scalars: Mapping[str, Any]) -> dict[str, Any]:
         ['loss/sum', 'loss/kd', 'loss/student.loss', 'top1/teacher', 'gap/teacher', 'lr']
     """
     names = {name: _group(name) for name in scalars}
+    groups = {member[2] for name in scalars if (member := MEMBER.fullmatch(name))}
+    names |= {name: f'{name}/student' for name in scalars if name in groups}
     taken = [*scalars, *names.values()]
     return {name if taken.count(new) > 1 and new != name else new: scalars[name] for name, new in names.items()}
 

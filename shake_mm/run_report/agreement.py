@@ -114,7 +114,7 @@ def _confusion(students: Sequence[Answer], asked: Asked) -> Figure | Missing:
             rows.append((answer.title, *names, *map(str, (number, *right))))
     panels[0].set_ylabel('teacher says')
     told = '; '.join(f'teacher {row[1]}, {row[0]} {row[2]}: {sentence(int(row[3]), "time")}' for row in rows[:PAIRS])
-    totals = ', '.join(f'{answer.title} in {sum(own.values()):,}' for answer, own in shown)
+    totals = ', '.join(f'{answer.title} {sum(own.values()):,}' for answer, own in shown)
     return Figure(
         'confusion',
         title,
@@ -122,7 +122,7 @@ def _confusion(students: Sequence[Answer], asked: Asked) -> Figure | Missing:
         drawing,
         ('student', 'teacher says', 'student says', 'times', 'teacher right', 'student right'),
         rows,
-        f'Of {len(asked.labels):,} pictures differ from the teacher: {totals}. Drawn are the classes with most.',
+        f"Answers of {len(asked.labels):,} that differ from the teacher's: {totals}. Drawn are the classes with most.",
     )
 
 

@@ -1,6 +1,7 @@
 """The curves of a report, of what runs logged: their names beside them, and axes that serve most of the points."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -12,6 +13,7 @@ from .figures import COLORS, DASHES, FONT, GAP, GRAY, HEIGHT, Figure, name_ends,
 from .runs import Run
 
 ENDS = ('/top1', '/mAP', '/mIoU', '/bbox_mAP', '/segm_mAP', '/AP')
+MEMBER = re.compile(r'(?<![^ ])(teacher|proxy)\d*/')
 POINTS = 400
 Curve = tuple[Sequence[float], Sequence[float]]
 
@@ -47,11 +49,20 @@ def _is_term(key: str) -> bool:
 
 
 def _members(runs: Sequence[Run]) -> dict[str, Curve]:
-    """Accuracies; the student's own metric is left out where it is the same as ``student/top1``."""
-    curves = _val(runs, lambda key: key.endswith(ENDS))
+    """Accuracies; the student's own metric is left out where it is the same as ``student/top1``.
+
+    It is called the student's where the same is known of another member: ``student/mIoU`` beside ``teacher/mIoU``.
+    """
+    curves = _val(runs, lambda key: f'/{key}'.endswith(ENDS))
     doubled = {name: name.replace('accuracy/', 'student/') for name in curves if name.endswith('accuracy/top1')}
     same = {name for name, other in doubled.items() if other in curves and _same(curves[name], curves[other])}
-    return {name: curve for name, curve in curves.items() if name not in same}
+    others = {MEMBER.sub('', name) for name in curves if MEMBER.search(name)}
+    return {_of_student(name) if name in others else name: curve for name, curve in curves.items() if name not in same}
+
+
+def _of_student(name: str) -> str:
+    run, colon, key = name.rpartition(': ')
+    return f'{run}{colon}student/{key}'
 
 
 def _same(one: Curve, other: Curve) -> bool:
@@ -112,6 +123,9 @@ def _figure(
         handles = [Line2D([], [], color='#444444', linestyle=dash, label=run) for run, dash in dashes.items()]
         axes.legend(handles=handles, frameon=False, fontsize=FONT)
     axes.set_xlabel(across)
+    places = {step for own, _ in curves.values() for step in own}
+    if len(places) == 1:  # or the axis is of hundredths of an epoch
+        axes.set_xlim(min(places) - 1, max(places) + 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     tidy(axes)
     best = min if orders or name in ('time', 'memory') else max
@@ -146,5 +160,5 @@ def _leave_out_outliers(axes: Any, curves: Mapping[str, Curve], lines: Mapping[s
     low, high = values[cut], values[-1 - cut]
     if values[-1] - values[0] < 3 * (high - low):
         low, high = values[0], values[-1]
-    room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
-    axes.set_ylim(low - room, high + room)
+    room = 0.08 * (high - low) or 0.1 * abs(high)
+    axes.set_ylim(*(low - room, high + room) if room else (-0.05, 1))  # nothing is right yet

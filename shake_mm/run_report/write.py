@@ -7,13 +7,18 @@ from typing import Any
 from .. import atomic
 from ..outputs import claim, write_text
 from .curves import curves_of
-from .figures import Chapter, Figure
+from .figures import Chapter, Figure, Missing, Part
 from .members import members_of
 from .page import page_of, png
 from .runs import read
 
 IMAGES = 300
 """How many pictures members are asked of, where nothing else is said."""
+NO_SHARES = Missing(
+    'Share of each term in the gradient',
+    'None were logged: GradientShareHook, of configs/_base_/distill.py, measures one step of an epoch, or of as many '
+    'epochs as have 100 steps.',
+)
 
 
 def write_report(
@@ -51,7 +56,12 @@ def write_report(
     page = Path(out or Path(work_dirs[0]) / 'report') / 'report.html'
     claim(page, '--out', overwrite)
     logged = Chapter('What was logged', 'Each table has the first, best and last value of every curve.')
-    parts = [logged, *curves_of(runs, baseline), *(members_of(runs, images, best, device, trust) if images > 0 else [])]
+    curves = curves_of(runs, baseline)
+    parts: list[Part] = [logged, *curves]
+    distilled = any(key.startswith('student.') for run in runs for row in run.scalars.train for key in row)
+    if distilled and not any(figure.name == 'shares' for figure in curves):
+        parts.append(NO_SHARES)
+    parts += members_of(runs, images, best, device, trust) if images > 0 else []
     figures = {part.name: part for part in parts if isinstance(part, Figure)}
     for name in figures:
         claim(page.with_name(f'{name}.png'), '--out', overwrite)

@@ -24,7 +24,8 @@ class Task(Answers):
     """Their names with those of their packages, such as ``'mmseg.EncoderDecoder'``, where a package is not imported."""
 
     measured_by: ClassVar[str] = 'logits'
-    """By what the evaluation compares members: ``'logits'``, see :meth:`attach_logits`, or ``'predictions'``."""
+    """By what the evaluation compares members: ``'logits'``, see :meth:`attach_logits`, ``'predictions'``, see
+    :meth:`attach_predictions`, or ``'metrics'``, the run's own, of each member's predictions."""
 
     member_metric: ClassVar[str] = 'shake_mm.MemberMetric'
     """The metric that does."""

@@ -30,6 +30,7 @@ class DetectionTask(Task):
     """Any mmdet detector: its features can be distilled, and the levels of its pyramid are ``f1``, ``f2`` and so on."""
 
     model_types: ClassVar[tuple[type, ...]] = (BaseDetector,)
+    measured_by = 'metrics'
     trunk = ('backbone', 'neck')
     input_size = 256
     pads = True

@@ -165,6 +165,20 @@ CASES = [
     ),
     Case(
         'config',
+        'a member to measure that there is not',
+        lambda s: s.kd({'custom_hooks': [dict(type='shake_mm.MemberEvalHook', measure=['teacher1'])]}),
+        "measure: 'teacher1' is no teacher or proxy",
+        'name one of teacher0',
+    ),
+    Case(
+        'config',
+        'members to measure by number',
+        lambda s: s.kd({'custom_hooks': [dict(type='shake_mm.MemberEvalHook', measure=1)]}),
+        'MemberEvalHook.measure=1',
+        "such as ['teacher0', 'proxy*']",
+    ),
+    Case(
+        'config',
         'a temperature that counts epochs, without the hook of stages',
         lambda s: s.kd({'model.terms': dict(x=dict(LOGITS, loss=dict(type='CTKDLoss'))), 'custom_hooks': []}),
         'terms.x',

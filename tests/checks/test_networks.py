@@ -71,9 +71,11 @@ def test_a_last_batch_of_one_is_refused_before_the_run(distillation, tmp_path):
         build_runner(review(32, distillation, tmp_path, batch_size=1), 'train')
 
 
-@pytest.mark.parametrize(('samples', 'loader'), [(33, dict(drop_last=True)), (34, {})])
-def test_other_last_batches_train(samples, loader, distillation, tmp_path):
-    build_runner(review(samples, distillation, tmp_path, **loader), 'train').train()
+@pytest.mark.parametrize(('samples', 'loader', 'steps'), [(33, dict(drop_last=True), 2), (34, {}, 3)])
+def test_other_last_batches_train(samples, loader, steps, distillation, tmp_path):
+    runner = build_runner(review(samples, distillation, tmp_path, **loader), 'train')
+    runner.train()
+    assert runner.iter == steps
 
 
 def test_a_last_batch_of_one_does_no_harm_without_such_layers(distillation, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from shake_mm.checks import build_runner
 from shake_mm.checks.data import check_data
 from shake_mm.errors import UsageError
+from shake_mm.registry import MODELS
 from tests.conftest import classifier
 from tests.support.runs import run_config
 
@@ -42,10 +43,16 @@ def test_the_config_is_written_when_the_run_begins(cfg):
     assert [path.name for path in Path(cfg.work_dir).glob('*.py')] == [f'{runner.timestamp}.py']
 
 
-def test_networks_of_no_known_task_are_let_be(cfg):
+def test_networks_of_no_known_task_are_let_be(cfg, monkeypatch):
     """Their data are only counted."""
-    runner = build_runner(cfg, 'train')
-    check_data(runner.train_dataloader, 'train_dataloader', None, torch.nn.Linear(1, 1))
+    loader, read = build_runner(cfg, 'train').train_dataloader, []
+    kind = type(loader.dataset)
+    whole = kind.__getitem__
+    monkeypatch.setattr(kind, '__getitem__', lambda self, i: read.append(i) or whole(self, i))
+    check_data(loader, 'train_dataloader', None, torch.nn.Linear(1, 1))
+    assert not read
+    check_data(loader, 'train_dataloader', None, MODELS.build(classifier(classes=100)))
+    assert read == [0, 1]
 
 
 def test_a_label_beyond_the_head_is_found(cfg):

@@ -24,7 +24,9 @@ MEMBERS = r'student \(22.9 k\) learns from teacher0 \(181.1 k, trained along\) b
 def test_a_dry_run_tells_and_writes_nothing(config, tmp_path, capsys):
     long = ['train_cfg.max_epochs=3000', 'train_dataloader.dataset.num_samples=64']
     assert train.main([config, '--dry-run', '--cfg-options', *long]) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith('dry run: ')]
+    out = capsys.readouterr().out
+    assert 'Checkpoints will be saved' not in out
+    (line,) = [line for line in out.splitlines() if line.startswith('dry run: ')]
     assert re.search(MEMBERS, line) and re.search(r'3 steps passed \(loss [\d.]+, student.loss [\d.]+', line)
     each, number, unit = re.search(r': ([\d.]+) s each, ([\d.]+) (min|h) for all 12000', line).groups()
     assert float(number) * (60 if unit == 'min' else 3600) == pytest.approx(12000 * float(each), rel=0.2)

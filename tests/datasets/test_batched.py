@@ -1,12 +1,14 @@
 """Batches cut at once, against images cut one by one."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import default_collate
 from torch.utils.data import DataLoader
 
-from shake_mm.datasets import BatchedViews, SeededBatchSampler, SeededDataset, ViewSet
+from shake_mm.datasets import BatchedCrops, BatchedViews, SeededBatchSampler, SeededDataset, ViewSet
 from shake_mm.datasets.batched import as_batch, uniform
 from shake_mm.datasets.seeded import Draw
 from shake_mm.errors import UsageError
@@ -128,12 +130,21 @@ def test_single_items_for_wrappers(sources):
     assert item['inputs'].shape == (3, 32, 32) and item['data_samples'].sample_idx == 11
 
 
-def test_images_of_several_sizes_are_refused():
-    items = [dict(img=np.zeros((size, 8, 3), np.uint8), gt_label=0) for size in (8, 9)]
-    with pytest.raises(UsageError, match='one size, and these have 2'):
-        BatchedViews(items)
+@pytest.mark.parametrize('kind', [BatchedViews, partial(BatchedCrops, scale=4)])
+@pytest.mark.parametrize(
+    ('shapes', 'dtype', 'label', 'words'),
+    [
+        ([(8, 8, 3), (9, 8, 3)], np.uint8, 0, 'needs images of one size, and these have 2'),
+        ([(8, 8, 3)], np.uint16, 0, 'keeps images of 8 bits, and these are uint16'),
+        ([(8, 8, 3)], np.uint8, [1, 2], 'keeps one label of each image, and some have several'),
+    ],
+)
+def test_each_refuses_in_its_own_name(kind, shapes, dtype, label, words):
+    name = getattr(kind, 'func', kind).__name__
+    with pytest.raises(UsageError, match=f'^train_dataloader: {name} {words}'):
+        kind([dict(img=np.zeros(shape, dtype), gt_label=label) for shape in shapes], device='cpu')
 
 
 def test_the_collate_function_refuses_lists():
-    with pytest.raises(UsageError, match='BatchedViews alone'):
+    with pytest.raises(UsageError, match='BatchedViews and shake_mm.BatchedCrops alone'):
         as_batch([dict(inputs=1)])

@@ -210,8 +210,16 @@ def test_a_damaged_row_is_computed_again(build, dataset, tmp_path):
 
 
 def test_how_often_views_are_mirrored_does_not_count(build, dataset):
-    opened(build(), dataset)
-    opened(build(), BatchedViews(dataset.dataset, **{**CIFAR, 'flip_prob': 0.1}))
+    images, views = [0, 1], [5, 100]
+    logits = []
+    for data in (dataset, BatchedViews(dataset.dataset, **{**CIFAR, 'flip_prob': 0.1})):
+        model = opened(build(), data)
+        member = model.members.cached[0]
+        assert member.cache.missing(slice(0, 2))[[0, 1], views].all() != bool(logits)
+        batch = model.data_preprocessor(data.batch(images, views), True)
+        logits.append(member(batch['inputs'], batch['data_samples']).logits)
+        member.cache.flush()
+    assert torch.equal(*logits)
 
 
 def test_it_is_in_no_checkpoint(build):

@@ -184,10 +184,12 @@ def test_without_the_key_another_order_is_refused(entry, tmp_path):
 
 def test_where_no_term_reads_logits_the_classes_do_not_matter(entry, tmp_path):
     hint = dict(of='student.f2', to='teacher0.f2', connector=dict(type='ConvRegressor'), loss=dict(type='FitNetsLoss'))
-    for kind in ('other', 'more'):
+    for kind, compared in (('other', True), ('more', False)):
         cfg = trained_with(entry(kind), tmp_path / kind, 'shake_mm.Distiller')
         cfg.model.terms = dict(task=dict(of='student'), hint=hint)
-        results(cfg)
+        runner, _, members = results(cfg)
+        assert runner.iter > 0 and runner.message_hub.get_scalar('train/loss_hint').current() > 0
+        assert bool(members) == compared  # 120 classes are not measured on data of 100
 
 
 @pytest.mark.parametrize(

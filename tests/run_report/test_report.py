@@ -8,6 +8,7 @@ import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
 from matplotlib import image
 
 from shake_mm.cli import report
@@ -83,6 +84,28 @@ def test_axes_serve_most_points_and_names_stand_apart(tmp_path):
     assert len(heights) == 4 and all(b - a >= GAP - 1e-9 for a, b in zip(heights, heights[1:]))
     assert len({line.get_color() for line in members.lines}) == 4
     assert not any('accuracy' in text.get_text() for text in members.texts)  # it is the student's, drawn once
+
+
+def test_a_single_validation_stands_at_a_whole_epoch_and_shares_that_are_not_there_are_told(tmp_path, capsys):
+    figures = {figure.name: figure for figure in curves_of([read(run(tmp_path / 'a', epochs=1))])}
+    axes = figures['members'].drawing.axes[0]
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [0, 1, 2]
+    assert report.main([str(tmp_path / 'a'), '--images', '0']) == 0
+    assert 'None were logged: GradientShareHook' in (tmp_path / 'a' / 'report' / 'report.html').read_text()
+
+
+@pytest.mark.parametrize('key', ['mIoU', 'coco/bbox_mAP'])
+def test_the_students_own_metric_stands_beside_the_members(key, tmp_path):
+    for name in 'ab':
+        rows = [{key: 0.1 * i, f'teacher/{key}': 0.5, f'proxy0/{key}': 0.0, 'step': i} for i in (1, 2)]
+        file = Path(run(tmp_path / name)) / '20260101_000000' / 'vis_data' / 'scalars.json'
+        file.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    own = [f'student/{key}', f'teacher/{key}', f'proxy0/{key}']
+    (figure,) = curves_of([read(tmp_path / 'a')])
+    assert [row[0] for row in figure.rows] == own and figure.rows[0][1:] == ('0.1', '0.2', '0.2')
+    (figure,) = curves_of([read(tmp_path / 'a'), read(tmp_path / 'b')])
+    assert [row[0] for row in figure.rows] == [f'{name}: {each}' for name in 'ab' for each in own]
 
 
 def test_several_runs_are_told_by_their_dashes(tmp_path):
