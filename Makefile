@@ -1,7 +1,12 @@
 # Of current, classic and onedl; see docs/compatibility.md.
 STACK ?= current
+# The tests that run, and how many processes run them; the stacks of test-stacks.
+TESTS ?= tests
+WORKERS ?= 2
+STACKS ?= classic onedl
 ENDING := $(if $(filter-out current,$(STACK)),-$(STACK))
 PYTHON := .venv$(ENDING)/bin/python
+REPORT := work_dirs/tests$(ENDING).xml
 # Classifiers need no compiled operators: where nobody built or named a stack, their demonstration waits for none.
 DEMO_STACK := $(if $(wildcard $(PYTHON))$(filter-out file,$(origin STACK)),$(STACK),lite)
 DEMO_PYTHON := .venv$(if $(filter-out current,$(DEMO_STACK)),-$(DEMO_STACK))/bin/python
@@ -32,25 +37,26 @@ demo-det: venv  ## Distill a small detector
 docs: venv  ## Build the documentation as docs/_build/html/index.html
 	PYTHONPATH=. $(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-test: venv  ## Run the tests (STACK=… as for venv)
-	$(PYTHON) -m pytest tests -n 2 --dist loadfile --junitxml work_dirs/tests$(ENDING).xml
+test: venv  ## Run the tests (STACK=… as for venv, TESTS=… those alone, WORKERS=2 processes)
+	@rm -f $(REPORT)
+	$(PYTHON) -m pytest $(TESTS) -n $(WORKERS) --dist loadfile --junitxml $(REPORT)
 
 test-all: venv  ## Run the tests, also the slow ones: runs killed at many points
-	$(PYTHON) -m pytest tests -n 2 --dist loadfile -m "slow or not slow"
+	$(PYTHON) -m pytest $(TESTS) -n $(WORKERS) --dist loadfile -m "slow or not slow"
 
 test-stacks:  ## Run the tests on the two other stacks and note the outcome in docs/compatibility.md
-	@failed=0; for stack in classic onedl; do \
+	@failed=0; for stack in $(STACKS); do \
 	  $(MAKE) test STACK=$$stack || failed=1; \
 	  .venv-$$stack/bin/python -m tests.support.stack_table work_dirs/tests-$$stack.xml || failed=1; \
 	done; exit $$failed
 
 test-fast: venv  ## Run tests of what differs from BASE (main), within 3 minutes
-	$(PYTHON) -m pytest $$($(PYTHON) -m tests.support.affected) -n 2 --dist loadfile
+	$(PYTHON) -m pytest $$($(PYTHON) -m tests.support.affected) -n $(WORKERS) --dist loadfile
 
 test-cpus: venv  ## Run a few tests as on processors with SSE4.1, AVX2 and what this one has
-	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(PYTHON) -m pytest $(CPU_TESTS) -q -n 2
-	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTHON) -m pytest $(CPU_TESTS) -q -n 2
-	$(PYTHON) -m pytest $(CPU_TESTS) -q -n 2
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(PYTHON) -m pytest $(CPU_TESTS) -q -n $(WORKERS)
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTHON) -m pytest $(CPU_TESTS) -q -n $(WORKERS)
+	$(PYTHON) -m pytest $(CPU_TESTS) -q -n $(WORKERS)
 
 lint: venv  ## Check style, spelling and types
 	$(PYTHON) -m ruff check .

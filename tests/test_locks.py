@@ -19,12 +19,17 @@ from tools.train import main
 FORK = multiprocessing.get_context('fork')
 
 
+def be_there(ready):
+    ready.set()
+    time.sleep(60)
+
+
 def hold(folder, ready, child=False):
     with locked(folder, 'a training'):
-        if child:
-            FORK.Process(target=time.sleep, args=(60,), daemon=True).start()
-        ready.set()
-        time.sleep(60)
+        if child:  # which is there once it has let go of what it inherited
+            FORK.Process(target=be_there, args=(ready,), daemon=True).start()
+            time.sleep(60)
+        be_there(ready)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ NEEDED = {
     'package_names': ['mmengine.config.utils:MODULE2PACKAGE'],
     'test_split': ['mmengine.dataset:BaseDataset.full_init'],
     'wrapped_names': ['mmpretrain.models.classifiers.timm:TimmClassifier._add_state_dict_prefix'],
+    'optimizer_hooks': ['torch._dynamo.eval_frame:TorchPatcher.patch'],
     'installed_path': ['mmengine.utils:get_installed_path'],
 }
 CASES = [(name, needed) for name, all_needed in NEEDED.items() for needed in all_needed]

@@ -88,14 +88,31 @@ def _cell(counts: dict[str, int] | None) -> str:
     return str(counts['passed']) + (f' ({", ".join(parts)})' if parts else '')
 
 
+def commit() -> str:
+    """The commit that is checked out, and whether files beside those written here differ from it."""
+    others = [f':!{path.relative_to(ROOT)}' for path in (FILE, PAGE)]
+    changed = _git('status', '--porcelain', '--untracked-files=no', '--', '.', *others)
+    return _git('rev-parse', '--short', 'HEAD') + ' with changes' * bool(changed)
+
+
+def _git(*command: str) -> str:
+    return subprocess.run(['git', *command], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def minutes(reports: Sequence[str]) -> int:
+    """How long the runs took that left the reports."""
+    suites = [suite for report in reports for suite in ElementTree.parse(report).iter('testsuite')]
+    return round(sum(float(suite.attrib['time']) for suite in suites) / 60)
+
+
 def main() -> None:
     """Record the reports of the stack that runs this."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('reports', nargs='+', help="pytest's reports, in the order in which they were written")
     parser.add_argument('--note', default='', help='a remark on how they were run')
     arguments = parser.parse_args()
-    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=ROOT, capture_output=True, text=True).stdout
-    run = f'at {commit.strip()}, Python {platform.python_version()}{arguments.note and f", {arguments.note}"}'
+    parts = [f'at {commit()}', f'Python {platform.python_version()}', f'{minutes(arguments.reports)} minutes']
+    run = ', '.join([*parts, *filter(None, [arguments.note])])
     stacks = json.loads(FILE.read_text()) if FILE.is_file() else {}
     stacks[stack.name()] = {
         'run': run,

@@ -1,4 +1,6 @@
 import json
+import re
+import subprocess
 
 from . import stack_table
 
@@ -50,6 +52,29 @@ def test_what_was_not_run_is_said():
     assert '| `tests/taps` | 3 (2 files not run) | not run |' in text and '| `onedl` | 1 | why |' in text
     assert '| **all** | 3 (6 files not run) |' in text
     assert text.startswith('a\n') and text.endswith('<!-- end of counts -->\nb\n') and 'old' not in text
+
+
+def test_the_commit_and_the_time_of_a_run_are_named(tmp_path, monkeypatch):
+    def git(*command):
+        subprocess.run(['git', '-c', 'user.name=A', '-c', 'user.email=a@b', *command], cwd=tmp_path, check=True)
+
+    table, page, other = (tmp_path / name for name in ('stacks.json', 'page.md', 'other.py'))
+    for name, value in dict(ROOT=tmp_path, FILE=table, PAGE=page).items():
+        monkeypatch.setattr(stack_table, name, value)
+    for path in (table, page, other):
+        path.write_text('a')
+    git('init', '--quiet')
+    git('add', '.')
+    git('commit', '--quiet', '--message', 'a')
+    at = stack_table.commit()
+    assert re.fullmatch('[0-9a-f]{7,}', at)
+    page.write_text('the table of a stack that ran first')
+    assert stack_table.commit() == at
+    other.write_text('b')
+    assert stack_table.commit() == f'{at} with changes'
+    for name, seconds in dict(first='600.4', again='71').items():
+        (tmp_path / name).write_text(f'<testsuites><testsuite time="{seconds}"/></testsuites>')
+    assert stack_table.minutes([tmp_path / 'first', tmp_path / 'again']) == 11
 
 
 def test_the_page_shows_what_was_counted():

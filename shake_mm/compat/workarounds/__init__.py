@@ -18,6 +18,7 @@ _MODULES = {
     'message_hub': ('workaround_message_hub',),
     'cpu': ('workaround_cpu_launch', 'workaround_cpu_wrapper'),
     'hub': ('workaround_hub_scope',),
+    'optimizer_hooks': ('workaround_optimizer_hooks',),
     'paths': ('workaround_config_paths', 'workaround_package_names', 'workaround_installed_path'),
     'splits': ('workaround_test_split',),
     'wrapped_names': ('workaround_wrapped_names',),
@@ -36,6 +37,7 @@ MENDED = {
     'workaround_installed_path': 'mmengine.utils',
     'workaround_hub_scope': 'mmengine.hub',
     'workaround_test_split': 'mmengine.dataset',
+    'workaround_optimizer_hooks': 'torch._dynamo.eval_frame',
     'workaround_wrapped_names': 'mmpretrain.models.classifiers',
 }
 """The module after whose import each is due. Those of shake_mm itself wait for what they mend by themselves."""
