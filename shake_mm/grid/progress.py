@@ -62,7 +62,7 @@ class Display:
         elif len(scalars.val) > self._told.get(run, 0):
             self._told[run] = len(scalars.val)
             done = scalars.val[-1]['step']
-            left = duration((time.monotonic() - since) / done * (run.epochs - done))
+            left = duration((time.monotonic() - since) / max(done, 1) * (run.epochs - done))
             self._say(f'{name}: epoch {done}/{run.epochs}  {note}' + f'  about {left} left' * (done < run.epochs))
 
     def _name(self, run: Run) -> str:
