@@ -59,7 +59,7 @@ def train(name: str, pair: str, folder: Path, epochs: int, seconds: float) -> di
 
 
 def pair_file(pair: str) -> Path:
-    """The file of a pair."""
+    """The file of a pair, below our configs."""
     return Path(compat.configs_dir()) / '_base_' / 'pairs' / f'{pair}.py'
 
 

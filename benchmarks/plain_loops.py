@@ -72,7 +72,7 @@ class ClassificationLoops:
 
     @property
     def labels(self) -> Tensor:
-        """The classes, on the device."""
+        """The classes (N,), on the device."""
         return self._labels.to(self.device, non_blocking=True)
 
     def _normalized(self) -> Tensor:

@@ -85,8 +85,7 @@ def build_steps(
         mmrazor (bool): Whether mmrazor's KD takes part. Defaults to False.
         cache (str, optional): Folder for a cache of CIFAR's size (1.62 GB for 100 classes), from which KD and SHAKE
             are timed too.
-        lean (bool): Whether SHAKE takes part with a fused optimizer, and with student and teacher compiled. Defaults to
-            False.
+        lean (bool): Whether SHAKE takes part with a fused optimizer, and compiled. Defaults to False.
 
     Returns:
         dict[str, Callable]: One training step (for ``teacher``: one forward pass) by key of ``ROWS``.
@@ -107,9 +106,9 @@ def build_steps(
 
         for name in plain.methods if methods is None else methods:
             steps[name] = train_step(ours(name, copy.deepcopy(networks[1])), data)
+        # On a GPU a small network waits for its launches, which CUDA graphs do without.
+        options = dict(mode='reduce-overhead') if device.startswith('cuda') else True
         if lean:
-            # On a GPU a small network waits for its launches, which CUDA graphs do without.
-            options = dict(mode='reduce-overhead') if device.startswith('cuda') else True
             compiled = dict(config=copy.deepcopy(networks[1]), inference=dict(compile=options))
             steps['shake_fused'] = train_step(ours('shake', copy.deepcopy(networks[1])), data, fused=True)
             steps['shake_compiled'] = train_step(ours('shake', compiled, compile=options), data)
@@ -117,8 +116,8 @@ def build_steps(
             steps['mmrazor_kd'] = mmrazor_step(*networks, data, device)
         if cache is not None:
             filled = filled_cache(cache, networks[1].head.num_classes)
+            own = (networks[0], spec.config, networks[1], data, device, filled)
             for row, method in (('kd_cached', 'kd'), ('shake_cached', 'shake'), ('shake_cold', 'shake')):
-                own = (networks[0], spec.config, networks[1], data, device, filled)
                 steps[row] = CachedStep(method, *own, cold=row == 'shake_cold')
             if lean:
                 steps['shake_cached_compiled'] = CachedStep('shake', *own, compile=options)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,39 +66,67 @@ def train_all(
         RunFailed: If one of them fails and ``keep_going`` is False; the others are stopped.
     """
     check_jobs(jobs)
-    active: dict[Run, subprocess.Popen] = {}
-    failures: dict[Run, str] = {}
-    waiting = [run for run in runs if not run.finished()]
-    for run in (run for run in runs if run not in waiting):
-        watch(run, 'skipped', logged(run))
+    waiting = []
+    for run in runs:
+        if run.finished():
+            watch(run, 'skipped', logged(run))
+        else:
+            waiting.append(run)
+    team = _Team(command, threads, watch, keep_going, seats or {}, switches or {}, resume)
     try:
-        while active or (waiting and time.monotonic() < deadline):
-            while waiting and len(active) < jobs and time.monotonic() < deadline:
-                run = waiting.pop(0)
-                own = (*command, *(switches or {}).get(run, ()))
-                try:
-                    active[run] = _start(run, own, threads, resume, (seats or {}).get(run))
-                except UsageError as error:
-                    if not keep_going:
-                        raise
-                    failures[run] = f'{run.name} was not trained: {error}'
-                    watch(run, 'failed', logged(run))
+        while team.active or (waiting and time.monotonic() < deadline):
+            while waiting and len(team.active) < jobs and time.monotonic() < deadline:
+                team.begin(waiting.pop(0))
             time.sleep(interval)
             if stopped := resume and time.monotonic() >= deadline:
-                _stop(list(active.values()))
-            for run, process in list(active.items()):
-                if (state := _state(process.poll(), stopped)) != 'running':
-                    del active[run]
-                if state == 'failed':
-                    failures[run] = failure(run.name, process.returncode, run.log)
-                    if not keep_going:
-                        raise RunFailed(failures[run])
-                if state == 'finished':
-                    write_text(run.work_dir / DONE, json.dumps({'fingerprint': run.fingerprint}))
-                watch(run, state, logged(run))
+                team.stop()
+            team.look(stopped)
     finally:
-        _stop(list(active.values()))
-    return failures
+        team.stop()
+    return team.failures
+
+
+@dataclass
+class _Team:
+    """The trainings that are running, and what failed; see :func:`train_all` for the arguments."""
+
+    command: Sequence[str]
+    threads: int
+    watch: Callable[[Run, str, Scalars], Any]
+    keep_going: bool
+    seats: Mapping[Run, Seat]
+    switches: Mapping[Run, Sequence[str]]
+    resume: bool
+    active: dict[Run, subprocess.Popen] = field(default_factory=dict)
+    failures: dict[Run, str] = field(default_factory=dict)
+
+    def begin(self, run: Run) -> None:
+        """Start a run."""
+        command = (*self.command, *self.switches.get(run, ()))
+        try:
+            self.active[run] = _start(run, command, self.threads, self.resume, self.seats.get(run))
+        except UsageError as error:
+            if not self.keep_going:
+                raise
+            self.failures[run] = f'{run.name} was not trained: {error}'
+            self.watch(run, 'failed', logged(run))
+
+    def look(self, stopped: bool) -> None:
+        """Tell what became of each run, and note those that are finished."""
+        for run, process in list(self.active.items()):
+            if (state := _state(process.poll(), stopped)) != 'running':
+                del self.active[run]
+            if state == 'failed':
+                self.failures[run] = failure(run.name, process.returncode, run.log)
+                if not self.keep_going:
+                    raise RunFailed(self.failures[run])
+            if state == 'finished':
+                write_text(run.work_dir / DONE, json.dumps({'fingerprint': run.fingerprint}))
+            self.watch(run, state, logged(run))
+
+    def stop(self) -> None:
+        """End the processes, by the signal that lets them leave what they go on from."""
+        _stop(list(self.active.values()))
 
 
 def _state(status: int | None, stopped: bool) -> str:
