@@ -1,9 +1,10 @@
 """Stop for SIGTERM without losing a step."""
 
+import os
 import os.path as osp
 import signal
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from multiprocessing.util import Finalize
 from typing import Any
 
@@ -61,6 +62,7 @@ class PreemptionHook(Hook):
             )
         if self.interval is None:
             self.interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 1)
+        _spare_forks()
         self._previous = signal.signal(signal.SIGTERM, self._ask)
         for loop in (runner.train_loop, runner.val_loop):
             if loop is not None:
@@ -106,6 +108,33 @@ class PreemptionHook(Hook):
             write(osp.join(runner.work_dir, 'last_checkpoint'), osp.join(runner.work_dir, FILE).encode())
         barrier()  # launchers end everything as soon as one process has ended
         raise Preempted
+
+
+@cache
+def _spare_forks() -> None:
+    """Give SIGTERM its usual meaning in what a run forks, from the first moment on.
+
+    The pools of metrics are ended by it, and waited for. It is held back during a fork, since Python drops
+    what arrives before the child is set up.
+    """
+
+    def listening() -> bool:
+        return isinstance(getattr(signal.getsignal(signal.SIGTERM), '__self__', None), PreemptionHook)
+
+    def hold(how: int) -> None:
+        if listening():
+            signal.pthread_sigmask(how, {signal.SIGTERM})
+
+    def in_child() -> None:
+        if listening():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    os.register_at_fork(
+        before=partial(hold, signal.SIG_BLOCK),
+        after_in_parent=partial(hold, signal.SIG_UNBLOCK),
+        after_in_child=in_child,
+    )
 
 
 def _accumulates(wrapper: Any) -> bool:

@@ -4,9 +4,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from shake_mm.errors import UsageError
@@ -49,6 +51,31 @@ def test_the_handler_is_given_back(start, tmp_path):
     )
     runner.train()
     assert before not in seen[2:-2] and signal.getsignal(signal.SIGTERM) == before
+
+
+class Fork(Hook):
+    """Forks a process in the first step, as metrics with pools do, and ends it."""
+
+    def __init__(self):
+        self.status = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if not self.status:
+            process = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))
+            process.start()
+            process.terminate()
+            process.join(20)
+            self.status.append(process.exitcode)
+            process.kill()
+
+
+def test_what_a_run_forks_ends_by_its_signal(start, tmp_path):
+    """mmdet's VOC metric waits for the pool that it ends, and did so forever; the run itself was not asked to stop."""
+    runner = start(tmp_path)
+    fork = Fork()
+    runner.register_hook(fork)
+    runner.train()
+    assert fork.status == [-signal.SIGTERM] and (tmp_path / 'epoch_2.pth').exists()
 
 
 def test_a_plain_loop_is_refused(model, tmp_path):
