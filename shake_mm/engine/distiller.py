@@ -13,6 +13,7 @@ from ..registry import MODELS
 from ..taps import Taps
 from ..tasks import Task
 from ..validation import check_sizes
+from .compiled import check_compiled
 from .gradient_check import check_gradients
 from .gradient_scales import scale_gradients
 from .objective import build_objective
@@ -91,6 +92,7 @@ class Distiller(BaseModel):
         scale_gradients(members, self.objective.taps, gradient_scales)
 
         members.accelerate(members.image_sizes(input_size), compile)
+        check_compiled(members, self.objective.taps, {*self.objective.read, *(gradient_scales or {})})
         for member in members.cached:
             check_cacheable(member, self.objective.read, self.data_preprocessor)
 

@@ -64,15 +64,12 @@ class PreemptionHook(Hook):
             self.interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 1)
         _spare_forks()
         self._previous = signal.signal(signal.SIGTERM, self._ask)
+        runner.train_loop.at_end.callback(self._give_back)
         for loop in (runner.train_loop, runner.val_loop):
             if loop is not None:
                 loop.dataloader.worker_init_fn = partial(_begin_worker, loop.dataloader.worker_init_fn)
         # Before Python ends its children itself, and waits for them; persistent workers outlive the training.
         Finalize(None, _end_workers, exitpriority=0)
-
-    def after_train(self, runner: Any) -> None:
-        """Restore the earlier handler of SIGTERM."""
-        signal.signal(signal.SIGTERM, self._previous or signal.SIG_DFL)
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Stop after a step, but not while gradients are being accumulated."""
@@ -89,6 +86,10 @@ class PreemptionHook(Hook):
 
     def _ask(self, number: int, frame: Any) -> None:
         self._asked = True
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Restore the earlier handler of SIGTERM."""
         signal.signal(signal.SIGTERM, self._previous or signal.SIG_DFL)
 
     def _agreed(self, due: bool) -> bool:

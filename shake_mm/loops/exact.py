@@ -1,5 +1,6 @@
 """An epoch-based loop that resumes at the very next batch, with the very same random numbers."""
 
+from contextlib import ExitStack
 from typing import Any
 
 from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, get_world_size
@@ -42,9 +43,15 @@ class ExactTrainLoop(EpochBasedTrainLoop):
             raise UsageError(f'train_cfg.data_seed={data_seed!r} is no seed: give a whole number, 0 or more.')
         super().__init__(*args, **kwargs)
         self._data_seed = data_seed
+        self.at_end = ExitStack()
+        """What is to be done when the training ends, in whichever way; hooks' ``after_train`` misses exceptions."""
 
     def run(self) -> nn.Module:
         """Train from where the run stands to the end."""
+        with self.at_end:
+            return self._run()
+
+    def _run(self) -> nn.Module:
         sampler = self.dataloader.batch_sampler
         if not (isinstance(sampler, SeededBatchSampler) and _is_seeded(self.dataloader.dataset)):
             raise UsageError(

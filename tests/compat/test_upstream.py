@@ -61,6 +61,7 @@ REPLACED = {
     'workaround_config_paths': ['mmengine.config:Config._get_cfg_path'],
     'workaround_installed_path': ['mmengine.utils:get_installed_path', 'mmengine.hub.hub:get_installed_path'],
     'workaround_hub_scope': ['mmengine.hub.hub:get_config'],
+    'workaround_optimizer_hooks': ['torch._dynamo.eval_frame:TorchPatcher.patch'],
     'workaround_test_split': ['mmengine.dataset:BaseDataset.full_init'],
     'patch_history_buffer': ['mmengine.logging:HistoryBuffer.update'],
     'patch_runtime_info': [],
@@ -74,7 +75,11 @@ REPLACED = {
 }
 """What each change replaces where it acts; of two the place depends on the stack, and their own tests look there."""
 
-IDLE = {'workaround_installed_path', *(('workaround_cpu_launch', 'workaround_cpu_wrapper') if DEVICE else ())}
+IDLE = {
+    'workaround_installed_path',
+    *(('workaround_cpu_launch', 'workaround_cpu_wrapper') if DEVICE else ()),
+    *(() if stack.name() == 'classic' else ('workaround_optimizer_hooks',)),
+}
 """Those that have nothing to mend here: shake_mm is no editable installation in ``make venv``."""
 
 

@@ -6,9 +6,11 @@ import pytest
 import torch
 from mmengine.optim import OptimWrapper
 
+from shake_mm.engine.compiled import check_compiled
+from shake_mm.errors import UsageError
 from shake_mm.registry import MODELS
 from tests.support.runs import train
-from tests.support.stacks import needs_torch, not_on
+from tests.support.stacks import needs_torch, not_on, only_on
 
 fuses = needs_torch('2.4', 'SGD is not fused on the CPU')
 
@@ -65,7 +67,29 @@ def test_two_steps_from_many_states(config, batch, changes, optimizer):
         torch.testing.assert_close(got[1].double(), want[1].double(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ('changes', 'tap'),
+    [({}, 'student.f2'), (dict(terms={}, gradient_scales={'student.backbone.layer3': 0.5}), 'student.backbone.layer3')],
+)
+def test_an_old_torch_compiles_nothing_that_is_read_inside(config, changes, tap):
+    model = MODELS.build({**config, 'compile': False, **changes})
+    hooked = {*model.objective.read, *changes.get('gradient_scales', {})}
+    check_compiled(model.members, model.taps, hooked, '2.1.2+cu121')  # as nothing is compiled
+    model.student.backbone.compile()
+    check_compiled(model.members, model.taps, model.objective.read - {'student.f2'}, '2.1.2+cu121')
+    check_compiled(model.members, model.taps, hooked, '2.2.0')
+    with pytest.raises(UsageError, match=f"^compile: '{tap}' lies inside .* torch 2.1.2.cu121 does not show"):
+        check_compiled(model.members, model.taps, hooked, '2.1.2+cu121')
+
+
+@only_on('classic', 'its torch.compile leaves out what taps read')
+def test_an_old_torch_refuses_when_it_is_built(config):
+    with pytest.raises(UsageError, match=r"^compile: 'student\.f2' lies inside"):
+        MODELS.build({**config, 'compile': True})
+
+
 def test_compiled_modules_are_saved_and_copied_as_others(config):
+    config['terms'] = {}
     model = build(config, compile=True)
     assert model.state_dict().keys() == build(config).state_dict().keys()
     assert model.student.backbone._compiled_call_impl is not None

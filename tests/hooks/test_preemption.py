@@ -53,6 +53,22 @@ def test_the_handler_is_given_back(start, tmp_path):
     assert before not in seen[2:-2] and signal.getsignal(signal.SIGTERM) == before
 
 
+class Broken(Hook):
+    """Ends a training by an exception."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        raise KeyError('broken')
+
+
+def test_the_handler_is_given_back_by_a_run_that_fails(start, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    runner = start(tmp_path)
+    runner.register_hook(Broken())
+    with pytest.raises(KeyError, match='broken'):
+        runner.train()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 class Fork(Hook):
     """Forks a process in the first step, as metrics with pools do, and ends it."""
 
