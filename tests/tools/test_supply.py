@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -56,6 +57,14 @@ def test_setup_installs_from_the_lock():
     assert '--require-hashes -r requirements/lock.txt' in script
     assert script.index('step locked') < script.index('step torch')
     assert 'lock.txt' not in re.search(r'^ENV_KEY=.*?\)$', script, re.MULTILINE | re.DOTALL)[0]
+
+
+@pytest.mark.parametrize('given', ['environment', 'command line'])
+def test_make_builds_from_the_interpreter_that_is_named(given):
+    name = 'PYTHON=nowhere/python3.12'
+    command = ['env', name, 'make', 'venv'] if given == 'environment' else ['make', 'venv', name]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode != 0 and "'nowhere/python3.12' is not on PATH" in result.stderr
 
 
 @only_on('current', 'the lock is of its packages')
