@@ -11,9 +11,6 @@ from typing import Any
 
 from .errors import UsageError
 
-PACKAGE = __package__
-
-
 MEANT = {
     't': 'tau',
     'temp': 'tau',
@@ -57,7 +54,7 @@ def check_arguments(cls: Callable, config: Mapping[str, Any], where: str) -> Non
     Raises:
         UsageError: Naming the argument.
     """
-    if not getattr(cls, '__module__', '').startswith(PACKAGE):
+    if getattr(cls, '__module__', '').partition('.')[0] != __package__:
         return
     for name, parameter in inspect.signature(cls).parameters.items():
         kinds = _kinds(parameter.annotation)

@@ -24,10 +24,20 @@ def be_there(ready):
     time.sleep(60)
 
 
+def be_there_as(file, ready):
+    file.write_text(str(os.getpid()))
+    be_there(ready)
+
+
+def held_by(folder):
+    """The process that the lock of a folder names."""
+    return json.loads((folder / FILE).read_text())['pid']
+
+
 def hold(folder, ready, child=False):
     with locked(folder, 'a training'):
         if child:  # which is there once it has let go of what it inherited
-            FORK.Process(target=be_there, args=(ready,), daemon=True).start()
+            FORK.Process(target=be_there_as, args=(folder / 'worker', ready), daemon=True).start()
             time.sleep(60)
         be_there(ready)
 
@@ -68,16 +78,18 @@ def test_data_workers_that_outlive_it_hold_nothing(holder, tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     with locked(tmp_path / 'work', 'a training'):
-        pass
+        assert held_by(tmp_path / 'work') == os.getpid()
+        os.kill(
+            int((tmp_path / 'work' / 'worker').read_text()), signal.SIGKILL
+        )  # which fails if it has not outlived it
 
 
 def test_it_can_be_waited_for(holder, tmp_path):
     process = holder()
     timer = FORK.Process(target=lambda: (time.sleep(0.3), os.kill(process.pid, signal.SIGKILL)))
     timer.start()
-    FORK.Process(target=process.join)
     with locked(tmp_path / 'work', 'a grid', wait=60):
-        pass
+        assert held_by(tmp_path / 'work') == os.getpid() and not process.is_alive()
     timer.join()
 
 

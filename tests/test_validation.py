@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from shake_mm.errors import UsageError
 from shake_mm.losses import DenseKLLoss, KLDivLoss
@@ -10,8 +12,15 @@ from shake_mm.validation import check_arguments, check_number, check_sizes, chec
 
 @pytest.mark.parametrize('value', [4, 0.5, np.float32(2), np.int64(1)])
 def test_numbers_pass(value):
+    """And are taken for what they are."""
     check_arguments(KLDivLoss, dict(type='KLDivLoss', tau=value), 'terms.x.loss')
-    check_number('x', value)
+    of, to = torch.randn(2, 3, 5, dtype=torch.float64)
+    p, q = ((logits / float(value)).softmax(1) for logits in (to, of))
+    wanted = (p * (p / q).log()).sum(1).mean() * float(value) ** 2
+    torch.testing.assert_close(KLDivLoss(tau=value)(of, to), wanted)
+    check_number('x', value, least=value)
+    with pytest.raises(UsageError, match=f'^x is .* must be a finite number >= {value + 1}'):
+        check_number('x', value, least=value + 1)
 
 
 @pytest.mark.parametrize('value', ['4', None, True, math.nan, math.inf, [1.0], {}])
@@ -30,7 +39,12 @@ def test_other_types(arguments):
 
 
 def test_other_libraries_are_let_be():
-    check_arguments(math.sqrt, dict(x='x'), '')
+    """Their annotations may say less than they take, also those of a package whose name begins like ours."""
+    check_arguments(nn.Dropout, dict(p='x'), '')
+    check_arguments(type('Other', (nn.Dropout,), dict(__module__='shake_mm_extras.losses')), dict(p='x'), '')
+    own = type('Own', (nn.Dropout,), dict(__module__='shake_mm.losses'))
+    with pytest.raises(UsageError, match="p='x' of Own must be a finite number"):
+        check_arguments(own, dict(p='x'), '')
 
 
 def test_sizes():

@@ -46,7 +46,9 @@ def test_as_a_command(tmp_path, capsys):
 
 def test_the_committed_ratios_are_measurements():
     committed = gate.read(gate.COMMITTED)
-    for name in committed.keys() - {'about'}:
+    names = committed.keys() - {'about'}
+    assert names and all(committed[name]['ratios'] for name in names)
+    for name in names:
         assert set(gate.FACTS) <= committed[name]['setting'].keys()
         for ratio in committed[name]['ratios'].values():
             assert 0 < ratio['low'] <= ratio['median'] <= ratio['high']

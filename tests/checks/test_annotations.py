@@ -1,18 +1,30 @@
 import copy
+import json
 
 import pytest
+from mmdet.datasets import CocoDataset
 
 from shake_mm.checks.annotations import CheckedCOCO, check_coco
 from shake_mm.errors import UsageError
 from tests.bad_inputs.site import coco
 
 
-def test_what_mmdet_leaves_out_by_design_passes():
+def test_what_mmdet_leaves_out_by_design_passes(tmp_path, monkeypatch):
+    monkeypatch.setattr(CocoDataset, 'COCOAPI', CheckedCOCO)
+
+    def boxes(content):
+        """How many of each image mmdet's own data set reads through the checks."""
+        (tmp_path / 'a.json').write_text(json.dumps(content))
+        classes = dict(classes=['thing0', 'thing1', 'thing2'])
+        data = CocoDataset(ann_file=str(tmp_path / 'a.json'), data_prefix=dict(img=''), metainfo=classes)
+        return [len(data.get_data_info(i)['instances']) for i in range(2)]
+
     content = coco()
+    assert boxes(content) == [2, 2]
     content['annotations'][0]['bbox'] = [8, 6, 0.0, 24]  # COCO itself has boxes without width
-    check_coco(content, 'a.json')
+    assert boxes(content) == [1, 2]
     del content['annotations']  # a set without ground truth, such as test-dev
-    check_coco(content, 'a.json')
+    assert boxes(content) == [0, 0]
 
 
 def test_the_index_is_mmdets(tmp_path):

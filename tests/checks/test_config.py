@@ -1,5 +1,8 @@
 """Configs that look right and could not end well."""
 
+import copy
+import re
+
 import pytest
 from mmengine.config import Config
 
@@ -29,27 +32,64 @@ def test_the_state_of_a_sharded_optimizer_is_not_saved(hooks):
     check_config(cfg, 'train')
 
 
-@pytest.mark.parametrize(
-    'part',
-    [
+PASSING = [
+    (
         dict(train_cfg=dict(max_epochs=1e2, val_interval=2.0, dynamic_intervals=[(0, 1), [18, 2]])),
+        {'max_epochs': 1.5, 'val_interval': 0.0, 'dynamic_intervals': [(0, 1, 2)]},
+    ),
+    (
         dict(optim_wrapper=dict(clip_grad=None, optimizer=dict(lr=0.0, betas=(0.9, 0.999, 0.99)))),
+        {'clip_grad': 35, 'optimizer.lr': -0.1, 'optimizer.betas': (0.9, 1.1)},
+    ),
+    (
         dict(optim_wrapper=dict(clip_grad=dict(max_norm=35, norm_type=float('inf')))),
+        {'clip_grad.max_norm': 0, 'clip_grad.norm_type': float('nan')},
+    ),
+    (
         dict(optim_wrapper=dict(constructor='X', a=dict(optimizer=dict(lr=1)), b=dict(accumulative_counts=2))),
+        {'a.optimizer.lr': True, 'b.accumulative_counts': 0},
+    ),
+    (
         dict(
             param_scheduler=[dict(type='LinearLR', start_factor=1e-3, end=2), dict(type='CosineAnnealingLR', begin=2.0)]
         ),
+        {'0.type': '', '0.start_factor': 0, '0.end': 2.5, '1.begin': 2.5},
+    ),
+    (
         dict(param_scheduler=dict(a=[dict(milestones=(1, 2.0))], b=dict(end=10**9))),
+        {'a.0.milestones': (1, 2.5), 'b.end': 0},
+    ),
+    (
         dict(
             default_hooks=dict(checkpoint=dict(interval=-1, save_best=['a', 'b'], rule=['less', 'greater']), timer=None)
         ),
+        {'checkpoint.interval': -2, 'checkpoint.rule': ['less', 'more'], 'timer': 'none'},
+    ),
+    (
         dict(custom_hooks=None, resume=False, load_from=None, log_level=10, randomness=dict(seed=None)),
+        {'custom_hooks': 'none', 'resume': 0, 'load_from': 1, 'log_level': -10, 'randomness.seed': 2**32},
+    ),
+    (
         dict(model=dict(data_preprocessor=dict(mean=[0], std=[255.0]), teachers=[dict(data_preprocessor=None)])),
+        {'data_preprocessor.mean': ['0'], 'data_preprocessor.std': [0], 'teachers.0.data_preprocessor': 'none'},
+    ),
+    (
         dict(val_evaluator=[dict(type='Accuracy', topk=(1, 5))], test_evaluator=dict(topk=1)),
-    ],
-)
-def test_what_mmengine_takes_passes(part):
+        {'val_evaluator.0.type': '', 'val_evaluator.0.topk': (1, 0), 'test_evaluator.topk': True},
+    ),
+]
+"""Parts of configs that mmengine takes, and neighbors of their values that it does not."""
+
+
+@pytest.mark.parametrize(('part', 'neighbors'), PASSING)
+def test_what_mmengine_takes_passes(part, neighbors):
     check_schema(part)
+    for place, value in neighbors.items():
+        key = place if len(part) > 1 else f'{next(iter(part))}.{place}'
+        cfg = Config(copy.deepcopy(part))
+        cfg.merge_from_dict({key: value})
+        with pytest.raises(UsageError, match=rf'^{re.escape(key)} is '):
+            check_schema(cfg.to_dict())
 
 
 def test_every_rule_says_what_it_wants_and_finds_its_keys():

@@ -1,8 +1,10 @@
 """Names of metrics that a run looks up, compared before it begins with those that its evaluator gives."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmdet.evaluation import CocoMetric
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import CheckpointHook
@@ -26,6 +28,18 @@ def check(key: str | list, *metrics: BaseMetric, hooks: tuple = ()) -> None:
     check_metrics(SimpleNamespace(val_loop=val_loop, hooks=[hook, *hooks]), nn.Identity())
 
 
+def names_of(metric: BaseMetric) -> list[str]:
+    """What a metric gives of one sample, by itself."""
+    if not isinstance(metric, CocoMetric):
+        metric.process(None, [dict(pred_score=torch.rand(5), gt_label=torch.tensor([1]))])
+        return list(metric.evaluate(1))
+    metric.dataset_meta = dict(classes=['cat', 'dog'])
+    truth = [dict(bbox=[8, 6, 26, 30], bbox_label=0)]
+    found = dict(bboxes=torch.tensor([[8.0, 6, 26, 30]]), scores=torch.ones(1), labels=torch.zeros(1).long())
+    metric.process({}, [dict(img_id=0, ori_shape=(64, 64), instances=truth, pred_instances=found)])
+    return list(metric.evaluate(1))
+
+
 @pytest.mark.parametrize(
     ('key', 'metrics'),
     [
@@ -40,7 +54,14 @@ def check(key: str | list, *metrics: BaseMetric, hooks: tuple = ()) -> None:
     ],
 )
 def test_names_that_are_given_pass(key, metrics):
+    """All that the metrics give when they are evaluated; without its prefix none of them does."""
     check(key, *metrics)
+    names = [name for metric in metrics for name in names_of(metric)]
+    assert set([key] if isinstance(key, str) else key) <= {*names, 'auto'}
+    check(names, *metrics)
+    for name in names:
+        with pytest.raises(UsageError, match=f"save_best is '{re.escape(name.partition('/')[2])}', but val_evaluator"):
+            check(name.partition('/')[2], *metrics)
 
 
 def test_what_members_give_needs_their_hook():
@@ -64,5 +85,8 @@ def test_others_are_refused_with_the_nearest(key, metrics, nearest):
 
 
 def test_a_metric_of_any_name_and_no_validation_pass():
-    check('whatever', _Any.__new__(_Any))
-    check_metrics(SimpleNamespace(val_loop=None), nn.Identity())
+    with pytest.raises(UsageError, match="save_best is 'whatever', but val_evaluator gives accuracy/top1"):
+        check('whatever', Accuracy())
+    check('whatever', Accuracy(), _Any.__new__(_Any))
+    without = SimpleNamespace(val_loop=None, hooks=[CheckpointHook(save_best='whatever', rule='greater')])
+    check_metrics(without, nn.Identity())

@@ -25,7 +25,11 @@ def model() -> nn.Module:
 
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 def test_its_own_checkpoint_passes(model, prefix):
-    check_resume(model, config(momentum=0.9, nesterov=True), 'a.pth', saved(prefix=prefix))
+    """Also where settings of its optimizer have changed; a prefix that no wrapper gives is another network's."""
+    cfg = config(momentum=0.9, nesterov=True)
+    check_resume(model, cfg, 'a.pth', saved(prefix=prefix))
+    with pytest.raises(UsageError, match='another method or network, it lacks backbone.conv1.weight, '):
+        check_resume(model, cfg, 'a.pth', saved(prefix=f'ema.{prefix}'))
 
 
 def test_what_other_versions_of_torch_leave_out_passes(model):
@@ -33,6 +37,9 @@ def test_what_other_versions_of_torch_leave_out_passes(model):
     for key in ('foreach', 'fused', 'maximize', 'differentiable'):
         content['optimizer']['param_groups'][0].pop(key, None)
     check_resume(model, config(), 'a.pth', content)
+    del content['optimizer']['param_groups'][0]['momentum']  # which every version has
+    with pytest.raises(UsageError, match='another optimizer than SGD, it has no momentum: '):
+        check_resume(model, config(), 'a.pth', content)
 
 
 def test_averages_and_constants_beside_the_network_pass(model):
@@ -47,6 +54,8 @@ def test_averages_and_constants_beside_the_network_pass(model):
 
 def test_an_optimizer_that_cannot_be_built_alone_is_left_to_the_run(model):
     check_resume(model, config(process_group='none'), 'a.pth', saved(kind=torch.optim.AdamW))
+    with pytest.raises(UsageError, match='another optimizer than SGD'):
+        check_resume(model, config(), 'a.pth', saved(kind=torch.optim.AdamW))
 
 
 @pytest.mark.parametrize('changes', [dict(resume=False), dict(resume=True, load_from='a.pth')])

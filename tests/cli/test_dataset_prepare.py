@@ -67,6 +67,8 @@ def test_files_that_were_packed_anew_are_known_by_their_content(garments, tmp_pa
     for path in garments.iterdir():
         path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=1))
     assert main(['fashion-mnist', '--from', str(garments), '--to', str(tmp_path / 'data')]) == 0
+    for name in FASHION_MNIST:
+        assert (tmp_path / 'data' / name).read_bytes() == gzip.decompress((garments / f'{name}.gz').read_bytes())
 
 
 def test_another_file_is_refused_and_nothing_is_overwritten(garments, tmp_path, capsys):

@@ -64,7 +64,10 @@ def test_old_checkpoints_lack_the_batch_counters(main, save, tmp_path):
     state = {k: v for k, v in random_state('resnet8', torch.float32).items() if not k.endswith('num_batches_tracked')}
     out = tmp_path / 'out.pth'
     assert main(['--arch', 'resnet8', save(in_model(state)), str(out)]) == 0
-    build('resnet8').load_state_dict(torch.load(out, weights_only=True)['state_dict'], strict=True)
+    model = build('resnet8')
+    model.load_state_dict(torch.load(out, weights_only=True)['state_dict'], strict=True)
+    x = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(model(x, mode='tensor'), forward('resnet8', state, x)[2], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
