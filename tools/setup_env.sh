@@ -31,8 +31,9 @@ say() { printf '[venv %4ds] %s\n' $((SECONDS - START)) "$*"; }
 die() { printf '[venv] error: %s\n' "$*" >&2; exit 1; }
 
 # ---------------------------------------------------------------- the stacks
-# The constraints were recorded with Python 3.11; other interpreters lack some of the versions.
-MMCV=mmcv==2.1.0 SETUPTOOLS='setuptools<81' NEWEST_PYTHON=13 LINK=.venv-$STACK
+# The constraints were recorded with Python 3.11; other interpreters lack some of the versions. The setup.py of mmcv
+# 2.1.0 does not find its own version with Python 3.13.
+MMCV=mmcv==2.1.0 SETUPTOOLS='setuptools<81' NEWEST_PYTHON=12 LINK=.venv-$STACK
 CONSTRAINTS=requirements/constraints-$STACK.txt
 PARTS=(mminstall optional interop) ADDED=(runtime analysis tests)
 case $STACK in
@@ -41,7 +42,7 @@ case $STACK in
     classic) TORCH=${TORCH:-torch==2.1.2} TORCHVISION=${TORCHVISION:-torchvision==0.16.2}
         NEWEST_PYTHON=11 PARTS+=(classic) ;;  # torch 2.1 has no wheel for a later Python
     onedl) TORCH=${TORCH:-torch==2.13.0} TORCHVISION=${TORCHVISION:-torchvision==0.28.0}
-        MMCV=onedl-mmcv==2.3.6 SETUPTOOLS='setuptools>=80' PARTS=(onedl) ;;
+        MMCV=onedl-mmcv==2.3.6 SETUPTOOLS='setuptools>=80' NEWEST_PYTHON=13 PARTS=(onedl) ;;
     lite) TORCH=${TORCH:-torch==2.13.0} TORCHVISION=${TORCHVISION:-torchvision==0.28.0}
         CONSTRAINTS=requirements/constraints.txt MMCV='' PARTS=(lite) ADDED=(runtime analysis) ;;
     *) die "STACK is '$STACK', which is none of current, classic, onedl, lite" ;;
