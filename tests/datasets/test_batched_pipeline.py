@@ -9,6 +9,8 @@ LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='mmpretrain.PackInputs')
 CROP, FLIP = dict(type='RandomResizedCrop', scale=32), dict(type='RandomFlip', prob=0.5, direction='horizontal')
 HOLE = dict(type='Cutout', shape=8, pad_val=(1, 2, 3), prob=1.0)
 CIFAR = dict(type='RandomCrop', crop_size=32, padding=4)
+AUTO = dict(type='mmpretrain.AutoAugment', policies='imagenet')
+RANDOM = dict(type='RandAugment', policies='timm_increasing', num_policies=2, magnitude_level=9)
 
 
 def test_pipelines_that_are_known():
@@ -22,6 +24,10 @@ def test_pipelines_that_are_known():
     views = dict(crop_size=32, padding=4, flip_prob=0.5)
     assert batches_in([CIFAR, FLIP, PACK]) == ([], dict(type='shake_mm.BatchedViews', **views))
     assert batches_in([CIFAR, FLIP, HOLE, PACK]) == ([], dict(type='shake_mm.BatchedViews', cutout=cutout, **views))
+    assert batches_in([CIFAR, FLIP, AUTO, PACK]) == ([], dict(type='shake_mm.BatchedViews', augment=AUTO, **views))
+    assert batches_in([LOAD, CROP, FLIP, RANDOM, HOLE, PACK])[1] == dict(
+        type='shake_mm.BatchedCrops', scale=32, flip_prob=0.5, augment=RANDOM, cutout=cutout
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,6 +38,9 @@ def test_pipelines_that_are_known():
         ([CROP, FLIP, FLIP, PACK], 'has a second RandomFlip, but'),
         ([CROP, dict(type='ColorJitter'), PACK], 'has a ColorJitter, but batches'),
         ([HOLE, CROP, PACK], 'has a Cutout, but batches'),
+        ([AUTO, CROP, PACK], 'has a AutoAugment, but batches'),
+        ([CROP, FLIP, HOLE, RANDOM, PACK], 'has a Cutout, but batches are made of one RandomResizedCrop'),
+        ([CIFAR, AUTO, RANDOM, PACK], 'has a AutoAugment, but views are made'),
         ([HOLE, CIFAR, PACK], 'has a Cutout, but views are made'),
         (
             [dict(CROP, interpolation='bicubic'), PACK],
