@@ -1,7 +1,11 @@
 """Which pipelines are drawn a batch at a time, and as what."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from mmengine.config import Config
+
+from shake_mm.datasets.augment import Augment
 from shake_mm.datasets.batched_pipeline import batches_in
 from shake_mm.errors import UsageError
 
@@ -28,6 +32,15 @@ def test_pipelines_that_are_known():
     assert batches_in([LOAD, CROP, FLIP, RANDOM, HOLE, PACK])[1] == dict(
         type='shake_mm.BatchedCrops', scale=32, flip_prob=0.5, augment=RANDOM, cutout=cutout
     )
+
+
+@pytest.mark.parametrize('pair', ['resnet14_resnet8_digits100', 'wrn-40-2_wrn-16-2_cifar100'])
+def test_our_cells_with_autoaugment_are_known(pair):
+    folder = Path(__file__).resolve().parents[2] / 'configs' / 'shake'
+    pipeline = Config.fromfile(folder / f'shake-autoaugment_{pair}.py').train_dataloader.dataset.pipeline
+    drawn = batches_in(pipeline)[1]
+    assert drawn['type'] == 'shake_mm.BatchedViews' and drawn['padding'] > 0
+    assert len(Augment(drawn['augment']).policies) == 25
 
 
 @pytest.mark.parametrize(
