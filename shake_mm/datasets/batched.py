@@ -15,6 +15,7 @@ from torch.utils.data import get_worker_info
 
 from ..errors import UsageError
 from ..registry import DATASETS, FUNCTIONS
+from .augment import Augment
 from .cutout import Cutout
 from .seeded import Draw
 from .views import ViewSet
@@ -33,27 +34,45 @@ class BatchedImages:
             gray images (H, W), all of one size, and ``gt_label``; or several in mmengine's wrappers.
         device (str, optional): Where to keep them. Defaults to the device that mmengine trains on.
         cutout (dict, optional): What :class:`Cutout` takes, to be done at last.
+        augment (dict, optional): mmpretrain's ``AutoAugment`` or ``RandAugment``, as :class:`.Augment` does it, before
+            the cutout.
 
     Raises:
-        UsageError: If images differ in size or are not of 8 bits, samples have not one label, or a worker process is
-            to use another device's memory.
+        UsageError: If images differ in size, are not of 8 bits, or are gray and to be augmented, samples have not one
+            label, or a worker process is to use another device's memory.
     """
 
     draws = 0
-    """How many random numbers an image takes, without those of the cutout."""
+    """How many random numbers an image takes, without those of :attr:`after`."""
 
-    def __init__(self, dataset: Any, device: str | None = None, cutout: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        device: str | None = None,
+        cutout: Mapping[str, Any] | None = None,
+        augment: Mapping[str, Any] | None = None,
+    ) -> None:
         from .view_sample import ViewSample  # which needs mmpretrain
 
         self._sample = ViewSample.of
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.parts = parts_of(self.dataset)
         """The data sets that hold the images, one after the other."""
-        self.cutout = None if cutout is None else Cutout(**cutout)
+        self.after: dict[str, Augment | Cutout] = {}
+        """What is done to images in the end, in this order, by the name of its argument."""
+        if augment is not None:
+            self.after['augment'] = Augment(augment)
+        if cutout is not None:
+            self.after['cutout'] = Cutout(**cutout)
         images, labels = _load(self.parts, type(self).__name__)
         self._images = _images_at(self.dataset, self.parts)
         self.device = torch.device(device or get_device())
         self.channels = images.shape[-1]
+        if augment is not None and self.channels != 3:
+            raise UsageError(
+                f'train_dataloader: {augment["type"]} of {type(self).__name__} needs images of three channels, these '
+                f"have {self.channels}: set color_type='color' of LoadImageFromFile, or take it out."
+            )
         self._labels = torch.from_numpy(labels).to(self.device).split(1)
         self._store(images)
 
@@ -90,14 +109,16 @@ class BatchedImages:
             dict: ``inputs``, shape (N, C, h, w), uint8, and ``data_samples``, a list.
         """
         plain = [draw.position if isinstance(draw, Draw) else draw for draw in positions]
-        number = self.draws + (0 if self.cutout is None else Cutout.draws)
+        number = self.draws + sum(part.draws for part in self.after.values())
         if positions and isinstance(positions[0], Draw):
             draws = uniform(np.array(positions, np.uint64), number)
         else:
             draws = torch.rand(len(positions), number, dtype=torch.float64).numpy()
         batch = self._drawn(self._images[plain].tolist(), draws[:, : self.draws])
-        if self.cutout is not None:
-            batch['inputs'] = self.cutout(batch['inputs'], draws[:, self.draws :])
+        used = self.draws
+        for part in self.after.values():
+            batch['inputs'] = part(batch['inputs'], draws[:, used : used + part.draws])
+            used += part.draws
         return batch
 
     def _batch(self, inputs: Tensor, positions: Sequence[int], views: Sequence[int]) -> dict[str, Any]:
@@ -121,16 +142,22 @@ class BatchedViews(BatchedImages):
         dataset (dict | Dataset): See :class:`BatchedImages`.
         device (str, optional): See :class:`BatchedImages`.
         cutout (dict, optional): See :class:`BatchedImages`. A teacher's logits are not kept by view then.
+        augment (dict, optional): See :class:`BatchedImages`. A teacher's logits are not kept by view then.
         **views: What :class:`ViewSet` takes: ``crop_size``, ``padding``, ``pad_val``, ``flip_prob``.
     """
 
     draws = 3
 
     def __init__(
-        self, dataset: Any, device: str | None = None, cutout: Mapping[str, Any] | None = None, **views: Any
+        self,
+        dataset: Any,
+        device: str | None = None,
+        cutout: Mapping[str, Any] | None = None,
+        augment: Mapping[str, Any] | None = None,
+        **views: Any,
     ) -> None:
         self._settings = views
-        super().__init__(dataset, device, cutout)
+        super().__init__(dataset, device, cutout, augment)
 
     def _store(self, images: np.ndarray) -> None:
         self.views = ViewSet(images.shape[1:3], **self._settings)

@@ -91,6 +91,7 @@ class BatchedCrops(BatchedImages):
         device (str, optional): See :class:`BatchedImages`.
         cutout (dict, optional): See :class:`BatchedImages`.
         flip_prob (float): How often a crop is mirrored. Defaults to 0.
+        augment (dict, optional): See :class:`BatchedImages`.
         **crops: What :class:`CropBoxes` takes: ``crop_ratio_range``, ``aspect_ratio_range``, ``max_attempts``.
 
     Raises:
@@ -104,6 +105,7 @@ class BatchedCrops(BatchedImages):
         device: str | None = None,
         cutout: Mapping[str, Any] | None = None,
         flip_prob: float = 0.0,
+        augment: Mapping[str, Any] | None = None,
         **crops: Any,
     ) -> None:
         self.scale = (scale, scale) if isinstance(scale, int) else tuple(scale)
@@ -112,7 +114,7 @@ class BatchedCrops(BatchedImages):
         if not 0 <= flip_prob <= 1:
             raise UsageError(f'flip_prob={flip_prob} is not a probability: choose one from 0 to 1.')
         self.flip_prob, self._settings = flip_prob, crops
-        super().__init__(dataset, device, cutout)
+        super().__init__(dataset, device, cutout, augment)
 
     def _store(self, images: np.ndarray) -> None:
         self.boxes = CropBoxes(images.shape[1:3], **self._settings)

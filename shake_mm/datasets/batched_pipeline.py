@@ -5,6 +5,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..registry import type_name
+from .augment import KINDS as AUGMENTS
 from .views import ACROSS, views_in
 
 _CROPS = ('scale', 'crop_ratio_range', 'aspect_ratio_range', 'max_attempts')
@@ -16,7 +17,8 @@ def batches_in(pipeline: Sequence[Mapping]) -> tuple[list[dict], dict[str, Any]]
 
     Args:
         pipeline (list[dict]): Transforms that draw nothing; then what :func:`.views_in` reads, or one
-            ``RandomResizedCrop`` and at most one ``RandomFlip``; then perhaps a ``Cutout``; then ``PackInputs``.
+            ``RandomResizedCrop`` and at most one ``RandomFlip``; then perhaps an ``AutoAugment`` or ``RandAugment``,
+            and a ``Cutout``; then ``PackInputs``.
 
     Returns:
         tuple[list[dict], dict]: The transforms before those, and the config of the data set that draws as they do.
@@ -28,6 +30,8 @@ def batches_in(pipeline: Sequence[Mapping]) -> tuple[list[dict], dict[str, Any]]
     drawn: dict[str, Any] = {}
     if own and type_name(own[-1]['type']) == 'Cutout':
         drawn['cutout'] = _cutout(own.pop())
+    if own and type_name(own[-1]['type']) in AUGMENTS:
+        drawn['augment'] = own.pop()
     kinds = [type_name(transform['type']) for transform in own]
     if 'RandomResizedCrop' not in kinds:
         before, views = views_in(own)
@@ -39,8 +43,8 @@ def batches_in(pipeline: Sequence[Mapping]) -> tuple[list[dict], dict[str, Any]]
     if other or len(flips) > 1:
         raise UsageError(
             f'train_dataloader: the pipeline has a {(other or ["second RandomFlip"])[0]}, but batches are made of one '
-            'RandomResizedCrop, one horizontal RandomFlip and a Cutout, in this order: take it out, or leave out '
-            '--batched.'
+            'RandomResizedCrop, one horizontal RandomFlip, an AutoAugment or RandAugment and a Cutout, in this order: '
+            'take it out, or leave out --batched.'
         )
     drawn |= dict(flip_prob=flips[0]['prob']) if flips else {}
     return own[:place], dict(type='shake_mm.BatchedCrops', **drawn, **_crops(own[place]))

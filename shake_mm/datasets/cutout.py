@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
+from .pixels import fill
 
 
 class Cutout:
@@ -46,17 +47,29 @@ class Cutout:
             ndarray: First row, row behind the last, first column, column behind the last, shape (N, 4), int64; nothing
             where there is no hole.
         """
-        begins = np.maximum(draws[:, 1:] * size - np.array(self.shape) / 2, 0).astype(np.int64)
-        ends = np.minimum(begins + self.shape, size)
-        ends[draws[:, 0] >= self.prob] = 0
-        return np.stack([begins[:, 0], ends[:, 0], begins[:, 1], ends[:, 1]], axis=1)
+        places = holes(size, np.broadcast_to(self.shape, (len(draws), 2)), draws[:, 1:])
+        places[draws[:, 0] >= self.prob] = 0
+        return places
 
     def __call__(self, images: Tensor, draws: np.ndarray) -> Tensor:
         """Fill the holes of images, shape (N, C, H, W), that :meth:`place` draws."""
-        size = tuple(images.shape[2:])
-        places = torch.from_numpy(self.place(size, draws)).to(images.device, non_blocking=True)
-        top, bottom, left, right = (side[:, None] for side in places.unbind(1))
-        rows, columns = (torch.arange(side, device=images.device) for side in size)
-        hole = ((rows >= top) & (rows < bottom))[:, :, None] & ((columns >= left) & (columns < right))[:, None]
-        value = torch.tensor(self.pad_val, dtype=images.dtype, device=images.device)
-        return torch.where(hole[:, None], value[:, None, None], images)
+        places = self.place(tuple(images.shape[2:]), draws)
+        values = np.broadcast_to(self.pad_val, (len(places), images.shape[1]))
+        described = torch.from_numpy(np.hstack([places, values]).astype(np.int64))
+        return fill(images, described.to(images.device, non_blocking=True))
+
+
+def holes(size: Sequence[int], shapes: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Rows and columns of holes, as ``mmcv.cutout`` places them.
+
+    Args:
+        size (tuple[int, int]): Height and width of the images.
+        shapes (ndarray): Height and width of the holes, shape (N, 2).
+        draws (ndarray): Uniform numbers of [0, 1), shape (N, 2).
+
+    Returns:
+        ndarray: First row, row behind the last, first column, column behind the last, shape (N, 4), int64.
+    """
+    begins = np.maximum(draws * size - shapes / 2, 0).astype(np.int64)
+    ends = np.minimum(begins + shapes, size)
+    return np.stack([begins[:, 0], ends[:, 0], begins[:, 1], ends[:, 1]], axis=1)

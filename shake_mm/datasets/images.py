@@ -27,10 +27,10 @@ class Images:
     def __init__(self, dataset: Any) -> None:
         batched = _batched_in(dataset)
         if batched is not None:
-            if batched.cutout is not None:
+            if batched.after:
                 raise UsageError(
-                    'train_dataloader: a cached teacher knows views of crops and flips alone, but BatchedViews has a '
-                    '`cutout`: take it out, or leave out `cache`.'
+                    'train_dataloader: a cached teacher knows views of crops and flips alone, but BatchedViews does '
+                    f'`{next(iter(batched.after))}` too: take it out, or leave out `cache`.'
                 )
             self._parts, self._draws = batched.parts, []
             self.views: ViewSet = batched.views

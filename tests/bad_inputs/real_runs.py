@@ -54,6 +54,22 @@ def _crops(**changes: object):
     return lambda site: site.plain({f'{DATA}.pipeline': [crop, dict(type='PackInputs')]}, '--batched')
 
 
+def _augmented(kind: str, *policy: dict, **settings: object):
+    step = dict(type=kind, policies=[list(policy)] if kind == 'AutoAugment' else list(policy), **settings)
+    return lambda site: site.plain({f'{DATA}.pipeline': [step, dict(type='PackInputs')]}, '--batched')
+
+
+def _gray(site: Site) -> list[str]:
+    load = dict(type='LoadImageFromFile', color_type='grayscale')
+    step = dict(type='AutoAugment', policies='imagenet')
+    return site.folder({f'{DATA}.pipeline': [load, step, dict(type='PackInputs')]}, None, '--batched')
+
+
+def _of_another_kind(site: Site) -> list[str]:
+    inner = dict(type='shake_mm.DigitPairs', num_samples=16, image_size=SIZE, pipeline=[])
+    return site.plain({DATA: dict(type='shake_mm.BatchedViews', dataset=inner, augment=dict(type='Mixup'))})
+
+
 def _holes(site: Site) -> list[str]:
     pipeline = [dict(type='Cutout', shape=4), dict(type='PackInputs')]
     return site.kd({f'{DATA}.pipeline': pipeline}, '--batched', '--cache-teachers', str(site.path / 'caches'))
@@ -108,6 +124,29 @@ CASES = [
         'bilinear',
     ),
     Case('command line', '--batched of crops of no size', _crops(scale=0), 'scale=0', '1 or more'),
+    Case(
+        'command line',
+        '--batched of an operation that is not made for batches',
+        _augmented('RandAugment', dict(type='GaussianBlur', radius=1), num_policies=1, magnitude_level=5),
+        'RandAugment has a GaussianBlur',
+        'leave out --batched',
+    ),
+    Case(
+        'command line',
+        '--batched of shears by another filter',
+        _augmented('AutoAugment', dict(type='Shear', magnitude=0.1, interpolation='lanczos')),
+        "interpolation='lanczos' of Shear",
+        "'bicubic'",
+    ),
+    Case(
+        'command line',
+        '--batched of rotations with a color of two channels',
+        _augmented('AutoAugment', dict(type='Rotate', angle=10.0, pad_val=[1, 2])),
+        'pad_val=(1, 2) of Rotate',
+        'give one, or three',
+    ),
+    Case('image', 'gray, augmented in batches', _gray, 'AutoAugment of BatchedViews', "color_type='color'"),
+    Case('config', 'an augment of batches that is none', _of_another_kind, "augment.type='Mixup'", "'RandAugment'"),
     Case('command line', 'a cache of images with holes', _holes, 'cutout', 'leave out `cache`'),
     Case('command line', '--batched of joined sets with different views', _other_views, '--batched', 'all the same'),
     Case('dataset', 'a last batch of one sample', _last_batch_of_one, 'train_dataloader', 'drop_last=True'),

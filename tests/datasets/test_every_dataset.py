@@ -17,6 +17,7 @@ from ..support.garments import write_garments
 
 PIPELINE = [dict(type='mmpretrain.RandomCrop', crop_size=16, padding=2), dict(type='mmpretrain.PackInputs')]
 PLAIN = dict(type='shake_mm.DigitPairs', num_samples=12)
+AUGMENT = dict(type='RandAugment', policies='timm_increasing', num_policies=2, magnitude_level=9)
 RANDOM = dict(type='shake_mm.DigitPairs', num_samples=12, pipeline=PIPELINE)
 SCENES = [
     dict(type='mmdet.LoadImageFromFile', backend_args=None),
@@ -51,7 +52,7 @@ CASES = {
         (dict(crop_ratio_range=(0.5, 0.2)), r'crop_ratio_range=\(0.5, 0.2\) is no range'),
     ),
     'BatchedViews': Case(
-        dict(type='shake_mm.BatchedViews', dataset=PLAIN, padding=2, flip_prob=0.5, device='cpu'),
+        dict(type='shake_mm.BatchedViews', dataset=PLAIN, padding=2, flip_prob=0.5, augment=AUGMENT, device='cpu'),
         (dict(crop_size=30), 'crop_size=.*choose a smaller one'),
     ),
     'ContrastDataset': Case(
