@@ -134,6 +134,13 @@ CASES = [
     Case(
         'config', 'negative weight', lambda s: s.kd({'model.terms': dict(x=dict(HINT, weight=-1))}), 'terms.x', '>= 0'
     ),
+    Case(
+        'config',
+        'a rise of no warm-up',
+        lambda s: s.kd({'model.terms': dict(x=dict(HINT, ramp='sigmoid'))}),
+        'terms.x',
+        'give `warmup`',
+    ),
     Case('config', 'temperature 0', lambda s: s.kd({'model.tau': 0}), 'tau', 'larger than 0'),
     Case(
         'config',

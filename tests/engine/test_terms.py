@@ -1,5 +1,7 @@
 """Terms: gradients, weights, connectors, facts of the batch, changes by config, errors."""
 
+import math
+
 import pytest
 import torch
 
@@ -118,6 +120,22 @@ def test_a_warm_up_scales_the_weight_and_needs_its_hook():
         term(None, own, None)
     term.factor = 0.25
     assert term(None, own, None)['student.loss'] == 1.5
+
+
+def test_how_a_weight_rises():
+    line, curve = (Term('task', 'student', warmup=4, ramp=ramp) for ramp in ('linear', 'sigmoid'))
+    found = []
+    for epoch in range(6):
+        for term in (line, curve):
+            term.enter(epoch, by_epoch=True)
+        found.append((line.factor, curve.factor))
+    # e^-5 at the very beginning, and all of it after four epochs.
+    expected = [(0.25, math.exp(-5)), (0.5, math.exp(-5 * 9 / 16)), (0.75, math.exp(-5 / 4)), (1, math.exp(-5 / 16))]
+    assert found == [pytest.approx(pair) for pair in (*expected, (1, 1), (1, 1))]
+    with pytest.raises(UsageError, match="ramp='cosine', but it must be one of linear, sigmoid"):
+        Term('task', 'student', warmup=4, ramp='cosine')
+    with pytest.raises(UsageError, match='give `warmup`, its length, too'):
+        Term('task', 'student', ramp='sigmoid')
 
 
 @pytest.mark.parametrize('weight', [-1, float('nan')])
