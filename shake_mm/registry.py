@@ -16,6 +16,7 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
@@ -75,6 +76,12 @@ LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='shake_mm', locations=['sh
 OPTIMIZERS = Registry('optimizer', parent=MMENGINE_OPTIMIZERS, scope='shake_mm', locations=['shake_mm.optim'])
 OPTIM_WRAPPERS = Registry(
     'optimizer wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='shake_mm', locations=['shake_mm.optim']
+)
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='shake_mm',
+    locations=['shake_mm.optim'],
 )
 TASKS = PartRegistry('task', scope='shake_mm', locations=['shake_mm.tasks'])
 """Filled by :func:`shake_mm.tasks.task_of`: the module of a task is imported where there is a network of its kind."""
