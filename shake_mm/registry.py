@@ -140,7 +140,7 @@ def asks_for(config: Any, name: str) -> bool:
     MODELS.import_from_location()
     kind = config.get('type')
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
-    return cls is not None and name in inspect.signature(cls).parameters
+    return callable(cls) and name in inspect.signature(cls).parameters
 
 
 def takes(kind: Any, argument: str) -> bool:

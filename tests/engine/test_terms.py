@@ -9,6 +9,7 @@ from shake_mm.engine import Taps, Term
 from shake_mm.engine.expand import expand_terms
 from shake_mm.engine.term_config import merge_terms
 from shake_mm.errors import UsageError
+from shake_mm.registry import asks_for, build_part
 
 KL = dict(type='KLDivLoss', tau=2.0)
 
@@ -136,6 +137,14 @@ def test_how_a_weight_rises():
         Term('task', 'student', warmup=4, ramp='cosine')
     with pytest.raises(UsageError, match='give `warmup`, its length, too'):
         Term('task', 'student', ramp='sigmoid')
+
+
+@pytest.mark.parametrize('kind', [0, 2.5, None])
+def test_a_type_that_names_nothing_is_refused(kind):
+    """Also where it is asked what the part wants to know."""
+    assert not asks_for(dict(type=kind), 'in_norm')
+    with pytest.raises(UsageError, match='must be the name of one'):
+        build_part(dict(type=kind), {}, 'terms.t.loss')
 
 
 @pytest.mark.parametrize('weight', [-1, float('nan')])
