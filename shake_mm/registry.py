@@ -16,6 +16,7 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
@@ -76,6 +77,12 @@ OPTIMIZERS = Registry('optimizer', parent=MMENGINE_OPTIMIZERS, scope='shake_mm',
 OPTIM_WRAPPERS = Registry(
     'optimizer wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='shake_mm', locations=['shake_mm.optim']
 )
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='shake_mm',
+    locations=['shake_mm.optim'],
+)
 TASKS = PartRegistry('task', scope='shake_mm', locations=['shake_mm.tasks'])
 """Filled by :func:`shake_mm.tasks.task_of`: the module of a task is imported where there is a network of its kind."""
 
@@ -133,7 +140,7 @@ def asks_for(config: Any, name: str) -> bool:
     MODELS.import_from_location()
     kind = config.get('type')
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
-    return cls is not None and name in inspect.signature(cls).parameters
+    return callable(cls) and name in inspect.signature(cls).parameters
 
 
 def takes(kind: Any, argument: str) -> bool:

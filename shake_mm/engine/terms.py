@@ -1,6 +1,7 @@
 """Terms: the summands of an objective, each a loss between two taps, logged under its own name."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,12 @@ from ..validation import check_number
 from .dry_run import facts_of, try_out, unknown_field
 
 Losses = dict[str, Tensor]
+
+RAMPS: dict[str, Callable[[int, int], float]] = {
+    'linear': lambda count, warmup: min((count + 1) / warmup, 1.0),
+    'sigmoid': lambda count, warmup: math.exp(-5 * (1 - min(count / warmup, 1.0)) ** 2),
+}
+"""How a weight rises: its share of the full one, by what has passed before and the length of the warm-up."""
 
 
 class Term(BaseModule):
@@ -36,16 +43,19 @@ class Term(BaseModule):
         to (str | list[str], optional): Tap that is the target.
         loss (dict | nn.Module, optional): A registered loss, called as ``loss(of, to)``, or ``loss(of)``.
         weight (float): Factor. Defaults to 1.
-        warmup (int): Epochs, or iterations, over which the weight rises linearly to its value. Defaults to 0.
+        warmup (int): Epochs, or iterations, over which the weight rises to its value. Defaults to 0.
         connector (dict | nn.Module, optional): A registered module applied to ``of`` first, trained with the student.
         to_connector (dict | nn.Module, optional): One applied to the detached ``to``, likewise trained.
         reference (str, optional): Tap from which a loss that takes a ``reference`` weighs positions (a detector's
             teacher, whose confidence tells objects from background); the others ignore it. Detached.
         by_epoch (bool): Whether ``warmup``, and a part that changes with the epochs, count those. A training by
             iterations has none, and needs False. Defaults to True.
+        ramp (str): How the weight rises: ``'linear'``, or ``'sigmoid'`` for :math:`e^{-5 (1 - t / w)^2}` where t of w
+            epochs have passed (Laine and Aila, 2017). Defaults to ``'linear'``.
 
     Raises:
-        UsageError: If ``weight`` is negative, or ``to`` is given without a ``loss``.
+        UsageError: If ``weight`` is negative, ``to`` is given without a ``loss``, or ``ramp`` is unknown or without a
+            ``warmup``.
     """
 
     def __init__(
@@ -60,14 +70,16 @@ class Term(BaseModule):
         to_connector: dict | nn.Module | None = None,
         reference: str | None = None,
         by_epoch: bool = True,
+        ramp: str = 'linear',
     ) -> None:
         super().__init__()
         check_number(f'terms.{name}.weight', weight)
         check_number(f'terms.{name}.warmup', warmup)
+        _check_ramp(name, ramp, warmup)
         if loss is None and to is not None:
             raise UsageError(f"terms.{name}: give a 'loss' too, or neither it nor 'to' for the own loss of '{of}'.")
         self.name, self.of, self.to, self.weight, self.warmup = name, of, to, weight, warmup
-        self.by_epoch = by_epoch
+        self.by_epoch, self.ramp = by_epoch, ramp
         self.loss, self.connector, self.to_connector = (build_part(part) for part in (loss, connector, to_connector))
         self.fields = () if self.loss is None else fields_of(self.loss, 1 if to is None else 2)
         if to is None and not {'target', 'teacher'}.isdisjoint(self.fields):
@@ -92,7 +104,7 @@ class Term(BaseModule):
         """
         if self.is_scheduled and by_epoch != self.by_epoch:
             return
-        self.factor = min((count + 1) / self.warmup, 1.0) if self.warmup else 1.0
+        self.factor = RAMPS[self.ramp](count, self.warmup) if self.warmup else 1.0
         for part in self.paced:
             part.enter_epoch(count)
 
@@ -197,6 +209,14 @@ def fields_of(loss: nn.Module, features: int = 2) -> tuple[str, ...]:
 def takes_reference(loss: nn.Module) -> bool:
     """Whether a loss weighs positions by a third tap."""
     return 'reference' in inspect.signature(loss.forward).parameters
+
+
+def _check_ramp(name: str, ramp: str, warmup: int) -> None:
+    """Refuse a rise that is unknown, or of nothing."""
+    if not isinstance(ramp, str) or ramp not in RAMPS:
+        raise UsageError(f'terms.{name}: ramp={ramp!r}, but it must be one of {", ".join(RAMPS)}.')
+    if ramp != 'linear' and not warmup:
+        raise UsageError(f"terms.{name}: ramp='{ramp}' says how a warm-up rises: give `warmup`, its length, too.")
 
 
 def _detached(value: Any) -> Any:

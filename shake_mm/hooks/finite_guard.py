@@ -8,7 +8,7 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import EMAHook, Hook, LoggerHook
 from mmengine.logging import print_log
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -196,7 +196,7 @@ class FiniteGuardHook(Hook):
 
 def wrappers_of(wrapper: Any) -> Iterator[OptimWrapper]:
     """An optimizer wrapper, or those in a dict of several."""
-    yield from [wrapper] if isinstance(wrapper, OptimWrapper) else wrapper.values()
+    yield from wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
 
 
 def optimizers_of(wrapper: Any) -> Iterator[Optimizer]:

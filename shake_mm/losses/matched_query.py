@@ -15,11 +15,14 @@ from .queries import (
     assign,
     box_costs,
     box_sum,
+    check_choice,
     halves,
     mean_number,
     object_queries,
     paired,
 )
+
+POSITIVE = ('objects', 'all')
 
 
 @full_precision
@@ -95,7 +98,7 @@ class MatchedQueryLoss(ObjectLoss):
     """:func:`matched_query` of all layers, each with the teacher's of its number ("progressive").
 
     The teacher's positive queries in an image are those that the objects are assigned to, see
-    :func:`~shake_mm.losses.queries.object_queries`.
+    :func:`~shake_mm.losses.queries.object_queries`; in the authors' code all are.
 
     Args:
         activation (str): Of the class logits, ``'sigmoid'``, or ``'softmax'`` with the background last. Defaults to
@@ -103,13 +106,19 @@ class MatchedQueryLoss(ObjectLoss):
         layers (str): What each layer of the student's is compared with: the teacher's of the ``'same'`` number, or the
             ``'last'``. Defaults to ``'same'``.
         loss_weight (float): Factor. Defaults to 1.
+        positive (str): Which of the teacher's queries are positive, those of the ``'objects'`` or ``'all'``. Defaults
+            to ``'objects'``.
 
     Raises:
         UsageError: If an argument is none of those that it may be.
     """
 
-    def __init__(self, activation: str = 'sigmoid', layers: str = 'same', loss_weight: float = 1.0) -> None:
+    def __init__(
+        self, activation: str = 'sigmoid', layers: str = 'same', loss_weight: float = 1.0, positive: str = 'objects'
+    ) -> None:
         super().__init__(activation, layers, loss_weight)
+        check_choice('MatchedQueryLoss', 'positive', positive, POSITIVE)
+        self.positive = positive
 
     def summands(self, values: Sequence, target: Sequence, objects: Sequence[Objects]) -> list[Tensor]:
         """One a layer.
@@ -128,5 +137,8 @@ class MatchedQueryLoss(ObjectLoss):
         return [self._of_layer(*pair, objects) for pair in layers]
 
     def _of_layer(self, mine: Layer, its: Layer, objects: Sequence[Objects]) -> Tensor:
-        positive = [object_queries(*pair, self.activation)[0] for pair in zip(its.images(), objects)]
+        if self.positive == 'all':
+            positive = [torch.arange(len(image.boxes), device=image.boxes.device) for image in its.images()]
+        else:
+            positive = [object_queries(*pair, self.activation)[0] for pair in zip(its.images(), objects)]
         return matched_query(mine, its, positive, self.activation)

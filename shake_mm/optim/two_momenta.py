@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.optim import SGD
 
 from ..errors import UsageError
 from ..registry import OPTIM_WRAPPERS, OPTIMIZERS
+from .parts import average, summands_of, unaveraged
 
 
 @OPTIMIZERS.register_module()
@@ -121,10 +121,7 @@ class TwoMomentaOptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Keep a distributed wrapper from averaging the gradients of one pass alone."""
-        if hasattr(model, 'no_sync'):
-            with model.no_sync():
-                yield
-        else:
+        with unaveraged(model):
             yield
 
     def scale_loss(self, loss: Tensor) -> Tensor:
@@ -137,9 +134,7 @@ class TwoMomentaOptimWrapper(OptimWrapper):
         Raises:
             UsageError: If the loss does not carry its summands.
         """
-        summands = getattr(loss, 'summands', None)
-        if summands is None:
-            raise UsageError('optim_wrapper: TwoMomentaOptimWrapper is for a distiller, whose losses have names.')
+        summands = summands_of(loss, type(self).__name__)
         distilled = [value for name, value in summands.items() if not name.startswith(self.task)]
         task = [value for name, value in summands.items() if name.startswith(self.task)]
         parameters = [p for group in self.optimizer.param_groups for p in group['params'] if p.requires_grad]
@@ -151,18 +146,7 @@ class TwoMomentaOptimWrapper(OptimWrapper):
             torch.stack(task).sum().backward(**kwargs)
         self.optimizer.undistilled = {p for p in parameters if p.grad is None}
         self.optimizer.distilled = {p: share for p, share in zip(parameters, shares) if share is not None}
-        _average([p.grad for p in parameters if p.grad is not None], [s for s in shares if s is not None])
+        average([p.grad for p in parameters if p.grad is not None], [s for s in shares if s is not None])
         for parameter, share in self.optimizer.distilled.items():
             parameter.grad = share.clone() if parameter.grad is None else parameter.grad.add_(share)
         self._inner_count += 1
-
-
-def _average(*groups: Sequence[Tensor]) -> None:
-    """Average gradients over the processes, in place, all in one message."""
-    tensors = [tensor for group in groups for tensor in group]
-    if get_world_size() == 1 or not tensors:
-        return
-    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    all_reduce(flat, 'mean')
-    for tensor, averaged in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
-        tensor.copy_(averaged.view_as(tensor))

@@ -1,5 +1,7 @@
 """Bad inputs: the config."""
 
+from typing import Any
+
 from .case import Case
 from .site import GONE, Site
 
@@ -15,6 +17,11 @@ def _text(text: str, name: str = 'run.py'):
         return [site.write(name, text), '--work-dir', str(site.work)]
 
     return prepare
+
+
+def _by_loss(**more: Any) -> dict:
+    sgd = dict(type='SGD', lr=0.1)
+    return dict(constructor='shake_mm.OptimizersByLoss', main=dict(optimizer=sgd), other=dict(optimizer=sgd, **more))
 
 
 def _twice(site: Site) -> list[str]:
@@ -134,6 +141,13 @@ CASES = [
     Case(
         'config', 'negative weight', lambda s: s.kd({'model.terms': dict(x=dict(HINT, weight=-1))}), 'terms.x', '>= 0'
     ),
+    Case(
+        'config',
+        'a rise of no warm-up',
+        lambda s: s.kd({'model.terms': dict(x=dict(HINT, ramp='sigmoid'))}),
+        'terms.x',
+        'give `warmup`',
+    ),
     Case('config', 'temperature 0', lambda s: s.kd({'model.tau': 0}), 'tau', 'larger than 0'),
     Case(
         'config',
@@ -183,6 +197,20 @@ CASES = [
         lambda s: s.kd({'model.terms': dict(x=dict(LOGITS, loss=dict(type='CTKDLoss'))), 'custom_hooks': []}),
         'terms.x',
         'add it',
+    ),
+    Case(
+        'config',
+        'an optimizer of losses that no term makes',
+        lambda s: s.kd({'optim_wrapper': _by_loss(losses=['loss_hint'])}),
+        'optim_wrapper.other.losses',
+        'name one of student., loss_student_from_teacher',
+    ),
+    Case(
+        'config',
+        'two optimizers for the same losses',
+        lambda s: s.kd({'optim_wrapper': _by_loss()}),
+        'optim_wrapper',
+        'all but one of them with losses',
     ),
     Case(
         'config',

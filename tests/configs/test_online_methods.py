@@ -1,5 +1,9 @@
 """ONE, CL, OKDDip and AFD: every term by its formula in float64, whom it trains, and whole runs."""
 
+import math
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -15,10 +19,11 @@ FAST = ('okddip', 'afd')
 
 @pytest.fixture
 def build(make_classifier):
-    """A method's file on tiny classifiers, in double precision."""
+    """A method, by its name or file, on tiny classifiers, in double precision."""
 
     def build(method, **more):
-        config = Config.fromfile(CONFIGS / f'_base_/methods/{method}.py').method.to_dict()
+        path = method if isinstance(method, Path) else CONFIGS / f'_base_/methods/{method}.py'
+        config = Config.fromfile(path).method.to_dict()
         torch.manual_seed(0)
         model = MODELS.build(dict(config, student=make_classifier(6), **more))
         model.init_weights()
@@ -33,8 +38,10 @@ def build(make_classifier):
 def run(build, batch):
     """The losses of a step, the logits and pooled features of all heads, the shared map, and the labels."""
 
-    def run(method):
+    def run(method, epoch=0):
         model = build(method)
+        for term in model.terms.values():
+            term.enter(epoch, by_epoch=True)
         inputs, samples = batch(dtype=torch.float64)
         losses = model(inputs, samples, mode='loss')
         backbone, shared = model.student.backbone, []
@@ -133,6 +140,31 @@ def test_okddip(run):
         peers = peers + kl(z, sum(weights[:, [b]] * q.detach() for b, q in enumerate(predictions)), 3.0)
     expected = {'student.loss': F.cross_entropy(logits[0], labels), 'loss_peers': peers}
     expected['loss_leader'] = kl(logits[0], (sum(predictions) / 3).detach(), 3.0)
+    expected |= {f'loss_peer_task{i}': F.cross_entropy(z, labels) for i, z in enumerate(logits[1:])}
+    same(model, losses, expected)
+
+
+@pytest.mark.parametrize('name', ['okddip', 'one'])
+def test_as_the_authors_code_has_it(name, run, tmp_path):
+    """What the page says to set: OKDDip's averages of logits, and both methods' weights, which rise over 80 epochs."""
+    (block,) = re.findall(r'```python\nmodel(.*?)```', (CONFIGS / name / 'README.md').read_text(), re.S)
+    path = tmp_path / 'method.py'
+    path.write_text(f"_base_ = '{CONFIGS}/_base_/methods/{name}.py'\nmethod{block}")
+    model, losses, logits, pooled, _, labels = run(path, epoch=40)
+    share = math.exp(-5 * (1 - 40 / 80) ** 2)
+    if name == 'one':
+        rising = {key for key, term in model.terms.items() if term.factor != 1}
+        assert rising == {'student_from_ensemble', 'branch_from_ensemble0', 'branch_from_ensemble1'}
+        assert all(model.terms[key].factor == pytest.approx(share) for key in rising)
+        return
+    term = model.terms['peers'].loss
+    queries, keys = ([h @ layer.weight.T for h in pooled[1:]] for layer in (term.query, term.key))
+    peers = 0.0
+    for query, z in zip(queries, logits[1:]):
+        weights = soft(torch.stack([(query * key).sum(1) for key in keys], dim=1), 1)
+        peers = peers + kl(z, soft(sum(weights[:, [b]] * x.detach() for b, x in enumerate(logits[1:])), 3.0), 3.0)
+    expected = {'student.loss': F.cross_entropy(logits[0], labels), 'loss_peers': share * peers}
+    expected['loss_leader'] = share * kl(logits[0], soft(sum(logits[1:]) / 3, 3.0).detach(), 3.0)
     expected |= {f'loss_peer_task{i}': F.cross_entropy(z, labels) for i, z in enumerate(logits[1:])}
     same(model, losses, expected)
 

@@ -124,6 +124,7 @@ def fitting_term(draw: st.DrawFn) -> dict:
 EXTRAS = {
     'weight': mostly(RIGHT[float]),
     'warmup': mostly(st.integers(0, 3)),
+    'ramp': mostly(st.sampled_from(['linear', 'sigmoid'])),
     'weighting': mostly(st.sampled_from(['mean', 'sum', 'aekd'])),
 }
 

@@ -1,5 +1,7 @@
 """Terms: gradients, weights, connectors, facts of the batch, changes by config, errors."""
 
+import math
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from shake_mm.engine import Taps, Term
 from shake_mm.engine.expand import expand_terms
 from shake_mm.engine.term_config import merge_terms
 from shake_mm.errors import UsageError
+from shake_mm.registry import asks_for, build_part
 
 KL = dict(type='KLDivLoss', tau=2.0)
 
@@ -118,6 +121,30 @@ def test_a_warm_up_scales_the_weight_and_needs_its_hook():
         term(None, own, None)
     term.factor = 0.25
     assert term(None, own, None)['student.loss'] == 1.5
+
+
+def test_how_a_weight_rises():
+    line, curve = (Term('task', 'student', warmup=4, ramp=ramp) for ramp in ('linear', 'sigmoid'))
+    found = []
+    for epoch in range(6):
+        for term in (line, curve):
+            term.enter(epoch, by_epoch=True)
+        found.append((line.factor, curve.factor))
+    # e^-5 at the very beginning, and all of it after four epochs.
+    expected = [(0.25, math.exp(-5)), (0.5, math.exp(-5 * 9 / 16)), (0.75, math.exp(-5 / 4)), (1, math.exp(-5 / 16))]
+    assert found == [pytest.approx(pair) for pair in (*expected, (1, 1), (1, 1))]
+    with pytest.raises(UsageError, match="ramp='cosine', but it must be one of linear, sigmoid"):
+        Term('task', 'student', warmup=4, ramp='cosine')
+    with pytest.raises(UsageError, match='give `warmup`, its length, too'):
+        Term('task', 'student', ramp='sigmoid')
+
+
+@pytest.mark.parametrize('kind', [0, 2.5, None])
+def test_a_type_that_names_nothing_is_refused(kind):
+    """Also where it is asked what the part wants to know."""
+    assert not asks_for(dict(type=kind), 'in_norm')
+    with pytest.raises(UsageError, match='must be the name of one'):
+        build_part(dict(type=kind), {}, 'terms.t.loss')
 
 
 @pytest.mark.parametrize('weight', [-1, float('nan')])

@@ -96,6 +96,27 @@ def test_formula(queries, activation, how):
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize('queries', [5, 4])
+def test_all_queries_may_be_positive(queries):
+    """As in the authors' code: assigned by classes and boxes, and compared in both, whatever objects there are."""
+    mine, its = layers(1, queries, 0), layers(1, 5, 1)
+    leaves = [x.clone().requires_grad_() for side in mine for x in side]
+    value = MatchedQueryLoss(positive='all')(leaves, its, BOXES, LABELS, SHAPES)
+    total = 0.0
+    for n in range(2):
+
+        def both(i, j, n=n):
+            near = distance(leaves[1][n, j], its[1][0][n, i])
+            return divergence(leaves[0][n, j], its[0][0][n, i], 'sigmoid') + near
+
+        total = total + sum(both(*pair) for pair in least(range(5), range(queries), both))
+    torch.testing.assert_close(value, total / 10, rtol=1e-9, atol=0)
+    for found, expected in zip(*(torch.autograd.grad(x, leaves, retain_graph=True) for x in (value, total / 10))):
+        torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-10)
+    nothing = [torch.zeros(0, 4)] * 2, [torch.zeros(0, dtype=torch.long)] * 2
+    assert MatchedQueryLoss(positive='all')(leaves, its, *nothing, SHAPES) == value
+
+
 def test_permuted_queries_lose_nothing():
     """What a set predicts has no order."""
     its = layers(2, 6, 1)

@@ -11,22 +11,28 @@ def draws(*shapes, seed=0):
     return [torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_() for shape in shapes]
 
 
-def reference(logits, queries, keys, tau):
+def reference(logits, queries, keys, tau, average='predictions'):
     total = 0.0
     for n in range(len(logits[0])):
         soft = [torch.exp(z[n] / tau) / torch.exp(z[n] / tau).sum() for z in logits]
         for a, q in enumerate(soft):
             weights = torch.stack([torch.exp((queries[a][n] * key[n]).sum()) for key in keys])
-            target = sum(w * p.detach() for w, p in zip(weights / weights.sum(), soft))
+            weights = weights / weights.sum()
+            if average == 'logits':
+                score = sum(w * z[n].detach() for w, z in zip(weights, logits))
+                target = torch.exp(score / tau) / torch.exp(score / tau).sum()
+            else:
+                target = sum(w * p.detach() for w, p in zip(weights, soft))
             total = total + (target * torch.log(target / q)).sum()
     return tau**2 * total / len(logits[0])
 
 
+@pytest.mark.parametrize('average', ['predictions', 'logits'])
 @pytest.mark.parametrize(('peers', 'tau'), [(2, 1.0), (3, 3.0)])
-def test_value_and_gradients(peers, tau):
+def test_value_and_gradients(peers, tau, average):
     values = draws(*[(4, 5)] * peers, *[(4, 2)] * (2 * peers))
     sides = values[:peers], values[peers : 2 * peers], values[2 * peers :]
-    found, wanted = peer_attention(*sides, tau), reference(*sides, tau)
+    found, wanted = peer_attention(*sides, tau, average), reference(*sides, tau, average)
     torch.testing.assert_close(found, wanted)
     for a, b in zip(torch.autograd.grad(found, values), torch.autograd.grad(wanted, values)):
         torch.testing.assert_close(a, b)

@@ -64,6 +64,9 @@ REFUSALS = {
     'MatchedQueryLoss, built': Refusal(
         partial(losses.MatchedQueryLoss, layers='first'), None, "MatchedQueryLoss: layers='first', but it must be one"
     ),
+    'MatchedQueryLoss, positive': Refusal(
+        partial(losses.MatchedQueryLoss, positive='some'), None, "positive='some', but it must be one of"
+    ),
     'PositivePriorLoss': Refusal(
         losses.PositivePriorLoss, ([MAP], [(4, 12, 8, 8)], PLACES), 'PositivePriorLoss: .* they must be equal'
     ),
@@ -151,6 +154,9 @@ REFUSALS = {
     'PKTLoss': Refusal(losses.PKTLoss, (ROW, (3, 6)), 'PKTLoss.*same batch'),
     'PeerAttentionLoss': Refusal(partial(losses.PeerAttentionLoss, [6, 6, 8]), None, 'logits of two peers or more'),
     'PeerAttentionLoss, cold': Refusal(partial(losses.PeerAttentionLoss, [6] * 4, tau=0.0), None, 'tau is 0.0'),
+    'PeerAttentionLoss, built': Refusal(
+        partial(losses.PeerAttentionLoss, [6] * 4, average='means'), None, "average='means', but it must be one of"
+    ),
     'CosineLoss': Refusal(losses.CosineLoss, (MAP, (4, 64, 6)), 'CosineLoss.*TokenMap'),
     'PixelKLLoss': Refusal(losses.PixelKLLoss, (MAP, (4, 7, 8, 8)), 'PixelKLLoss.*of as many classes'),
     'PixelKLLoss, built': Refusal(partial(losses.PixelKLLoss, 0.0), None, 'PixelKLLoss: tau=0.0'),

@@ -1,6 +1,6 @@
-"""Worker of test_two_momenta: two steps on this process's share of a fixed batch; rank 0 saves the student.
+"""Worker of the tests of optimizers: two steps on this process's share of a fixed batch; rank 0 saves the student.
 
-``python -m tests.optim.gloo_momenta OUT TEACHER``; under a launcher every process takes its share of the batch.
+``python -m tests.optim.gloo_momenta OUT TEACHER KIND``; under a launcher every process takes its share of the batch.
 """
 
 import os
@@ -19,10 +19,17 @@ from shake_mm.registry import MODELS
 
 from ..engine.gloo_gradients import network
 
-WRAPPER = dict(
-    type='shake_mm.TwoMomentaOptimWrapper',
-    optimizer=dict(type='shake_mm.TwoMomentaSGD', lr=0.05, momentum=0.8, delta=0.1, weight_decay=1e-3),
-)
+WRAPPERS = {
+    'momenta': dict(
+        type='shake_mm.TwoMomentaOptimWrapper',
+        optimizer=dict(type='shake_mm.TwoMomentaSGD', lr=0.05, momentum=0.8, delta=0.1, weight_decay=1e-3),
+    ),
+    'by loss': dict(
+        constructor='shake_mm.OptimizersByLoss',
+        main=dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.8, weight_decay=1e-3)),
+        hint=dict(optimizer=dict(type='SGD', lr=0.01), losses=['loss_hint']),
+    ),
+}
 
 
 class Pass(nn.Module):
@@ -33,7 +40,7 @@ class Pass(nn.Module):
         return data
 
 
-def main(out, teacher):
+def main(out, teacher, kind='momenta'):
     """Build, take two steps, save."""
     distributed = 'RANK' in os.environ
     if distributed:
@@ -56,7 +63,7 @@ def main(out, teacher):
         model.init_weights()
     model = model.double().train()
     model.data_preprocessor = Pass()
-    wrapper = build_optim_wrapper(model, WRAPPER)
+    wrapper = build_optim_wrapper(model, WRAPPERS[kind])
     run = MMDistributedDataParallel(model, device_ids=[rank], find_unused_parameters=False) if distributed else model
     mine = slice(rank * 8 // world, (rank + 1) * 8 // world)
     for _ in range(2):
