@@ -35,7 +35,7 @@ demo:  ## Distill a small classifier (without .venv: in .venv-lite, where nothin
 demo-det: venv  ## Distill a small detector
 	$(RUN) tools/demo_det.py
 
-docs: venv  ## Build the documentation as docs/_build/html/index.html
+docs: venv  ## Build the documentation as docs/_build/html/index.html, beside it external_links.txt
 	PYTHONPATH=. $(RUN) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 test: venv  ## Run the tests (STACK=… as for venv, TESTS=… those alone, WORKERS=2 processes)

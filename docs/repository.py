@@ -2,7 +2,8 @@
 
 ``configs/NAME/README.md`` is the page ``generated/methods/NAME``, ``notebooks/NAME.ipynb`` the page
 ``generated/notebooks/NAME``; ``CHANGELOG.md`` and ``CONTRIBUTING.md`` are pages as well, all written when the build
-begins. A link to one of them leads to its page; one to code or to a folder becomes its path.
+begins. A link to one of them leads to its page; one to code or to a folder becomes its path. Links that leave the
+site are listed, and never fetched.
 """
 
 import json
@@ -97,8 +98,21 @@ def rewrite(app: object, docname: str, source: list[str]) -> None:
         source[0] = on_site(source[0], page, page)
 
 
+def list_external(app: object, exception: Exception | None) -> None:
+    """Sphinx's ``build-finished``: write ``external_links.txt``, each address with the pages that lead there."""
+    pages: dict[str, list[str]] = {}
+    for name in [] if exception else sorted(app.env.found_docs):  # type: ignore[attr-defined]
+        for node in app.env.get_doctree(name).findall():  # type: ignore[attr-defined]
+            address = getattr(node, 'attributes', {}).get('refuri', '')
+            if address.startswith(('http://', 'https://')) and name not in pages.setdefault(address, []):
+                pages[address].append(name)
+    lines = [f'{address} {" ".join(names)}\n' for address, names in sorted(pages.items())]
+    Path(app.outdir, 'external_links.txt').write_text(''.join(lines), encoding='utf-8')  # type: ignore[attr-defined]
+
+
 def setup(app: object) -> dict:
     """Sphinx's entry."""
     app.connect('builder-inited', write_pages)  # type: ignore[attr-defined]
     app.connect('source-read', rewrite)  # type: ignore[attr-defined]
+    app.connect('build-finished', list_external)  # type: ignore[attr-defined]
     return dict(parallel_read_safe=True)

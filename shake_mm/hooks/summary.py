@@ -1,5 +1,6 @@
 """One line before a training, on what trains, and one after it, on what came out."""
 
+import json
 import re
 import time
 from pathlib import Path
@@ -11,21 +12,26 @@ from mmengine.hooks import Hook
 from torch import nn
 
 from ..engine import Distiller
+from ..errors import UsageError
 from ..members import CachedMember
 from ..registry import HOOKS
+from ..safe_io.run_config import read_run_config
 from ..utils import unwrap_model
 
 HEADLINE = re.compile(r'(top1|mAP|mIoU)$|/gap/')
 """The metrics that a run is told by, of all that mmdet gives for one set of boxes."""
 STEPS = 10
 """After how many the time is told. The first does not count."""
+PACE = ('model', 'data_preprocessor', 'train_dataloader', 'optim_wrapper', 'env_cfg', 'launcher')
+"""The parts of a config that the time of a step depends on."""
 
 
 @HOOKS.register_module()
 class SummaryHook(Hook):
-    """Logs what a distillation trains when it begins, soon how long it will take, and at the end where the result lies.
+    """Logs what a distillation trains when it begins, how long it will take, and at the end where the result lies.
 
-    ``tools/train.py`` adds it to every distillation.
+    The time goes by an earlier run of the same config in the work directory, if there is one, and is told anew after
+    a few steps. ``tools/train.py`` adds the hook to every distillation.
     """
 
     priority = 'VERY_LOW'
@@ -36,12 +42,13 @@ class SummaryHook(Hook):
 
     @master_only
     def before_train(self, runner: Any) -> None:
-        """Log the members, the terms and how long they train."""
+        """Log the members, the terms, how long they train and what time that is expected to take."""
         self._trained, self._moments = True, []
         length = f'{runner.max_iters} steps'
         if runner.train_loop.__class__.__name__ != 'IterBasedTrainLoop':
             length = f'{runner.max_epochs} epochs of {len(runner.train_dataloader)} steps'
-        runner.logger.info(f'{told(unwrap_model(runner.model))} {length}; log and config: {runner.log_dir}')
+        model, takes = told(unwrap_model(runner.model)), _expected(runner)
+        runner.logger.info(f'{model} {length}{takes}; log and config: {runner.log_dir}')
 
     @master_only
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -76,6 +83,28 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f'{seconds:.0f} s'
     return f'{seconds / 60:.0f} min' if seconds < 7200 else f'{seconds / 3600:.1f} h'
+
+
+def _expected(runner: Any) -> str:
+    """What a training is expected to take, by the last run of the same config here, or when that will be told."""
+    left = runner.max_iters - runner.iter
+    for log in sorted(Path(runner.work_dir).glob('*/vis_data/scalars.json'), reverse=True):
+        each = _pace(log, Path(runner.log_dir, 'vis_data/config.py'))
+        if each:
+            return f', about {duration(each * left)} at {each:.3g} s a step, as in {log.parts[-3]}'
+    return f', how long they take is told after {STEPS}' * (left > STEPS)
+
+
+def _pace(log: Path, config: Path) -> float | None:
+    """Seconds a step of an earlier run, or None if its config is another one, or it logged none."""
+    try:
+        there, here = (read_run_config(path) for path in (log.with_name('config.py'), config))
+        if any(there.get(key) != here.get(key) for key in PACE):
+            return None
+        rows = [json.loads(line) for line in log.read_text(encoding='utf-8').splitlines()]
+        return median(row['time'] for row in rows if 'loss' in row and 'time' in row)
+    except (OSError, UsageError, ValueError, TypeError):  # nothing was logged yet, or others write there
+        return None
 
 
 def told(model: Distiller) -> str:

@@ -32,7 +32,7 @@ def curves_of(runs: Sequence[Run], baseline: float | None = None) -> list[Figure
         (
             'shares',
             'Share of each term in the gradient',
-            _train(runs, lambda key: key.startswith('share/')),
+            _measured(_train(runs, lambda key: key.startswith('share/'))),
             'step',
             False,
             {},
@@ -42,6 +42,15 @@ def curves_of(runs: Sequence[Run], baseline: float | None = None) -> list[Figure
         ('memory', 'Memory of the GPU in MB', _train(runs, lambda key: key == 'memory'), 'step', False, {}),
     )
     return [_figure(*args) for args in wanted if args[2]]
+
+
+def _measured(curves: dict[str, Curve]) -> dict[str, Curve]:
+    """Curves without the rows in which the log repeats what was measured before them."""
+    fresh: dict[str, Curve] = {}
+    for name, (steps, values) in curves.items():
+        kept = [i for i, value in enumerate(values) if i == 0 or value != values[i - 1]]
+        fresh[name] = ([steps[i] for i in kept], [values[i] for i in kept])
+    return fresh
 
 
 def _is_term(key: str) -> bool:

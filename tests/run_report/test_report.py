@@ -86,6 +86,17 @@ def test_axes_serve_most_points_and_names_stand_apart(tmp_path):
     assert not any('accuracy' in text.get_text() for text in members.texts)  # it is the student's, drawn once
 
 
+def test_shares_stand_where_they_were_measured(tmp_path):
+    """Between two measurements the log repeats the first."""
+    file = Path(run(tmp_path / 'a')) / '20260101_000000' / 'vis_data' / 'scalars.json'
+    shares = [0.6, 0.6, 0.6, 0.4, 0.4, 0.5]
+    rows = [{'loss': 1.0, 'share/task': share, 'epoch': 1, 'step': i} for i, share in enumerate(shares)]
+    file.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    (figure,) = (figure for figure in curves_of([read(tmp_path / 'a')]) if figure.name == 'shares')
+    (line,) = figure.drawing.axes[0].lines
+    assert [*line.get_xdata()] == [0, 3, 5] and [*line.get_ydata()] == [0.6, 0.4, 0.5]
+
+
 def test_a_single_validation_stands_at_a_whole_epoch_and_shares_that_are_not_there_are_told(tmp_path, capsys):
     figures = {figure.name: figure for figure in curves_of([read(run(tmp_path / 'a', epochs=1))])}
     axes = figures['members'].drawing.axes[0]

@@ -1,8 +1,6 @@
 """The tools that call a command of the package, as another program or a test imports them, and at a shell."""
 
 import importlib
-import importlib.util
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,14 +76,3 @@ def test_they_run_anywhere(command, tmp_path):
     command = [sys.executable, '-W', 'ignore', *map(str, command), '--help']
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 0 and result.stdout.startswith('usage: '), result.stderr
-
-
-def test_modules_that_the_pages_run_exist():
-    pages = [ROOT / 'README.md', *(ROOT / 'docs').glob('*.md')]
-    named = {
-        name for page in pages for name in re.findall(r'python -m ((?:analysis|benchmarks)[\w.]*)', page.read_text())
-    }
-    assert len(named) == 16
-    runs = {name: importlib.util.find_spec(name).submodule_search_locations for name in named}
-    modules = [f'{name}.__main__' if is_package else name for name, is_package in runs.items()]
-    assert all(hasattr(importlib.import_module(name), 'main') for name in modules)
