@@ -95,9 +95,10 @@ def scroll_width(page, width):
         'f.onload = () => setTimeout(() => document.title = f.contentDocument.title, 200)</script>',
         encoding='utf-8',
     )
+    own = f'--user-data-dir={page.with_name("browser")}'  # shared with no other that runs
     command = [BROWSER, '--headless=new', '--no-sandbox', '--disable-gpu', '--allow-file-access-from-files']
     dom = subprocess.run(
-        [*command, '--virtual-time-budget=5000', '--dump-dom', frame.as_uri()],
+        [*command, own, '--virtual-time-budget=5000', '--dump-dom', frame.as_uri()],
         capture_output=True,
         text=True,
         timeout=120,
