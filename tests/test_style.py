@@ -48,16 +48,24 @@ def asserts(node: ast.AST) -> bool:
     return isinstance(node, ast.Assert) or name.startswith('assert') or name in ('raises', 'warns', 'gradcheck')
 
 
+def is_test(node: ast.AST) -> bool:
+    """Whether pytest would run it."""
+    return getattr(node, 'name', '').startswith('test_')
+
+
 def silent_tests(sources: dict[str, str]) -> list[str]:
     """Tests that assert nothing, nor do their helpers and fixtures: they show that nothing is raised, and no more."""
     nodes = {path: list(ast.walk(parse(text))) for path, text in sources.items()}
     home = {node: path for path, found in nodes.items() for node in found if isinstance(node, Definition)}
+    tables = {node: path for path, text in sources.items() for node in parse(text).body if isinstance(node, ast.Assign)}
     shared = {node.name: node for node in home}
     known = {(None, node.name): node for node, path in home.items() if path.endswith('conftest.py')}
     for path, found in nodes.items():
         imports = [n for n in found if isinstance(n, ast.ImportFrom) and (n.level or n.module.startswith('tests'))]
         known |= {(path, alias.name): shared.get(alias.name) for node in imports for alias in node.names}
+    known |= {(path, getattr(node.targets[0], 'id', '')): node for node, path in tables.items()}  # of helpers
     known |= {(path, node.name): node for node, path in home.items()}
+    home |= tables
 
     def speaks(reached: list[ast.AST]) -> bool:
         for node in reached:  # which grows
@@ -69,7 +77,7 @@ def silent_tests(sources: dict[str, str]) -> list[str]:
             reached.extend(helpers - {None, *reached})
         return False
 
-    return [f'{home[node]}: {node.name}' for node in home if node.name.startswith('test_') and not speaks([node])]
+    return [f'{home[node]}: {node.name}' for node in home if is_test(node) and not speaks([node])]
 
 
 def test_sizes():

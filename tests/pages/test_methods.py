@@ -5,10 +5,27 @@ Those are built and take steps in tests/configs.
 
 import pytest
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+
+from shake_mm.registry import MODELS
+from shake_mm.utils import config_file
 
 from .pages import PAGES, ROOT, python_of
 
 METHODS = [page for page in PAGES if page.startswith('configs/') and python_of(page)]
+
+
+def changes_of(page):
+    """The blocks that change a config which has the method already."""
+    return [block for block in python_of(page) if '_base_' not in block]
+
+
+def cells_of(page):
+    """The configs of a page's method, those for digits first."""
+    return sorted((ROOT / page).parent.glob('*.py'), key=lambda path: ('digit' not in path.stem, path.stem))
+
+
+CHANGES = [(page, change) for page in METHODS for change in changes_of(page)]
 
 
 def method_of(model):
@@ -35,9 +52,21 @@ def is_that_of(text, path, folder):
 
 @pytest.mark.parametrize('page', METHODS)
 def test_the_config_for_ones_own_networks(page, tmp_path):
-    (text,) = python_of(page)
-    paths = sorted((ROOT / page).parent.glob('*.py'), key=lambda path: ('digit' not in path.stem, path.stem))
-    assert any(is_that_of(text, path, tmp_path) for path in paths)
+    (text,) = (block for block in python_of(page) if block not in changes_of(page))
+    assert any(is_that_of(text, path, tmp_path) for path in cells_of(page))
+
+
+@pytest.mark.parametrize(('page', 'change'), CHANGES)
+def test_what_a_page_changes_is_built(page, change, tmp_path, trained):
+    (tmp_path / 'changed.py').write_text(f"_base_ = ['{cells_of(page)[0]}']\n{change}")
+    config = Config.fromfile(tmp_path / 'changed.py')
+    for teacher in (teacher for teacher in config.model.get('teachers', []) if 'checkpoint' in teacher):
+        teacher.checkpoint = trained(Config.fromfile(config_file(teacher.config)).model)
+    model = MODELS.build(config.model)
+    assert (
+        config.model != Config.fromfile(cells_of(page)[0]).model
+        or len(build_optim_wrapper(model, config.optim_wrapper)) > 1
+    )
 
 
 def test_most_methods_have_such_a_page():
