@@ -262,7 +262,13 @@ BLOCKS = {
     'docs/variations.md': [variation, variation, several_teachers, variation, joined],
 }
 """By page, what is done with its blocks."""
-CASES = [(page, number) for page, ways in BLOCKS.items() for number in range(len(ways))]
+LONG = ('docs/speed.md', 'docs/detection.md')
+"""The pages of networks that take seconds to build."""
+CASES = [
+    pytest.param(page, number, marks=[pytest.mark.slow] if page in LONG else [])
+    for page, ways in BLOCKS.items()
+    for number in range(len(ways))
+]
 
 
 def test_no_block_is_left_out():
