@@ -25,9 +25,9 @@ from .site import Site
 
 ROOT = Path(__file__).resolve().parents[2]
 SENTINELS = {
-    'work/epoch_7.pth': b'an earlier checkpoint',
-    'work/run.py': HEADER.encode() + b'earlier = 1\n',
-    'work/20260101_000000/run.log': b'an earlier log',
+    'earlier/epoch_7.pth': b'an earlier checkpoint',
+    'earlier/run.py': HEADER.encode() + b'earlier = 1\n',
+    'earlier/20260101_000000/run.log': b'an earlier log',
 }
 """What an earlier run left in the work directory."""
 

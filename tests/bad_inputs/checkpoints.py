@@ -66,7 +66,7 @@ def _zip_of_text(site: Site) -> list[str]:
 
 
 def _last_is_gone(site: Site) -> list[str]:
-    site.write('work/last_checkpoint', str(site.work / 'epoch_3.pth'))
+    site.write('earlier/last_checkpoint', str(site.work / 'epoch_3.pth'))
     return site.plain({}, '--resume')
 
 

@@ -172,9 +172,9 @@ def resumed(site: Site, draw: random.Random, first: bytes) -> Mutant:
     """A work directory to go on from, of which the checkpoint, or the file that names it, is changed."""
     changes = {**STOPPED, 'train_cfg.max_epochs': 2}
     if draw.random() < 0.2:
-        site.write('work/epoch_1.pth', first)
+        site.write('earlier/epoch_1.pth', first)
         name = in_bytes(str(site.work / 'epoch_1.pth').encode(), draw)
-        site.write('work/last_checkpoint', name)
+        site.write('earlier/last_checkpoint', name)
         return Mutant(site.plain(changes, '--resume'), f'last_checkpoint: {name!r}')
     content = read(io.BytesIO(first))
     parts = {'checkpoint': content, **content, 'message_hub': content['message_hub']['runtime_info']}

@@ -36,7 +36,7 @@ def _row(name: str, names: str, remedy: str, changes: dict | None = None, **cont
 
 def _last(content: str | bytes) -> Callable[[Site], list[str]]:
     def prepare(site: Site) -> list[str]:
-        site.write('work/last_checkpoint', content)
+        site.write('earlier/last_checkpoint', content)
         return site.plain({}, '--resume')
 
     return prepare

@@ -9,7 +9,7 @@ def _searched(changes: dict | None = None, *options: str):
 
 
 def _damaged(site: Site) -> list[str]:
-    site.write('work/tune.json', '{"about": "Written by `python -m shake_mm tune`", "results": {')
+    site.write('earlier/tune.json', '{"about": "Written by `python -m shake_mm tune`", "results": {')
     return [*site.kd(), '--budget', '1s']
 
 

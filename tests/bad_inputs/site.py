@@ -27,13 +27,13 @@ class Site:
     """A folder, and what can be put into it.
 
     Args:
-        path (Path): The folder; the run's is ``path / 'work'``.
+        path (Path): The folder; the run's is ``path / 'earlier'``.
         patch (MonkeyPatch): For what lies outside the folder, such as environment variables.
     """
 
     def __init__(self, path: Path, patch: pytest.MonkeyPatch) -> None:
         self.path, self.patch = path, patch
-        self.work = path / 'work'
+        self.work = path / 'earlier'
         self.keep: list[Any] = []  # what must live as long as the case
 
     def write(self, name: str, content: str | bytes) -> str:
@@ -160,7 +160,7 @@ def classifier_of(channels: int = 6, classes: int = CLASSES) -> dict:
 
 
 def _run(model: dict, path: Path) -> dict:
-    config = run_config(model, path / 'work', samples=32)._cfg_dict.to_dict()
+    config = run_config(model, path / 'earlier', samples=32)._cfg_dict.to_dict()
     if not model['type'].startswith('shake_mm.'):
         config['custom_hooks'] = []
     return config

@@ -66,7 +66,7 @@ def first(tmp_path_factory) -> bytes:
     """The checkpoint of a run's first epoch."""
     folder = tmp_path_factory.mktemp('first')
     assert try_in_process(Case('mutant', 'none', stopped, '', ''), folder).status == 0
-    return (folder / 'work' / 'epoch_1.pth').read_bytes()
+    return (folder / 'earlier' / 'epoch_1.pth').read_bytes()
 
 
 @pytest.mark.parametrize('kind, seed', SEEDS)
@@ -79,7 +79,7 @@ def test_a_mutant(kind: str, seed: int, request: pytest.FixtureRequest, tmp_path
     right = outcome.status == 0 or outcome.errors == ['error: enough']
     assert right or (outcome.status in (1, 2) and len(outcome.errors) == 1), (mutant.told, outcome)
     # A run that has begun keeps its config anew.
-    lost = [name for name in outcome.changed if name != 'work/run.py']
+    lost = [name for name in outcome.changed if name != 'earlier/run.py']
     assert sums or right or not lost, (mutant.told, outcome)
     if right and wanted is not None:  # what was damaged has been computed again
         assert sums == wanted, (mutant.told, outcome)
