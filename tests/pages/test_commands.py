@@ -164,11 +164,13 @@ def check_packages(page, words):
 
 
 def check_make(page, words):
-    """Targets and variables are of the Makefile."""
+    """Targets are of the Makefile, and variables, or of the script that builds environments."""
     text = (ROOT / 'Makefile').read_text(encoding='utf-8')
+    variables = re.findall(r'\$\((\w+)\)', text)
+    variables += re.findall(r'^#   ([A-Z_]+) ', (ROOT / 'tools/setup_env.sh').read_text(encoding='utf-8'), re.M)
     for word in words[1:]:
         name, _, value = word.partition('=')
-        assert f'$({name})' in text if value else re.search(rf'^{name}:', text, re.M), (page, word)
+        assert name in variables if value else re.search(rf'^{name}:', text, re.M), (page, word)
 
 
 def check_other(page, words):
