@@ -17,6 +17,7 @@ from .methods import BATCH, JOINT, LOCAL, prepare
 
 METHODS = (*JOINT, *LOCAL)
 WORLDS = (2, 4)
+IN_WORLDS = pytest.mark.parametrize('world', [2, pytest.param(4, marks=pytest.mark.slow)])
 
 
 @pytest.fixture(scope='module')
@@ -73,7 +74,7 @@ def distance(one, other):
     return max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-9)) for a, b in pairs)
 
 
-@pytest.mark.parametrize('world', WORLDS)
+@IN_WORLDS
 @pytest.mark.parametrize('name', JOINT)
 def test_a_job_equals_one_process_of_the_joint_batch(found, joint, name, world):
     """Every rank, memories of CRD included; an uneven set is repeated from its start until it divides."""
@@ -81,7 +82,7 @@ def test_a_job_equals_one_process_of_the_joint_batch(found, joint, name, world):
         assert distance(found(name, rank, world), joint(name)) < 1e-12
 
 
-@pytest.mark.parametrize('world', WORLDS)
+@IN_WORLDS
 @pytest.mark.parametrize('name', LOCAL)
 def test_a_job_equals_an_emulation_of_its_processes(found, folder, name, world):
     """Each rank has statistics of its own, and they are those of its own batches.
@@ -102,7 +103,7 @@ def state_is_double(state):
     return all(value.dtype in (torch.float64, torch.int64) for value in state.values())
 
 
-@pytest.mark.parametrize('world', WORLDS)
+@IN_WORLDS
 @pytest.mark.parametrize('name', ['crd', 'crd-uneven', 'crd-bn'])
 def test_all_ranks_remember_the_same(found, name, world):
     """Bit by bit, and all samples, whichever rank had them."""
