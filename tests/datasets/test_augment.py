@@ -19,7 +19,7 @@ from shake_mm.switches import make_batched, make_exact
 
 from ..loops.test_exact import Watch
 from ..support.runs import run_config
-from .test_augment_operations import augmented, images, off  # noqa: F401
+from .test_augment_operations import augmented, off
 
 CIFAR = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'augments' / 'autoaugment_cifar.py'
 OURS = [*TRANSFORMS.build(dict(type='mmpretrain.AutoAugment', policies='imagenet')).policies[:3], [dict(type='Invert')]]
@@ -64,7 +64,7 @@ class Numbers:
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-def test_images_are_mmpretrain_s_for_the_same_numbers(images, monkeypatch, name):  # noqa: F811
+def test_images_are_mmpretrain_s_for_the_same_numbers(images, monkeypatch, name):
     """The same policies in the same order, as often, as strong, to the same side."""
     config = CONFIGS[name]
     augment, transform = Augment(config), mmpretrain_s(config)
