@@ -132,8 +132,14 @@ DENSE = (
     Row('SHAKE τ=1', 'shake', {'model.tau': 1.0}),
     Row('SHAKE τ=2', 'shake', {'model.tau': 2.0}),
     Row('SHAKE λ=0.5', 'shake', {'model.lam': 0.5}),
+    Row('KD λ=0.25', 'kd', {'model.lam': 0.25}),
+    Row('KD λ=0.1', 'kd', {'model.lam': 0.1}),
+    Row('SHAKE λ=0.25', 'shake', {'model.lam': 0.25}),
+    Row('SHAKE, all its terms at 0.25', 'shake', loss_of('shake', tau=4.0, loss_weight=0.25)),
+    Row('SHAKE, shadow on the tower', 'shake_tower'),
+    Row('SHAKE, linear shadow', 'shake_linear'),
 )
-"""What a dense detector may take, whose places count by the teacher's confidence in any case."""
+"""What a dense detector may take, whose places count by the teacher's confidence in any case; then cheaper shadows."""
 
 _DEFAULTS = {'model.setting': None}
 DEFAULTS = (Row('KD', 'kd', _DEFAULTS), Row('SHAKE', 'shake', _DEFAULTS))
@@ -221,7 +227,7 @@ STUDIES = {
             'dense-detectors',
             'Which temperature and which weight does a dense detector take?',
             'digit-scenes',
-            ('retinanet-r18-w32_retinanet-r18-w8',),
+            PAIRS_DETECTORS[1:],
             (PLAIN_ROW, *DENSE),
             split='val',
             metric='coco/bbox_mAP',
@@ -232,7 +238,7 @@ STUDIES = {
             'Does a detector that is distilled by the defaults end above the one that learns alone?',
             'garment-scenes',
             PAIRS_DETECTORS,
-            (PLAIN_ROW, *DEFAULTS),
+            (PLAIN_ROW, *DEFAULTS, *(Row(f"{row.name}, papers' setting", row.method) for row in PAPER)),
             metric='coco/bbox_mAP',
             batched=False,
         ),

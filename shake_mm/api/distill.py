@@ -1,6 +1,5 @@
 """One call from networks and data loaders, or a config, to a trained student."""
 
-import itertools
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -17,8 +16,6 @@ from ..safe_io import guard_loaders
 from ..utils import hooks_restored, twin_of, unwrap_model
 from .networks import Batch, as_member, logits_of, teacher_entry
 from .settings import is_run, method_of, run_config, take_objects
-
-_NUMBERS = itertools.count()
 
 
 def distill(
@@ -71,7 +68,7 @@ def distill(
     """
     cfg = run_config(student, epochs, settings)
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or os.path.join('work_dirs', 'distill'))
-    cfg.experiment_name = f'distill_{os.getpid()}_{next(_NUMBERS)}'  # runs of one second share no history
+    cfg.setdefault('experiment_name', 'distill')
     if optimizer is not None:
         cfg.optim_wrapper = {**(cfg.get('optim_wrapper') or {}), 'optimizer': optimizer}
     lent = [network for network in (student, *_listed(teacher)) if isinstance(network, nn.Module)]

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..engine import Distiller
 from ..errors import UsageError
+from ..evaluation import names_plainly
 from ..hooks import MemberEvalHook
 from ..tasks import task_of
 
@@ -29,10 +30,10 @@ def check_metrics(runner: Runner, model: nn.Module) -> None:
     """
     if runner.val_loop is None:
         return
-    metrics = runner.val_loop.evaluator.metrics
-    _check_guesses(metrics, model)
-    names = list(_names(metrics))
-    if '*' in names:
+    evaluator = runner.val_loop.evaluator
+    _check_guesses(evaluator.metrics, model)
+    names = list(_names(evaluator.metrics))
+    if '*' in names or not names_plainly(evaluator):
         return
     if any(isinstance(hook, MemberEvalHook) for hook in runner.hooks):
         names.extend(MEMBERS)

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cache
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -42,6 +44,9 @@ from .resume import check_last, check_resume
 from .views import fit_views
 from .weights import Start, StartWeightsHook, check_start, read_start
 from .work_dir import check_work_dir, config_copy, is_read
+
+_RUNS = count()
+"""Of this process."""
 
 
 class _DumpConfigHook(Hook):
@@ -85,7 +90,7 @@ def build_runner(cfg: Config, mode: str, built: Mapping[str, Any] | None = None)
     dump, Runner.dump_config = Runner.dump_config, lambda self: None
     read_coco_safely()
     try:
-        runner = _runner_with(cfg, built) if built else _runner_of(cfg)
+        runner = _runner_of(cfg, built or {})
     finally:
         Runner.dump_config = dump
     check_ranks(cfg)
@@ -131,13 +136,18 @@ def _check_loops(runner: Runner, model: Any, cfg: Config, mode: str, guard: Read
                 check_data(loop.dataloader, key, config, model)
 
 
-def _runner_of(cfg: Config) -> Runner:
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+def _runner_of(cfg: Config, built: Mapping[str, Any]) -> Runner:
+    """The runner of a config that only describes some of its parts, as it is copied and written.
 
-
-def _runner_with(cfg: Config, built: Mapping[str, Any]) -> Runner:
-    """The runner of a config that only describes some of its parts, as it is copied and written."""
-    return Runner.from_cfg.__func__(lambda **parts: Runner(**{**parts, **built}), cfg)
+    mmengine finds the log, the history and the pictures of a run by its name, which ends with the second of its start:
+    a run would write into the log of another of the same process and second. So all but the first are numbered.
+    """
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    number = next(_RUNS)
+    name = cfg.get('experiment_name') or (Path(cfg.filename).stem if cfg.filename else 'run')
+    own = {'experiment_name': f'{name}_{number}'} if number else {}
+    return Runner.from_cfg.__func__(lambda **parts: Runner(**{**parts, **own, **built}), cfg)
 
 
 @cache

@@ -3,12 +3,15 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import mmengine
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 
 from .. import switches
 from ..checks import build_runner
@@ -55,6 +58,26 @@ def enable_visualization(cfg: Config, args: argparse.Namespace) -> None:
         hook.update(enable=True, out_dir=args.show_dir)
 
 
+class DumpHook(Hook):
+    """Writes the predictions that the evaluator gets, also where that would not compute one metric more.
+
+    Args:
+        path (str): Of the pickle file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.metric = DumpResults(out_file_path=path)
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Keep a batch's predictions until all are there."""
+        samples = [sample.to_dict() if isinstance(sample, BaseDataElement) else sample for sample in outputs]
+        self.metric.process(data_batch, samples)
+
+    def after_test_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        """Write them all, of all processes."""
+        self.metric.evaluate(len(runner.test_dataloader.dataset))
+
+
 def test(args: argparse.Namespace) -> None:
     """Build the runner, test, and write the results that were asked for."""
     dump_predictions = args.out is not None and args.out_item == 'pred'
@@ -68,7 +91,7 @@ def test(args: argparse.Namespace) -> None:
     merge_args(cfg, args)
     runner = build_runner(cfg, 'test')
     if dump_predictions:
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+        runner.register_hook(DumpHook(args.out))
     if args.member is not None:
         evaluate_member(runner, args)
     metrics = runner.test()

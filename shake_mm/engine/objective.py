@@ -271,7 +271,7 @@ def _build_terms(
     for name, term in expanded.items():
         config = term.config
         if isinstance(config.get('loss'), Mapping):
-            loss = completed(config['loss'], members.task.logits_defaults)
+            loss = completed(config['loss'], members.task.defaults_of(members.student))
             loss = loss if 'type' in loss else members.task.logits_loss(members.student, loss)
             config = {**config, 'loss': loss}
         terms[name] = build_term(name, config, taps, num_samples, behind)

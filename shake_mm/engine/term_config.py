@@ -104,7 +104,7 @@ def completed(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[st
 
     Args:
         config (dict): Of a term's loss, see :func:`divergence_of`; without a type it is the task's.
-        defaults (dict): The task's, see :attr:`~shake_mm.tasks.base.Task.logits_defaults`.
+        defaults (dict): The task's, see :meth:`~shake_mm.tasks.base.Task.defaults_of`.
     """
     said = {key: value for key, value in config.items() if key != 'tau' or value is not None}
     if 'type' in said:

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from mmengine.evaluator import DumpResults, Evaluator
+from mmengine.evaluator import BaseMetric, DumpResults, Evaluator
 from mmengine.logging import print_log
 
 from .member_iou import MemberIoUMetric
@@ -94,10 +94,34 @@ def copied(evaluator: Evaluator) -> Evaluator:
     twin = copy.copy(evaluator)
     twin.metrics = []
     for metric in evaluator.metrics:
-        if not isinstance(metric, (MemberMetric, MemberIoUMetric)) and not writes(metric):
+        if isinstance(metric, (MemberMetric, MemberIoUMetric)) or writes(metric):
+            if not names_plainly(evaluator):
+                twin.metrics.append(_Nothing())
+        else:
             twin.metrics.append(copy.copy(metric))
             twin.metrics[-1].results = []
     return twin
+
+
+def names_plainly(evaluator: Evaluator) -> bool:
+    """Whether an evaluator is mmengine's, which computes each metric on all data and names it as the metric does.
+
+    mmdet's of several data sets pairs metrics with sets by their places, and puts a set's name before a metric's.
+
+    Args:
+        evaluator (Evaluator): A run's own.
+    """
+    return type(evaluator).evaluate is Evaluator.evaluate
+
+
+class _Nothing(BaseMetric):
+    """Holds the place of a metric that is left out."""
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        pass
+
+    def compute_metrics(self, results: list) -> dict:
+        return {}
 
 
 def writes(metric: Any) -> bool:

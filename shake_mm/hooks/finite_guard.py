@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from ..compat.torch_names import get_total_norm
 from ..errors import NonFiniteError, UsageError
+from ..optim import OptimWrapperByLoss
 from ..registry import HOOKS
 from ..utils import unwrap_model
 from .recent_batches import SHOWN, RecentBatches, shortened
@@ -82,11 +83,15 @@ class FiniteGuardHook(Hook):
 
         self._handles = [self._model.register_forward_hook(watch)]
         self._handles += [opt.register_step_pre_hook(self._guard) for opt in optimizers_of(runner.optim_wrapper)]
+        if isinstance(runner.optim_wrapper, OptimWrapperByLoss):  # none of its optimizers may step where one must not
+            runner.optim_wrapper.before_steps.append(self._look)
 
     def after_train(self, runner: Any) -> None:
         """Stop watching, and log how many updates were skipped."""
         for handle in self._handles:
             handle.remove()
+        if isinstance(runner.optim_wrapper, OptimWrapperByLoss):
+            runner.optim_wrapper.before_steps.remove(self._look)
         if self.policy == 'skip' and (count := _count(runner)):
             runner.logger.warning(f'{count} updates were skipped in all: NaN or Inf (see above, or earlier logs)')
 
@@ -118,18 +123,23 @@ class FiniteGuardHook(Hook):
         parameters = [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
         if not parameters:
             return
-        grads = [p.grad for p in parameters]
-        self._note('the gradients', get_total_norm(grads))
+        self._look([p.grad for p in parameters])
         if self.policy == 'skip':
-            self._spoilt |= self._bad_anywhere()
             for parameter in parameters if self._spoilt else ():
                 parameter.grad = None  # an optimizer leaves alone what has none, and its state
+        elif not self._on_host():
+            bad = torch.stack(list(self._first.values())).amax() >= 0
+            for parameter in parameters:
+                parameter.grad.masked_fill_(bad, 0)
+
+    @torch.no_grad()
+    def _look(self, gradients: list[Tensor]) -> None:
+        """Note whether gradients are finite, and learn the answer where that is due."""
+        self._note('the gradients', get_total_norm(gradients))
+        if self.policy == 'skip':
+            self._spoilt |= self._bad_anywhere()
         elif self._on_host():
             self._check()
-        else:
-            bad = torch.stack(list(self._first.values())).amax() >= 0
-            for grad in grads:
-                grad.masked_fill_(bad, 0)
 
     @torch.no_grad()
     def _note(self, name: str, value: Any) -> None:

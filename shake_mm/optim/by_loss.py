@@ -1,6 +1,6 @@
 """Optimizers that learn by some of the losses each, one step after the other (AFD; Chung et al., ICML 2020)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,7 @@ class OptimWrapperByLoss(OptimWrapperDict):
     def __init__(self, losses: Mapping[str, Sequence[str]], **wrappers: OptimWrapper) -> None:
         super().__init__(**wrappers)
         self.losses = {name: tuple(losses[name]) for name in wrappers}
+        self.before_steps: list[Callable[[list[Tensor]], None]] = []  # each is shown all gradients before any step
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
@@ -49,7 +50,10 @@ class OptimWrapperByLoss(OptimWrapperDict):
         Raises:
             UsageError: If the loss does not carry its summands.
         """
-        for wrapper, gradients in zip(self.values(), self._gradients(loss)):
+        found = self._gradients(loss)
+        for look in self.before_steps:
+            look([gradient for gradients in found for gradient in gradients.values()])
+        for wrapper, gradients in zip(self.values(), found):
             for parameter, gradient in gradients.items():
                 parameter.grad = gradient
             wrapper.step(**(step_kwargs or {}))

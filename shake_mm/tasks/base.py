@@ -34,7 +34,7 @@ class Task(Answers):
     """The tap that a shadow branch of the student reads by default."""
 
     logits_defaults: ClassVar[Mapping[str, Any]] = {'tau': 4.0}
-    """Arguments of :meth:`logits_loss` that a method's config leaves out: what was measured to help."""
+    """Arguments of :meth:`logits_loss` that a method's config leaves out: what was measured to help, of most networks."""
 
     trunk: ClassVar[tuple[str, ...]] = ('',)
     """Prefixes of the layers that :meth:`forward_trunk` runs; the others belong to :meth:`forward_head`."""
@@ -199,6 +199,14 @@ class Task(Answers):
             UsageError: If it does not go on behind them.
         """
         raise UsageError(f'{name}: how a {type(network).__name__} goes on behind {", ".join(paths)} is not known.')
+
+    def defaults_of(self, network: nn.Module) -> Mapping[str, Any]:
+        """Arguments of :meth:`logits_loss` that a method's config leaves out, of a student.
+
+        Args:
+            network (nn.Module): The student.
+        """
+        return self.logits_defaults
 
     def logits_loss(self, network: nn.Module, config: dict) -> dict:
         """Config of the loss that compares the logits of such networks.

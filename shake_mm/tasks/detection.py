@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
-from mmdet.models.dense_heads import GuidedAnchorHead
+from mmdet.models.dense_heads import AnchorHead, FCOSHead, GuidedAnchorHead
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.single_stage_instance_seg import SingleStageInstanceSegmentor
@@ -192,6 +192,12 @@ class DenseDetectionTask(DetectionTask):
     def build_branch(self, network: nn.Module, config: dict | None) -> nn.Module:
         """The classification tower and predictor of the head."""
         return ClassificationBranch(network.bbox_head, self._features(network))
+
+    def defaults_of(self, network: nn.Module) -> Mapping[str, Any]:
+        """A quarter of the divergence for FCOS, as on drawn digits: at its full weight it takes most of the gradient."""
+        head = getattr(network, 'bbox_head', None)
+        mild = isinstance(head, FCOSHead) and not isinstance(head, AnchorHead)  # VFNet, which is both
+        return {**self.logits_defaults, 'loss_weight': 0.25} if mild else self.logits_defaults
 
     def logits_loss(self, network: nn.Module, config: dict) -> dict:
         """Of Bernoulli or categorical distributions at every place, weighed by the teacher's confidence."""

@@ -1,12 +1,14 @@
 """Names of metrics that a run looks up, compared before it begins with those that its evaluator gives."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
-from mmdet.evaluation import CocoMetric
-from mmengine.evaluator import BaseMetric
+from mmdet.evaluation import CocoMetric, MultiDatasetsEvaluator
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import CheckpointHook
 from mmpretrain.evaluation import Accuracy
 from torch import nn
@@ -22,8 +24,8 @@ class _Any(BaseMetric):
     process = compute_metrics = None
 
 
-def check(key: str | list, *metrics: BaseMetric, hooks: tuple = ()) -> None:
-    val_loop = SimpleNamespace(evaluator=SimpleNamespace(metrics=metrics))
+def check(key: str | list, *metrics: BaseMetric, hooks: tuple = (), kind: Callable = Evaluator) -> None:
+    val_loop = SimpleNamespace(evaluator=kind(metrics))
     hook = CheckpointHook(save_best=key, rule='greater')
     check_metrics(SimpleNamespace(val_loop=val_loop, hooks=[hook, *hooks]), nn.Identity())
 
@@ -90,3 +92,11 @@ def test_a_metric_of_any_name_and_no_validation_pass():
     check('whatever', Accuracy(), _Any.__new__(_Any))
     without = SimpleNamespace(val_loop=None, hooks=[CheckpointHook(save_best='whatever', rule='greater')])
     check_metrics(without, nn.Identity())
+
+
+def test_an_evaluator_that_gives_names_of_its_own_is_let_be():
+    """mmdet's of several data sets says ``one/coco/bbox_mAP``."""
+    kind = partial(MultiDatasetsEvaluator, dataset_prefixes=['one'])
+    with pytest.raises(UsageError, match='val_evaluator gives accuracy/top1'):
+        check('one/accuracy/top1', Accuracy())
+    check('one/accuracy/top1', Accuracy(), kind=kind)

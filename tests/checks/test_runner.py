@@ -1,5 +1,7 @@
 import random
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -41,6 +43,26 @@ def test_the_config_is_written_when_the_run_begins(cfg):
     assert list(Path(cfg.work_dir).glob('*.py')) == []
     runner.train()
     assert [path.name for path in Path(cfg.work_dir).glob('*.py')] == [f'{runner.timestamp}.py']
+
+
+@pytest.mark.parametrize('name', [None, 'mine'])
+def test_runs_of_one_second_have_logs_and_histories_of_their_own(name, cfg, tmp_path, monkeypatch):
+    """mmengine would give the second the logger of the first, with its file and its console."""
+    now = SimpleNamespace(**{**vars(time), 'time': lambda: 1e9})
+    monkeypatch.setattr('mmengine.runner.runner.time', now)
+    cfg.log_level = 'INFO'
+    cfg.experiment_name = name
+    runners = []
+    for folder in ('one', 'two', 'three'):
+        cfg.work_dir = str(tmp_path / folder)
+        runners.append(build_runner(cfg, 'train'))
+    for runner in runners:
+        runner.train()
+        (log,) = Path(runner.work_dir).rglob('*.log')
+        assert log.read_text().count('Epoch(train)') == 1
+    assert len({runner.timestamp for runner in runners}) == 1
+    assert len({id(runner.message_hub) for runner in runners}) == len({id(r.visualizer) for r in runners}) == 3
+    assert cfg.get('experiment_name') == name and runners[-1].experiment_name.startswith(name or 'run')
 
 
 def test_networks_of_no_known_task_are_let_be(cfg, monkeypatch):

@@ -181,6 +181,36 @@ def test_a_skipped_batch_takes_the_accumulated_update_along(shake, tmp_path):
     assert moved == [i % 2 == 1 and i // 2 != bad // 2 for i in range(4)]
 
 
+@pytest.mark.parametrize('policy', ['stop', 'skip'])
+def test_no_optimizer_of_several_steps_where_one_must_not(policy, shake, tmp_path):
+    """The losses are finite, the gradients of the second optimizer's are not, and the first one would step before."""
+    cfg = run_config(shake, tmp_path, custom_hooks=[dict(type='shake_mm.FiniteGuardHook', policy=policy)])
+    cfg.optim_wrapper = dict(
+        constructor='shake_mm.OptimizersByLoss',
+        main=dict(optimizer=dict(type='SGD', lr=0.05)),
+        other=dict(optimizer=dict(type='SGD', lr=0.05), losses=['loss_proxy_from_teacher']),
+    )
+    runner = Runner.from_cfg(cfg)
+    states, loss = [], runner.model.loss
+
+    def steep(inputs, data_samples):
+        losses = loss(inputs, data_samples)
+        if len(states) == 2:
+            losses['loss_proxy_from_teacher'] += (0 * losses['loss_proxy_from_teacher']).sqrt()
+        states.append(snapshot(runner.model))
+        return losses
+
+    runner.model.loss = steep
+    if policy == 'stop':
+        with pytest.raises(NonFiniteError, match='NaN or Inf in the gradients in iteration 3'):
+            runner.train()
+    else:
+        runner.train()
+    states.append(snapshot(runner.model))
+    moved = [not equal(*pair) for pair in zip(states, states[1:])]
+    assert moved == [True, True, False, True][: len(moved)] and len(moved) == (3 if policy == 'stop' else 4)
+
+
 def test_processes_skip_the_same_steps(shake, tmp_path):
     """One of two meets the NaN; both leave the step out, count it, and keep the same weights."""
     cfg = nan_config(shake, tmp_path)

@@ -5,13 +5,17 @@ import copy
 import json
 import re
 
+import mmengine
 import pytest
 import torch
-from mmengine.dataset import pseudo_collate
+from mmdet.datasets import ConcatDataset
+from mmdet.evaluation import MultiDatasetsEvaluator
+from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.evaluator import DumpResults, Evaluator
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
+from shake_mm.cli.test import DumpHook
 from shake_mm.engine import Distiller
 from shake_mm.errors import UsageError
 from shake_mm.evaluation import MemberEvaluator
@@ -36,6 +40,22 @@ class Scenes(Dataset):
 
     def __getitem__(self, i):
         return {key: value[i] for key, value in copy.deepcopy(scenes(COUNT)).items()}
+
+
+class ListedScenes(BaseDataset):
+    """As many of the same scenes, of a class that data sets can be joined of."""
+
+    METAINFO = Scenes.metainfo
+
+    def __init__(self, count=COUNT):
+        self.count = count
+        super().__init__()
+
+    def load_data_list(self):
+        return [{} for _ in range(self.count)]
+
+    def prepare_data(self, i):
+        return Scenes()[i]
 
 
 def shake_of(kind, folder, classes=CLASSES):
@@ -163,6 +183,27 @@ def test_classifiers_too(shake, tmp_path):
         hooks = [dict(type='shake_mm.MemberEvalHook', member=member)]
         alone = Runner.from_cfg(run_config(shake, tmp_path, custom_hooks=hooks, **loaded)).test()
         assert alone['single-label/f1-score'] == pytest.approx(found[f'{name}/single-label/f1-score'])
+
+
+def test_several_data_sets_have_a_metric_each(tmp_path):
+    """mmdet pairs them by place: a metric that is left out, as it writes files, keeps its own."""
+    model, metric = shake_of('retinanet', tmp_path), dict(type='mmdet.VOCMetric', iou_thrs=0.05, eval_mode='area')
+    runner = runner_of(model, tmp_path / 'run', epochs=1)
+    for loop in ('val', 'test'):
+        getattr(runner, f'_{loop}_dataloader')['dataset'] = ConcatDataset([ListedScenes(), ListedScenes(2)])
+        evaluator = MultiDatasetsEvaluator([dict(metric), dict(metric)], ['one', 'two'])
+        setattr(runner, f'_{loop}_evaluator', evaluator)
+    runner.train()
+    whole = runner.val_loop.run()
+    (hook,) = (hook for hook in runner.hooks if isinstance(hook, MemberEvalHook))
+    hook._kept['val'].clear()
+    runner.val_evaluator.metrics[0].outfile_prefix = str(tmp_path / 'files')
+    written = runner.val_loop.run()
+    assert written == {key: value for key, value in whole.items() if not key.startswith('teacher/one')}
+    assert whole['teacher/two/pascal_voc/mAP'] != whole['teacher/one/pascal_voc/mAP'] > 0
+    runner.register_hook(DumpHook(str(tmp_path / 'out.pkl')))
+    assert runner.test() == {key: value for key, value in whole.items() if not key.startswith('teacher')}
+    assert len(mmengine.load(tmp_path / 'out.pkl')) == COUNT + 2
 
 
 def test_what_writes_files_is_the_students_alone(tmp_path):

@@ -1,7 +1,11 @@
 """Real Runner runs on a tiny digits set, as a user starts them."""
 
+from itertools import count
+
 from mmengine.config import Config
 from mmengine.runner import Runner
+
+_RUNS = count()
 
 
 def run_config(model, work_dir, epochs=1, samples=64, **changes):
@@ -44,7 +48,7 @@ def run_config(model, work_dir, epochs=1, samples=64, **changes):
         ),
         randomness=dict(seed=0),
         log_level='WARNING',
-        experiment_name=f'{work_dir.name}_{id(model)}',
+        experiment_name=f'{work_dir.name}_{next(_RUNS)}',  # those of one second are told apart by it
     )
     config.update(changes)
     return Config(config)

@@ -1,15 +1,17 @@
 """Distillation of detectors: which logits meet which, who gets which gradient, and what a teacher does not run."""
 
 import copy
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from mmdet.models.dense_heads import ATSSHead, CondInstBboxHead, FCOSHead, NASFCOSHead, RTMDetHead, VFNetHead
 
 from shake_mm.engine import MemberPredictor
 from shake_mm.errors import UsageError
-from shake_mm.registry import MODELS
+from shake_mm.registry import MODELS, TASKS
 from tests.support.detectors import CLASSES, HEADS, LEVELS, detector, lively, scenes
 
 TWO_STAGE = ('faster_rcnn', 'cascade_rcnn')
@@ -87,7 +89,7 @@ def expected_terms(kind, seen, teacher='teacher0', proxy='proxy0', number=1, set
 
     def term(of, to):
         if kind in HEADS:
-            return bernoulli_term(of, to, t, TAU)
+            return (0.25 if kind == 'fcos' and setting is None else 1) * bernoulli_term(of, to, t, TAU)
         if kind == 'cascade_rcnn':
             return sum(w * softmax_term(a, b, r, TAU) for w, a, b, r in zip((1, 0.5), of, to, of_boxes))
         return softmax_term(of, to, of_boxes, TAU)
@@ -100,13 +102,22 @@ def expected_terms(kind, seen, teacher='teacher0', proxy='proxy0', number=1, set
 
 
 @pytest.mark.parametrize(
-    ('kind', 'setting'), [*((kind, None) for kind in (*HEADS, *TWO_STAGE)), *((kind, 'paper') for kind in TWO_STAGE)]
+    ('kind', 'setting'),
+    [*((kind, None) for kind in (*HEADS, *TWO_STAGE)), *((kind, 'paper') for kind in ('fcos', *TWO_STAGE))],
 )
 def test_every_term_is_its_formula_on_the_captured_logits(kind, setting):
     losses, seen = step(shake(kind, setting=setting))
     for name, value in expected_terms(kind, seen, setting=setting).items():
         assert value > 1e-4
         np.testing.assert_allclose(losses[name].item(), value, rtol=2e-5, err_msg=name)
+
+
+def test_fcos_and_its_kind_alone_learn_by_a_quarter():
+    weights = {}
+    for kind in (FCOSHead, NASFCOSHead, CondInstBboxHead, VFNetHead, ATSSHead, RTMDetHead):
+        network = SimpleNamespace(bbox_head=kind.__new__(kind))
+        weights[kind.__name__] = TASKS.build(dict(type='DenseDetectionTask')).defaults_of(network).get('loss_weight', 1)
+    assert list(weights.values()) == [0.25] * 3 + [1] * 3
 
 
 @pytest.mark.parametrize('kind', ['retinanet', 'faster_rcnn'])
