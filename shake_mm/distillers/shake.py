@@ -32,8 +32,8 @@ class SHAKE(Distiller):
             student: KL of softened logits, for dense detectors :class:`~shake_mm.losses.DenseKLLoss`.
         terms (dict, optional): Terms to change (by key), drop (None) or add.
         setting (str, optional): ``'paper'`` for what the papers set where a detector's default is another one:
-            :math:`\tau = 4`, every box alike, and for FCOS four times the divergence. Defaults to None, what was measured
-            to help.
+            :math:`\tau = 4`, every box alike, and for FCOS four times the divergence. Defaults to None, what was
+            measured to help.
         **kwargs: See :class:`Distiller`.
     """
 

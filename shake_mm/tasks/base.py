@@ -34,7 +34,7 @@ class Task(Answers):
     """The tap that a shadow branch of the student reads by default."""
 
     logits_defaults: ClassVar[Mapping[str, Any]] = {'tau': 4.0}
-    """Arguments of :meth:`logits_loss` that a method's config leaves out: what was measured to help, of most networks."""
+    """Arguments of :meth:`logits_loss` that a config leaves out: what was measured to help, of most networks."""
 
     trunk: ClassVar[tuple[str, ...]] = ('',)
     """Prefixes of the layers that :meth:`forward_trunk` runs; the others belong to :meth:`forward_head`."""

@@ -1,11 +1,11 @@
 """Object detection with mmdet."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
-from mmdet.models.dense_heads import AnchorHead, FCOSHead, GuidedAnchorHead
+from mmdet.models.dense_heads import GuidedAnchorHead
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.single_stage_instance_seg import SingleStageInstanceSegmentor
@@ -19,8 +19,9 @@ from .branch import ClassificationBranch, LogitsOnly, as_in_training, check_logi
 from .detection_boxes import box_aliases
 from .detection_facts import facts_of_samples
 from .detection_levels import count_levels
-from .detection_logits import logits_of
+from .detection_logits import logits_of, weight_of
 from .detection_masks import mask_outputs
+from .detection_places import PLACES, strides_of
 from .detection_targets import NOTED, check_targets, noting_targets
 from .detection_tower import WholeHead, head_behind, tower_aliases
 
@@ -194,10 +195,8 @@ class DenseDetectionTask(DetectionTask):
         return ClassificationBranch(network.bbox_head, self._features(network))
 
     def defaults_of(self, network: nn.Module) -> Mapping[str, Any]:
-        """A quarter of the divergence for FCOS, as on drawn digits: at its full weight it takes most of the gradient."""
-        head = getattr(network, 'bbox_head', None)
-        mild = isinstance(head, FCOSHead) and not isinstance(head, AnchorHead)  # VFNet, which is both
-        return {**self.logits_defaults, 'loss_weight': 0.25} if mild else self.logits_defaults
+        """With what a divergence counts for a head of this kind."""
+        return {**self.logits_defaults, **weight_of(getattr(network, 'bbox_head', None))}
 
     def logits_loss(self, network: nn.Module, config: dict) -> dict:
         """Of Bernoulli or categorical distributions at every place, weighed by the teacher's confidence."""
@@ -265,41 +264,3 @@ def named_maps(head: nn.Module, features: tuple[Tensor, ...]) -> dict[str, Tenso
         for name, group in zip(names, groups, strict=True)
         for level, value in enumerate(tensors_in(group if isinstance(group, tuple | list) else [group]))
     }
-
-
-def _generator(head: nn.Module | None) -> Any:
-    """What makes the places and boxes that a head starts from."""
-    return getattr(head, 'prior_generator', None) or getattr(head, 'square_anchor_generator', None)
-
-
-def strides_of(head: nn.Module | None) -> list[tuple[int, int]]:
-    """Height and width of the strides of a head, level by level; none if it states none."""
-    strides = getattr(_generator(head), 'strides', None) or ()
-    return [(s, s) if isinstance(s, int) else (int(s[0]), int(s[1])) for s in strides]
-
-
-def _priors(head: nn.Module) -> list[int] | None:
-    """Number of priors per place, level by level."""
-    numbers = getattr(_generator(head), 'num_base_priors', None)
-    return None if numbers is None else list(numbers)
-
-
-def _anchors(head: nn.Module) -> list | None:
-    """Corners of the anchors at the first place, level by level."""
-    anchors = getattr(_generator(head), 'base_anchors', None)
-    return None if anchors is None else [[[round(v, 2) for v in box] for box in level.tolist()] for level in anchors]
-
-
-def _background(head: nn.Module) -> int | None:
-    """Number of channels per prior beside those of the classes."""
-    channels = getattr(head, 'cls_out_channels', None)
-    return None if channels is None else channels - head.num_classes
-
-
-PLACES: dict[str, Callable] = {
-    'strides': strides_of,
-    'priors per place': _priors,
-    'anchors': _anchors,
-    'channels of the background': _background,
-}
-"""What two dense heads must have in common, or their logits belong to different places."""

@@ -4,7 +4,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from mmdet.models.dense_heads import DecoupledSOLOHead, SOLOHead, TOODHead, YOLOV3Head, YOLOXHead
+from mmdet.models.dense_heads import (
+    AnchorHead,
+    DecoupledSOLOHead,
+    FCOSHead,
+    SOLOHead,
+    TOODHead,
+    YOLOV3Head,
+    YOLOXHead,
+)
 from mmdet.models.losses import SeesawLoss
 from torch import Tensor, nn
 
@@ -60,6 +68,18 @@ def logits_of(head: nn.Module | None) -> HeadLogits:
     if isinstance(getattr(head, 'loss_cls', None), SeesawLoss):
         return HeadLogits((0,), seesaw, _into_seesaw)
     return HeadLogits((0,), _first, _into_first)
+
+
+def weight_of(head: nn.Module | None) -> dict[str, float]:
+    """What a divergence of a dense head's logits counts where a config leaves it open, as an argument of the loss.
+
+    For FCOS and its kind it is a quarter, as was chosen on drawn digits: at its full weight it takes most of
+    the gradient from the boxes. VFNet, which is of anchors too, is not among them.
+
+    Args:
+        head (nn.Module, optional): ``bbox_head``.
+    """
+    return {'loss_weight': 0.25} if isinstance(head, FCOSHead) and not isinstance(head, AnchorHead) else {}
 
 
 def product(classes: Tensor, objectness: Tensor) -> Tensor:

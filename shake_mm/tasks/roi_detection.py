@@ -26,10 +26,11 @@ from ..errors import UsageError
 from ..registry import TASKS
 from ..taps import Alias, Combined, Taps
 from .branch import ClassificationBranch
-from .detection import DetectionTask, dense_outputs, strides_of, tensors_in
+from .detection import DetectionTask, dense_outputs, tensors_in
 from .detection_facts import blank_samples
 from .detection_logits import logits_of
 from .detection_masks import NOTED, check_mask_facts, forward_masks, mask_aliases, masks_of, noting_masks
+from .detection_places import strides_of
 from .detection_tail import shared_aliases
 
 _PLAIN = (
