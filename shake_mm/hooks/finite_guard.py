@@ -82,9 +82,12 @@ class FiniteGuardHook(Hook):
                     self._note(name, value)
 
         self._handles = [self._model.register_forward_hook(watch)]
-        self._handles += [opt.register_step_pre_hook(self._guard) for opt in optimizers_of(runner.optim_wrapper)]
-        if isinstance(runner.optim_wrapper, OptimWrapperByLoss):  # none of its optimizers may step where one must not
-            runner.optim_wrapper.before_steps.append(self._look)
+        wrapper = runner.optim_wrapper
+        by_loss = isinstance(wrapper, OptimWrapperByLoss)  # whose optimizers must all step, or none
+        if by_loss:
+            wrapper.before_steps.append(self._look)
+        guard = self._drop if by_loss else self._guard
+        self._handles += [optimizer.register_step_pre_hook(guard) for optimizer in optimizers_of(wrapper)]
 
     def after_train(self, runner: Any) -> None:
         """Stop watching, and log how many updates were skipped."""
@@ -118,23 +121,26 @@ class FiniteGuardHook(Hook):
         """Never write a checkpoint after a bad step."""
         self._check()
 
-    @torch.no_grad()
     def _guard(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
-        parameters = [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
-        if not parameters:
-            return
-        self._look([p.grad for p in parameters])
+        self._look([parameter.grad for parameter in _moved(optimizer)])
+        self._drop(optimizer)
+
+    @torch.no_grad()
+    def _drop(self, optimizer: Optimizer, *_: Any) -> None:
+        """Keep bad gradients from an optimizer that is about to step."""
         if self.policy == 'skip':
-            for parameter in parameters if self._spoilt else ():
+            for parameter in _moved(optimizer) if self._spoilt else ():
                 parameter.grad = None  # an optimizer leaves alone what has none, and its state
-        elif not self._on_host():
+        elif self._first and not self._on_host():
             bad = torch.stack(list(self._first.values())).amax() >= 0
-            for parameter in parameters:
+            for parameter in _moved(optimizer):
                 parameter.grad.masked_fill_(bad, 0)
 
     @torch.no_grad()
     def _look(self, gradients: list[Tensor]) -> None:
         """Note whether gradients are finite, and learn the answer where that is due."""
+        if not gradients:
+            return
         self._note('the gradients', get_total_norm(gradients))
         if self.policy == 'skip':
             self._spoilt |= self._bad_anywhere()
@@ -212,6 +218,11 @@ def wrappers_of(wrapper: Any) -> Iterator[OptimWrapper]:
 def optimizers_of(wrapper: Any) -> Iterator[Optimizer]:
     """The optimizers in an optimizer wrapper, or in a dict of several."""
     return (item.optimizer for item in wrappers_of(wrapper))
+
+
+def _moved(optimizer: Optimizer) -> list[nn.Parameter]:
+    """The parameters that a step would move."""
+    return [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
 
 
 def _count(runner: Any) -> int:
