@@ -5,7 +5,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from analysis.evidence.studies import Row, Study
+from analysis.evidence.rows import Row
+from analysis.evidence.studies import Study
 from shake_mm.errors import UsageError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -13,6 +14,18 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 _CELL = """_base_ = ['{configs}/_base_/pairs/{pair}_{data}.py', '{configs}/_base_/methods/{method}.py']
 model = dict(_delete_=True, student=_base_.model, teachers=_base_.teachers, **_base_.method)
 """
+_CONTRAST = """model.update(num_samples=_base_.contrast.num_samples)
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='shake_mm.ContrastDataset',
+        dataset=_base_.train_dataloader.dataset,
+        negatives=_base_.contrast.negatives,
+    )
+)
+"""
+CONTRASTED = ('crd', 'crd_kd', 'shake_crd', 'kd_crd')
+"""Methods whose batches bring other samples' numbers."""
 PEERS = ('dml', 'dml_dagger')
 """Methods whose teachers start from no checkpoint."""
 
@@ -55,7 +68,8 @@ def _merged(study: Study, row: Row, pair: str, folder: Path) -> Config:
     if not row.method:
         return Config.fromfile(plain_config(pair, study.data))
     cell = folder / '.cell.py'
-    cell.write_text(_CELL.format(configs=CONFIGS.as_posix(), pair=pair, data=study.data, method=row.method))
+    text = _CELL + (_CONTRAST if row.method in CONTRASTED else '')
+    cell.write_text(text.format(configs=CONFIGS.as_posix(), pair=pair, data=study.data, method=row.method))
     cfg = Config.fromfile(cell)
     cell.unlink()
     for name in ('method', 'terms', 'teachers', 'contrast'):

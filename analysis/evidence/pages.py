@@ -9,7 +9,8 @@ from scipy import stats
 
 from analysis.evidence import records
 from analysis.evidence.records import Record
-from analysis.evidence.studies import PLAIN, Study
+from analysis.evidence.rows import PLAIN
+from analysis.evidence.studies import Study
 from analysis.markdown import EMPTY, page
 from shake_mm.reports import write_page
 

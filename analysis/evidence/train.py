@@ -13,7 +13,8 @@ import torch
 from analysis.evidence import records
 from analysis.evidence.compose import compose
 from analysis.evidence.records import Record
-from analysis.evidence.studies import Row, Study
+from analysis.evidence.rows import Row
+from analysis.evidence.studies import Study
 from shake_mm.cli.run_grid import Plan
 from shake_mm.grid.provenance import commit, hardware, versions
 from shake_mm.grid.run import Run, clear

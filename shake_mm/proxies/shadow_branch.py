@@ -25,6 +25,8 @@ class ShadowBranch(BaseModule):
         in_shape (Sequence[int]): Shape (C, H, W) of the level; the distiller fills it in.
         level (int): How many stages the branch has of its own, counted from the end. Defaults to 1, as the source's.
         source (str): The tap of the level behind which the student branches. Defaults to the last but one.
+        detach (bool): Whether its gradients end at that level, so that the layers before it learn from the student's
+            own terms alone. Defaults to False.
         init_cfg (dict, optional): Initialization, see :class:`mmengine.model.BaseModule`.
 
     Raises:
@@ -34,10 +36,16 @@ class ShadowBranch(BaseModule):
     reads = 'student.fl'
 
     def __init__(
-        self, network: dict, in_shape: Any, level: int = 1, source: str = reads, init_cfg: dict | None = None
+        self,
+        network: dict,
+        in_shape: Any,
+        level: int = 1,
+        source: str = reads,
+        detach: bool = False,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.source, self.level = source, level
+        self.source, self.level, self.detach = source, level, detach
         self.network = MODELS.build(ConfigDict(copy.deepcopy(network)))
         number = self._number_of_stages()
         if not 1 <= level < number:
@@ -55,8 +63,8 @@ class ShadowBranch(BaseModule):
         Returns:
             Tensor: Logits of shape (N, K).
         """
-        network = self.network
-        feats = (self._own_stages(features[-1] if isinstance(features, (tuple, list)) else features),)
+        network, features = self.network, features[-1] if isinstance(features, (tuple, list)) else features
+        feats = (self._own_stages(features.detach() if self.detach else features),)
         feats = network.neck(feats) if getattr(network, 'neck', None) is not None else feats
         return task_of(network).logits_of(network, network.head(feats))
 

@@ -10,7 +10,8 @@ from analysis.evidence import __main__ as command
 from analysis.evidence import pages, records
 from analysis.evidence.compose import compose
 from analysis.evidence.records import Record
-from analysis.evidence.studies import PLAIN, STUDIES, Row, Study, kd, shake
+from analysis.evidence.rows import PLAIN, Row, kd, shake
+from analysis.evidence.studies import STUDIES, Study
 from analysis.evidence.train import missing, share_of, train
 from shake_mm.cli.run_grid import Plan
 from shake_mm.errors import UsageError

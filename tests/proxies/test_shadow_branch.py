@@ -76,3 +76,21 @@ def test_refused(make_classifier):
     )
     with pytest.raises(UsageError, match='LeNet5 has no stages'):
         ShadowBranch(lenet, (6, 4, 4))
+
+
+@pytest.mark.parametrize('detach', [False, True])
+def test_what_reaches_the_shared_layers(make_classifier, batch, detach):
+    """A divergence of the branch alone moves the layers before its level, unless it is detached."""
+    model = MODELS.build(
+        dict(
+            type='shake_mm.Distiller',
+            student=make_classifier(6),
+            proxies=[dict(type='ShadowBranch', detach=detach)],
+            terms=dict(branch=dict(of='proxy0.logits', to='student.logits', loss=dict(tau=4.0))),
+        )
+    ).train()
+    model(*batch(), mode='loss')['loss_branch'].backward()
+    own = [parameter.grad for parameter in model.proxies['proxy0'].parameters()]
+    assert all(grad.abs().sum() > 0 for grad in own)
+    shared = [parameter.grad for parameter in model.student.parameters()]
+    assert any(grad is not None and grad.abs().sum() > 0 for grad in shared) != detach
