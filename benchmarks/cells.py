@@ -66,11 +66,11 @@ def stage_models(cfg: Mapping[str, Any], batch_size: int, image_size: Size, devi
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     models, begin, last = [], 0, total_epochs(cfg)
     with quiet():
-        first = _build(cfg)
+        first = _build(cfg, size)
         ends = [stage.until or last for stage in first.stages]
         for index, end in enumerate(ends):
             torch.manual_seed(0)
-            model = _build(cfg)
+            model = _build(cfg, size)
             model.init_weights()
             model.to(device).train()
             if index != model.stage_index:
@@ -93,8 +93,10 @@ def _contrast(cfg: Mapping[str, Any], samples: list, number: int) -> None:
         sample.set_field(torch.tensor(i), 'own_idx')
 
 
-def _build(cfg: Mapping[str, Any]) -> Distiller:
+def _build(cfg: Mapping[str, Any], size: tuple[int, ...]) -> Distiller:
     model = copy.deepcopy(dict(cfg['model']))
+    if 'input_size' in model:  # parts of it are made for images of that size
+        model['input_size'] = size
     if cfg.get('data_preprocessor') is not None:
         model.setdefault('data_preprocessor', dict(cfg['data_preprocessor']))
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmengine.device import get_device
 
-from analysis.evidence import pages
+from analysis.evidence import pages, summary
 from analysis.evidence.studies import STUDIES, Study
 from analysis.evidence.train import train
 from shake_mm import cli
@@ -21,7 +21,7 @@ from shake_mm.errors import UsageError
 from shake_mm.grid.runs import sigterm_interrupts
 
 CIFAR = Path('data') / 'cifar100'
-DOCS = Path(__file__).resolve().parents[2] / 'docs'
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -81,9 +81,11 @@ def run(args: argparse.Namespace) -> None:
             left = train(study, args.work_dir, (end - time.monotonic()) / 60, jobs=args.jobs)
         print(f'{study.name}: {left} runs are missing')
     for study in STUDIES.values():
-        path = pages.write(study, DOCS)
+        path = pages.write(study, ROOT / 'docs')
         if path is not None:
             print(f'written: {path}')
+    for path in summary.write(ROOT):
+        print(f'written: {path}')
 
 
 def main(argv: Sequence[str] | None = None) -> int:

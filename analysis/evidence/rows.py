@@ -85,8 +85,11 @@ DETECTORS = (
     Row('SHAKE τ=1, shadow without gradient into the trunk', 'shake', _DETACHED),
     Row('PKD', 'pkd_det'),
     Row('FGD', 'fgd_det_two_stage'),
+    Row('SHAKE as it comes, shadow on the tower', 'shake_tower', {'model.setting': None}),
+    Row('SHAKE as it comes, linear shadow', 'shake_linear', {'model.setting': None}),
 )
 """What may keep Faster R-CNN's boxes from suffering, with no softening unless it is the papers'."""
+
 _DETACHED_HEAD = {'model.proxies': {'type': 'ShadowHead', 'detach': True}}
 _BRANCH = {'model.proxies': {'type': 'ShadowBranch'}}
 _BRANCH_2 = {'model.proxies': {'type': 'ShadowBranch', 'level': 2, 'source': 'student.f1'}}

@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from analysis.evidence import __main__ as command
-from analysis.evidence import pages, records
+from analysis.evidence import pages, records, summary
 from analysis.evidence.compose import compose
 from analysis.evidence.records import Record
 from analysis.evidence.rows import PLAIN, Row, kd, shake
@@ -34,9 +34,9 @@ def test_every_study_names_configs_that_exist():
         assert PLAIN in names and len(set(names)) == len(names) and len(study.seeds) >= 2
         assert study.split == 'val' or len(study.seeds) >= (3 if study.gpu else 5)
         for pair in study.pairs:
-            assert (command.DOCS.parent / f'configs/_base_/pairs/{pair}_{study.data}.py').is_file()
+            assert (command.ROOT / f'configs/_base_/pairs/{pair}_{study.data}.py').is_file()
         for row in study.rows:
-            assert not row.method or (command.DOCS.parent / f'configs/_base_/methods/{row.method}.py').is_file(), row
+            assert not row.method or (command.ROOT / f'configs/_base_/methods/{row.method}.py').is_file(), row
 
 
 def test_a_row_becomes_one_config(tmp_path):
@@ -189,7 +189,11 @@ def test_the_studies_of_a_kind(tmp_path, monkeypatch, capsys):
 
 
 def test_the_command_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, 'DOCS', tmp_path)
+    monkeypatch.setattr(command, 'ROOT', tmp_path)
+    for name in ('README.md', 'docs/which_method.md'):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f'{summary.BEGIN}{summary.END}', encoding='utf-8')
     assert command.main(['nothing']) == 1 and "there is no study 'nothing'" in capsys.readouterr().err
     assert (
         command.main(['methods-few', '--row', 'KDD']) == 1
@@ -197,10 +201,11 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     )
     assert command.main(['methods-few', '--row', 'KD', '--seed', '3', '--work-dir', str(tmp_path)]) == 0
     assert 'methods-few: 2 runs are missing' in capsys.readouterr().out
+    assert '| KD |' in (tmp_path / 'README.md').read_text(encoding='utf-8')
 
 
 def test_the_protocol_names_every_study():
-    page = (command.DOCS / 'evidence.md').read_text(encoding='utf-8')
+    page = (command.ROOT / 'docs' / 'evidence.md').read_text(encoding='utf-8')
     rows = {line.split('`')[1]: line for line in page.splitlines() if line.startswith('| `')}
     assert set(rows) == set(STUDIES)
     for name, study in STUDIES.items():

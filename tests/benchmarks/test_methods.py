@@ -68,6 +68,8 @@ def test_a_tiny_budget(tmp_path, capsys):
     assert both.keys() == {'at', 'kd'} and both['at'] == first['at']
     told = capsys.readouterr().out
     assert 'above 1.05' in told and 'over the plain loop' in told
+    other = ['--only', 'scalekd', '--image-size', '32', *options[:-3]]  # its connectors know the size of the map
+    assert methods.main(other) == 0
     assert methods.main(['--only', 'at', *options, '--threads', '2']) != 0
     assert 'other options' in capsys.readouterr().err
     assert methods.main(['--only', 'nobody', *options]) != 0

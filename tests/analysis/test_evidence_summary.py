@@ -1,0 +1,96 @@
+"""What was reported, in one table of the README, one of the page on methods, and a picture."""
+
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+from analysis.evidence import pages, records, summary
+from analysis.evidence.records import Record
+from analysis.evidence.rows import PLAIN
+from analysis.evidence.studies import STUDIES
+from analysis.plots.intervals import draw_intervals
+from shake_mm.errors import UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+PAIR = STUDIES['report-few'].pairs[0]
+
+
+def keep(folder, study, row, values, pair=PAIR):
+    facts = dict(gap=None, step=0.01, config='abc', commit='1234567', machine='a processor', date='2026-01-01')
+    for seed, value in enumerate(values):
+        records.add(study, Record(row=row, pair=pair, seed=seed, value=value, **facts), folder)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """KD adds 2, 1 and 3 points, SHAKE nothing on the mean; DIST has one seed, and its pair a study to choose by."""
+    for row, values in {PLAIN: (10, 12, 11), 'KD': (12, 13, 14), 'SHAKE': (11, 12, 10), 'DIST': (13,)}.items():
+        keep(tmp_path, 'report-few', row, values)
+        keep(tmp_path, 'methods-few', row, values)
+    keep(tmp_path, 'report-100', PLAIN, (50, 51, 52))
+    return tmp_path
+
+
+def test_what_counts_as_reported(folder):
+    """Test pictures alone, and three seeds of the student, KD and SHAKE."""
+    (found,) = summary.reports(folder)
+    assert (found.study.name, found.pair, found.student, found.unit) == ('report-few', PAIR, 'ResNet-8', '%')
+    assert set(found.rows) == {PLAIN, 'KD', 'SHAKE', 'DIST'}
+    assert found.differences('KD') == [2, 1, 3] and found.differences('DIST', 'KD') == [1]
+
+
+def test_the_tables(folder):
+    """2 ± 4.302653 / √3 is −0.48 to 4.48; 0 ± 4.302653 / √3, and −2 ± 4.302653 · √3 / √3."""
+    found = summary.reports(folder)
+    assert summary.short_table(found).splitlines()[2:] == [
+        '| ResNet-8 | 11.0 % | +2.0 (−0.5 to 4.5) | +0.0 (−2.5 to 2.5) |'
+    ]
+    assert summary.long_table(found).splitlines()[2:] == [
+        '| [ResNet-8, fashion-few](evidence_report_few.md) | 3 | 11.0 % | +2.0 (−0.5 to 4.5) | +0.0 (−2.5 to 2.5) '
+        '| −2.0 (−6.3 to 2.3) |'
+    ]
+
+
+def test_they_stand_between_two_comments(folder):
+    page = folder / 'page.md'
+    page.write_text(f'before\n\n{summary.BEGIN}\nold\n{summary.END}\n\nafter\n', encoding='utf-8')
+    for _ in range(2):
+        summary.fill(page, '| new |')
+        assert page.read_text(encoding='utf-8') == (f'before\n\n{summary.BEGIN}\n\n| new |\n\n{summary.END}\n\nafter\n')
+    page.write_text(f'{summary.END} {summary.BEGIN}', encoding='utf-8')
+    with pytest.raises(UsageError, match='there is no place for the table'):
+        summary.fill(page, '| new |')
+    assert summary.write(folder, folder / 'nothing') == []
+
+
+def test_the_picture(folder, monkeypatch):
+    """The best one on top, a line for every interval, and a circle for a single seed."""
+    matplotlib.use('Agg')
+    from matplotlib import pyplot as plt
+
+    kept = []
+    monkeypatch.setattr(plt, 'close', kept.append)
+    draw_intervals(summary.reports(folder), folder / 'a.png')
+    assert (folder / 'a.png').read_bytes().startswith(b'\x89PNG')
+    (axes,) = kept[-1].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ['DIST', 'KD', 'SHAKE']
+    lines = [line.get_xdata() for line in axes.lines if line.get_linewidth() == 2.2 and len(line.get_xdata()) == 2]
+    assert [list(line) for line in lines] == [
+        pytest.approx([-0.484, 4.484], abs=1e-3),
+        pytest.approx([-2.484, 2.484], abs=1e-3),
+    ]
+    circles = [line for line in axes.lines if line.get_marker() == 'o' and len(line.get_xdata()) == 1]
+    assert [(line.get_xdata()[0], line.get_fillstyle()) for line in circles] == [(3, 'none'), (2, 'full'), (0, 'full')]
+
+
+def test_the_committed_pages_are_what_the_records_say():
+    found = summary.reports()
+    tables = {'README.md': summary.short_table(found), 'docs/which_method.md': summary.long_table(found)}
+    for name, table in tables.items():
+        assert f'{summary.BEGIN}\n\n{table}\n\n{summary.END}' in (ROOT / name).read_text(encoding='utf-8'), name
+    for study in STUDIES.values():
+        kept = records.read(study.name)
+        page = ROOT / 'docs' / f'evidence_{study.name.replace("-", "_")}.md'
+        assert page.is_file() == bool(kept), study.name
+        assert not kept or page.read_text(encoding='utf-8').endswith(pages.render(study, kept)), study.name
