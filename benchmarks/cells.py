@@ -71,6 +71,7 @@ def stage_models(cfg: Mapping[str, Any], batch_size: int, image_size: Size, devi
         for index, end in enumerate(ends):
             torch.manual_seed(0)
             model = _build(cfg, size)
+            torch.manual_seed(0)  # methods compare the same student, whatever else they built
             model.init_weights()
             model.to(device).train()
             if index != model.stage_index:

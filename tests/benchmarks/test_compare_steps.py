@@ -6,7 +6,7 @@ from mmengine.config import Config
 from torch import nn
 
 from benchmarks import compare_steps, external_baselines, plain_loops, steps, training
-from benchmarks.cells import cell_steps
+from benchmarks.cells import cell_steps, stage_models
 from shake_mm import compat
 from shake_mm.members import MemberSpec
 
@@ -224,3 +224,14 @@ def test_stages_weigh_as_their_epochs():
     assert [stage.share for stage in stages] == [0.25, 0.75]
     logged = [set(stage.step()) for stage in stages]
     assert 'teacher0.loss' in logged[0] and 'teacher0.loss' not in logged[1]
+
+
+def test_cells_train_the_same_student():
+    """Whatever a method builds beside it: a detector's step costs what the boxes cost that its weights propose."""
+    found = []
+    for method in ('kd', 'shake'):
+        cfg = Config.fromfile(f'{compat.configs_dir()}/{method}/{method}_resnet14_resnet8_digits100.py')
+        ((model, data, _),) = stage_models(cfg, 2, 16, 'cpu')
+        found.append({**model.student.state_dict(), 'images': data['inputs'][0]})
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(value, found[1][key]) for key, value in found[0].items())
