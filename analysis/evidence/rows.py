@@ -142,7 +142,7 @@ DENSE = (
     Row('SHAKE, all its terms at 0.25', 'shake', loss_of('shake', tau=4.0, loss_weight=0.25)),
     Row('SHAKE, shadow on the tower', 'shake_tower'),
     Row('SHAKE, linear shadow', 'shake_linear'),
-    Row('SHAKE, last layer of the tower and a linear shadow', 'shake_tower', {'model.proxies.linear': True}),
+    Row('SHAKE, separable shadow', 'shake_linear', {'model.proxies.predictor': 'separable'}),
 )
 """What a dense detector may take, whose places count by the teacher's confidence in any case; then cheaper shadows."""
 

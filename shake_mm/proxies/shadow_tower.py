@@ -6,6 +6,8 @@ from ..errors import UsageError
 from ..registry import MODELS
 from .shadow_head import ShadowHead
 
+PREDICTORS = ('linear', 'separable')
+
 
 @MODELS.register_module()
 class ShadowTower(ShadowHead):
@@ -20,20 +22,26 @@ class ShadowTower(ShadowHead):
         source (str): The tap behind which the student and its shadow part: ``'student.cls_tower'``, which is behind
             the last layer but one, ``'student.cls_tower_last'``, where the shadow owns the predictor alone, or one of
             a number, ``'student.cls_tower2'``. In a head of boxes they are the layers that classes and boxes share.
-        linear (bool): Whether the predictor is a linear layer at each place, where the student's is a convolution.
-            Defaults to False.
+        predictor (str, optional): What predicts the classes where the student has a convolution: ``'linear'``, a linear
+            layer at each place, or ``'separable'``, a filter of the convolution's size in each channel before it.
+            Defaults to a convolution as the student's.
         init_cfg (dict, optional): Initialization, see :class:`mmengine.model.BaseModule`.
 
     Raises:
-        UsageError: If the student's classes depend on more than a tower, or there is none.
+        UsageError: If the student's classes depend on more than a tower, or there is none; if there is no such
+            predictor.
     """
 
     reads = 'student.cls_tower'
 
-    def __init__(self, head: Any, source: str = reads, linear: bool = False, init_cfg: dict | None = None) -> None:
+    def __init__(
+        self, head: Any, source: str = reads, predictor: str | None = None, init_cfg: dict | None = None
+    ) -> None:
         super().__init__(head, source=source, init_cfg=init_cfg)
+        if predictor not in (None, *PREDICTORS):
+            raise UsageError(f'ShadowTower: predictor={predictor!r}, but it must be one of {PREDICTORS}, or left out.')
         if not hasattr(self.head, 'begin_behind'):
             raise UsageError(
                 f'ShadowTower: a {type(self.head).__name__} has no tower to share: use dict(type="ShadowHead").'
             )
-        self.head.begin_behind(source.partition('.')[2], linear)
+        self.head.begin_behind(source.partition('.')[2], predictor)

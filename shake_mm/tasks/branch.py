@@ -13,7 +13,7 @@ from ..compat.torch_names import set_submodule
 from ..errors import UsageError
 from ..utils import copy_module
 from .detection_logits import logits_of
-from .detection_tail import begin_behind, make_linear
+from .detection_tail import PREDICTORS, begin_behind
 
 
 class Nothing(nn.Module):
@@ -43,16 +43,17 @@ class ClassificationBranch(BaseModule):
             set_submodule(self.head, place, Nothing())
         self._features = features
 
-    def begin_behind(self, path: str, linear: bool = False) -> None:
+    def begin_behind(self, path: str, predictor: str | None = None) -> None:
         """Leave the layers up to a tap of the tower to the network, and take what the tap holds.
 
         Args:
             path (str): Its name without the member's, see :func:`begin_behind`.
-            linear (bool): Whether a linear layer at each place predicts the classes. Defaults to False.
+            predictor (str, optional): What predicts the classes, one of :data:`PREDICTORS`. Defaults to what the head
+                has.
         """
         begin_behind(self.head, path, self._features)
-        if linear:
-            make_linear(self.head)
+        if predictor is not None:
+            PREDICTORS[predictor](self.head)
 
     def init_weights(self) -> None:
         """Do nothing: the branch was initialized when it was built."""

@@ -9,6 +9,7 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
+from ..compat.torch_names import set_submodule
 from ..errors import UsageError
 from ..utils import copy_module
 from .detection_logits import logits_of
@@ -89,14 +90,50 @@ def make_linear(head: nn.Module) -> None:
     Args:
         head (nn.Module): A head of which nothing but its classification tower and predictor is left.
     """
+    for layer in _predictors(head).values():
+        _keep_middle(layer)
+
+
+def make_separable(head: nn.Module) -> None:
+    """Let what predicts the classes be a filter of each channel, and a linear layer behind it.
+
+    The filters have the size of the kernels, and begin as those that change nothing; see :func:`make_linear`.
+
+    Args:
+        head (nn.Module): A head of which nothing but its classification tower and predictor is left.
+    """
+    made: dict[nn.Module, nn.Module] = {}  # levels may share a predictor
+    for place, layer in _predictors(head).items():
+        if layer not in made:
+            number, settings = layer.in_channels, (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+            filters = nn.Conv2d(number, number, *settings, groups=number, bias=False).to(layer.weight)
+            nn.init.dirac_(filters.weight, groups=number)
+            _keep_middle(layer)
+            layer.stride = (1, 1)
+            made[layer] = nn.Sequential(filters, layer)
+        set_submodule(head, place, made[layer])
+
+
+PREDICTORS = {'linear': make_linear, 'separable': make_separable}
+"""What may predict the classes of a shadow instead of the head's own convolution."""
+
+
+def _predictors(head: nn.Module) -> dict[str, nn.Conv2d]:
+    """The convolutions behind the tower that the classes depend on, by name."""
     tower = getattr(head, 'cls_convs', None)
     kept = {id(layer) for layer in (tower.modules() if isinstance(tower, nn.Module) else ())}
-    for layer in head.modules():
-        if isinstance(layer, nn.Conv2d) and id(layer) not in kept and layer.weight.requires_grad:
-            middle = [size // 2 for size in layer.kernel_size]
-            weight = layer.weight.detach()[:, :, middle[0], middle[1]].clone()
-            layer.weight = nn.Parameter(weight[:, :, None, None])
-            layer.kernel_size, layer.padding = (1, 1), (0, 0)
+    return {
+        name: layer
+        for name, layer in head.named_modules(remove_duplicate=False)
+        if isinstance(layer, nn.Conv2d) and id(layer) not in kept and layer.weight.requires_grad
+    }
+
+
+def _keep_middle(layer: nn.Conv2d) -> None:
+    """Let a convolution, in place, read the place alone that it predicts for."""
+    row, column = (size // 2 for size in layer.kernel_size)
+    layer.weight = nn.Parameter(layer.weight.detach()[:, :, row, column, None, None].clone())
+    layer.kernel_size, layer.padding = (1, 1), (0, 0)
 
 
 def _tower_of(head: nn.Module) -> str | None:

@@ -220,10 +220,10 @@ class StagedBranch(BaseModule):
         """The scores of every stage for its RoI features."""
         return [branch(x) for branch, x in zip(self.branches, features, strict=True)]
 
-    def begin_behind(self, path: str, linear: bool = False) -> None:
+    def begin_behind(self, path: str, predictor: str | None = None) -> None:
         """Leave the first layers of each to the network's own, see :meth:`ClassificationBranch.begin_behind`."""
         for branch in self.branches:
-            branch.begin_behind(path, linear)
+            branch.begin_behind(path, predictor)
 
 
 def _classified(head: nn.Module, features: tuple[Tensor, ...], boxes: Sequence[Tensor]) -> list[dict]:

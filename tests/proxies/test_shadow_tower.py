@@ -93,7 +93,7 @@ def test_it_owns_less_and_reaches_the_shared_layers(kind):
 
 
 def test_a_linear_predictor_is_the_middle_of_the_kernels():
-    model = build('retinanet', source='student.cls_tower_last', linear=True)
+    model = build('retinanet', source='student.cls_tower_last', predictor='linear')
     spread(model)
     proxy = model.proxies['proxy0'].head.head.retina_cls
     assert proxy.weight.shape[2:] == (1, 1) and len(list(model.proxies.parameters())) == 2
@@ -104,8 +104,28 @@ def test_a_linear_predictor_is_the_middle_of_the_kernels():
     assert torch.isfinite(sum(value for key, value in losses_of(model).items() if 'proxy' in key))
 
 
+def test_a_separable_predictor_filters_each_channel_first():
+    """It begins as the linear one, and keeps what stands at a border as a convolution does."""
+    model = build('retinanet', source='student.cls_tower_last', predictor='separable')
+    filters, linear = model.proxies['proxy0'].head.head.retina_cls
+    identity = torch.zeros(3, 3)
+    identity[1, 1] = 1
+    assert torch.equal(filters.weight, identity.expand(8, 1, 3, 3)) and filters.bias is None
+    assert linear.weight.shape[2:] == (1, 1) and len(list(model.proxies.parameters())) == 3
+    spread(model)
+    maps = [torch.randn(2, 8, 5, 3), torch.randn(2, 8, 2, 2), torch.randn(2, 8, 1, 1)]
+    for x, found in zip(maps, model.proxies['proxy0'](maps)):
+        # each place with its neighbors (N, C, 9, H * W), zeros beyond the border
+        seen = F.unfold(F.relu(x), 3, padding=1).unflatten(1, (8, 9))
+        filtered = torch.einsum('nckp,ck->ncp', seen, filters.weight.flatten(1))
+        wanted = torch.einsum('oc,ncp->nop', linear.weight[:, :, 0, 0], filtered) + linear.bias[:, None]
+        torch.testing.assert_close(found, wanted.unflatten(2, x.shape[2:]), rtol=1e-4, atol=1e-5)
+    sum(value for key, value in losses_of(model).items() if 'proxy' in key).backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in model.proxies.parameters())
+
+
 def test_linear_leaves_the_tower_as_it_is():
-    model = build('retinanet', linear=True)
+    model = build('retinanet', predictor='linear')
     head = model.proxies['proxy0'].head.head
     assert head.cls_convs[1].conv.weight.shape[2:] == (3, 3) and head.retina_cls.weight.shape[2:] == (1, 1)
 
@@ -127,6 +147,8 @@ def test_refusals(make_classifier, trained):
         branch.begin_behind('feats')
     with pytest.raises(UsageError, match='depend on more than its classification tower'):
         ClassificationBranch(vfnet, pyramid([8] * 5, torch.device('cpu'))).begin_behind('cls_tower')
+    with pytest.raises(UsageError, match="predictor='round', but it must be one of"):
+        build('retinanet', predictor='round')
     teacher = make_classifier(8)
     with pytest.raises(UsageError, match='has no tower to share'):
         MODELS.build(
