@@ -128,6 +128,8 @@ TUNED_HINTS = tuple(
 )
 """Terms of features with less than the weight that 240 epochs of CIFAR-100 take."""
 
+_TWO_LAYERS = {'model.student.bbox_head.stacked_convs': 2}
+_LINEAR = {'model.proxies.predictor': 'linear'}
 DENSE = (
     *PAPER,
     Row('KD τ=1', 'kd', {'model.tau': 1.0}),
@@ -143,6 +145,8 @@ DENSE = (
     Row('SHAKE, shadow on the tower', 'shake_tower'),
     Row('SHAKE, linear shadow', 'shake_linear'),
     Row('SHAKE, separable shadow', 'shake_linear', {'model.proxies.predictor': 'separable'}),
+    Row('SHAKE, tower of two layers', 'shake', _TWO_LAYERS),
+    Row('SHAKE, tower of two layers, shadow of the last and linear', 'shake_tower', {**_TWO_LAYERS, **_LINEAR}),
 )
 """What a dense detector may take, whose places count by the teacher's confidence in any case; then cheaper shadows."""
 

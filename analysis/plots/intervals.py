@@ -7,8 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from analysis.evidence.pages import interval
+from analysis.evidence.reports import Report
 from analysis.evidence.rows import PLAIN
-from analysis.evidence.summary import Report
 from analysis.plots.colors import COLORS
 from shake_mm.reports import write_figure
 

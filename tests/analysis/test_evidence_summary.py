@@ -7,6 +7,7 @@ import pytest
 
 from analysis.evidence import pages, records, summary
 from analysis.evidence.records import Record
+from analysis.evidence.reports import reports
 from analysis.evidence.rows import PLAIN
 from analysis.evidence.studies import STUDIES
 from analysis.plots.intervals import draw_intervals
@@ -34,7 +35,7 @@ def folder(tmp_path):
 
 def test_what_counts_as_reported(folder):
     """Test pictures alone, and three seeds of the student, KD and SHAKE."""
-    (found,) = summary.reports(folder)
+    (found,) = reports(folder)
     assert (found.study.name, found.pair, found.student, found.unit) == ('report-few', PAIR, 'ResNet-8', '%')
     assert set(found.rows) == {PLAIN, 'KD', 'SHAKE', 'DIST'}
     assert found.differences('KD') == [2, 1, 3] and found.differences('DIST', 'KD') == [1]
@@ -42,7 +43,7 @@ def test_what_counts_as_reported(folder):
 
 def test_the_tables(folder):
     """2 ± 4.302653 / √3 is −0.48 to 4.48; 0 ± 4.302653 / √3, and −2 ± 4.302653 · √3 / √3."""
-    found = summary.reports(folder)
+    found = reports(folder)
     assert summary.short_table(found).splitlines()[2:] == [
         '| ResNet-8 | 11.0 % | +2.0 (−0.5 to 4.5) | +0.0 (−2.5 to 2.5) |'
     ]
@@ -71,7 +72,7 @@ def test_the_picture(folder, monkeypatch):
 
     kept = []
     monkeypatch.setattr(plt, 'close', kept.append)
-    draw_intervals(summary.reports(folder), folder / 'a.png')
+    draw_intervals(reports(folder), folder / 'a.png')
     assert (folder / 'a.png').read_bytes().startswith(b'\x89PNG')
     (axes,) = kept[-1].axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ['DIST', 'KD', 'SHAKE']
@@ -85,7 +86,7 @@ def test_the_picture(folder, monkeypatch):
 
 
 def test_the_committed_pages_are_what_the_records_say():
-    found = summary.reports()
+    found = reports()
     tables = {'README.md': summary.short_table(found), 'docs/which_method.md': summary.long_table(found)}
     for name, table in tables.items():
         assert f'{summary.BEGIN}\n\n{table}\n\n{summary.END}' in (ROOT / name).read_text(encoding='utf-8'), name
