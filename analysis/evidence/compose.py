@@ -14,18 +14,6 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 _CELL = """_base_ = ['{configs}/_base_/pairs/{pair}_{data}.py', '{configs}/_base_/methods/{method}.py']
 model = dict(_delete_=True, student=_base_.model, teachers=_base_.teachers, **_base_.method)
 """
-_CONTRAST = """model.update(num_samples=_base_.contrast.num_samples)
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='shake_mm.ContrastDataset',
-        dataset=_base_.train_dataloader.dataset,
-        negatives=_base_.contrast.negatives,
-    )
-)
-"""
-CONTRASTED = ('crd', 'crd_kd', 'shake_crd', 'kd_crd')
-"""Methods whose batches bring other samples' numbers."""
 PEERS = ('dml', 'dml_dagger')
 """Methods whose teachers start from no checkpoint."""
 
@@ -68,10 +56,14 @@ def _merged(study: Study, row: Row, pair: str, folder: Path) -> Config:
     if not row.method:
         return Config.fromfile(plain_config(pair, study.data))
     cell = folder / '.cell.py'
-    text = _CELL + (_CONTRAST if row.method in CONTRASTED else '')
-    cell.write_text(text.format(configs=CONFIGS.as_posix(), pair=pair, data=study.data, method=row.method))
+    cell.write_text(_CELL.format(configs=CONFIGS.as_posix(), pair=pair, data=study.data, method=row.method))
     cfg = Config.fromfile(cell)
     cell.unlink()
+    if row.contrasted:
+        loader, contrast = cfg.train_dataloader, cfg.contrast
+        cfg.model.num_samples = contrast.num_samples
+        own = dict(type='shake_mm.ContrastDataset', dataset=loader.dataset, negatives=contrast.negatives)
+        loader.dataset = own
     for name in ('method', 'terms', 'teachers', 'contrast'):
         cfg.pop(name, None)
     return cfg

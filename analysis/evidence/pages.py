@@ -38,22 +38,31 @@ def render(study: Study, found: Sequence[Record]) -> str:
         study (Study): The study.
         found (sequence of Record): Its records, of which those of rows that it no longer has do not count.
     """
-    names = [row.name for row in study.rows]
     parts = [f'# {study.question}', f'{study.data}, {len(study.seeds)} seeds planned. {ROLE[study.split]}']
     unrun: list[str] = []
     for pair in study.pairs:
-        rows = {name: {r.seed: r for r in found if (r.row, r.pair) == (name, pair)} for name in names}
-        rows = {name: of for name, of in rows.items() if of}
+        rows = rows_of(study, pair, found)
         if not rows:
             unrun.append(pair.replace('_', ' → '))
             continue
         parts += [f'## {pair.replace("_", " → ")}', table(rows)]
-        absent = [name for name in names if len(rows.get(name, ())) < len(study.seeds)]
+        absent = [row.name for row in study.rows if len(rows.get(row.name, ())) < len(study.seeds)]
         if absent:
             parts.append(f'Not whole yet: {", ".join(absent)}.')
     parts += [f'Not run yet: {", ".join(unrun)}.'] if unrun else []
     parts += [_how(study, found)]
     return page(parts)
+
+
+def rows_of(study: Study, pair: str, found: Sequence[Record]) -> dict[str, dict[int, Record]]:
+    """The records of a pair by row and seed, for the rows that have some."""
+    rows = {row.name: {r.seed: r for r in found if (r.row, r.pair) == (row.name, pair)} for row in study.rows}
+    return {name: of for name, of in rows.items() if of}
+
+
+def differences(of: Mapping[int, Record], base: Mapping[int, Record]) -> list[float]:
+    """Of a row to another, for the seeds that both have."""
+    return [of[seed].value - base[seed].value for seed in sorted(of.keys() & base.keys())]
 
 
 def table(rows: Mapping[str, Mapping[int, Record]]) -> str:
@@ -86,10 +95,10 @@ def table(rows: Mapping[str, Mapping[int, Record]]) -> str:
 
 
 def _difference(of: Mapping[int, Record], base: Mapping[int, Record]) -> str:
-    shared = sorted(of.keys() & base.keys())
-    if not shared:
+    found = differences(of, base)
+    if not found:
         return EMPTY
-    mean, half = interval([of[seed].value - base[seed].value for seed in shared])
+    mean, half = interval(found)
     return f'{mean:+.2f}' if math.isnan(half) else f'{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]'
 
 
@@ -115,11 +124,16 @@ def _how(study: Study, found: Sequence[Record]) -> str:
     return '\n'.join(line for line in lines if line)
 
 
+def page_of(study: Study) -> str:
+    """The file name of a study's page."""
+    return f'evidence_{study.name.replace("-", "_")}.md'
+
+
 def write(study: Study, docs: Path, folder: Path = records.FOLDER) -> Path | None:
     """Write the page of a study, if any of it was run."""
     found = records.read(study.name, folder)
     if not found:
         return None
-    path = docs / f'evidence_{study.name.replace("-", "_")}.md'
+    path = docs / page_of(study)
     write_page(path, render(study, found), 'analysis.evidence')
     return path

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from analysis.evidence import records
+from analysis.evidence import pages, records
 from analysis.evidence.records import Record
 from analysis.evidence.rows import PLAIN
 from analysis.evidence.studies import STUDIES, Study
@@ -50,8 +50,7 @@ class Report(NamedTuple):
 
     def differences(self, row: str, base: str = PLAIN) -> list[float]:
         """Of a row to another, paired by seed."""
-        of, to = self.rows[row], self.rows[base]
-        return [of[seed].value - to[seed].value for seed in sorted(of.keys() & to.keys())]
+        return pages.differences(self.rows[row], self.rows[base])
 
 
 def reports(folder: Path = records.FOLDER) -> list[Report]:
@@ -60,7 +59,7 @@ def reports(folder: Path = records.FOLDER) -> list[Report]:
     for study in STUDIES.values():
         of = records.read(study.name, folder) if study.split == 'test' else []
         for pair in study.pairs:
-            rows = {row.name: {r.seed: r for r in of if (r.row, r.pair) == (row.name, pair)} for row in study.rows}
-            if all(len(rows[name]) >= LEAST for name in (PLAIN, *COMPARED)):
-                found.append(Report(study, pair, {name: row for name, row in rows.items() if row}))
+            rows = pages.rows_of(study, pair, of)
+            if all(len(rows.get(name, ())) >= LEAST for name in (PLAIN, *COMPARED)):
+                found.append(Report(study, pair, rows))
     return found

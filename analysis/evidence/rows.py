@@ -17,12 +17,15 @@ class Row:
         method (str): File below ``configs/_base_/methods``; empty for the student alone.
         changes (dict): What it changes of the merged config, by dotted keys.
         cached (bool): Whether the teacher's logits are all that it reads, so that they can be looked up.
+        contrasted (bool): Whether its batches bring the numbers of other samples, so that they are not cut on the
+            device.
     """
 
     name: str
     method: str = ''
     changes: Mapping[str, Any] = field(default_factory=dict)
     cached: bool = False
+    contrasted: bool = False
 
 
 def kd(tau: float, lam: float) -> Row:
@@ -53,8 +56,8 @@ METHODS = (
     Row('DML', 'dml'),
     Row('SHAKE, stronger shadow', 'shake_stronger', cached=True),
     Row('SHAKE+FitNets', 'shake_fitnets'),
-    Row('CRD', 'crd'),
-    Row('CRD+KD', 'crd_kd'),
+    Row('CRD', 'crd', contrasted=True),
+    Row('CRD+KD', 'crd_kd', contrasted=True),
 )
 
 
@@ -68,7 +71,7 @@ SHAKE_TERMS = ('student_from_proxy', 'proxy_from_teacher', 'proxy_from_student')
 LATE = {'settle': {'until': 4, 'terms': ['task']}, 'distill': {}}
 """The first third of twelve epochs on the labels alone."""
 _WARM = {'model.terms': {'student_from_teacher': {'warmup': 8}}}
-_DETACHED = {'model.proxies': {'type': 'ShadowHead', 'detach': True}, 'model.tau': 1.0}
+_DETACHED = {'model.proxies': {'type': 'ShadowHead', 'detach': True}}
 DETECTORS = (
     *PAPER,
     Row('KD τ=1', 'kd', {'model.tau': 1.0}),
@@ -82,7 +85,7 @@ DETECTORS = (
     Row('KD τ=1, foreground alone', 'kd', loss_of('kd', weighting='confidence', threshold=0.25)),
     Row('KD τ=1, λ rises over 8 epochs', 'kd', {'model.tau': 1.0, **_WARM}),
     Row('KD τ=1 after 4 epochs', 'kd', {'model.tau': 1.0, 'model.stages': LATE}),
-    Row('SHAKE τ=1, shadow without gradient into the trunk', 'shake', _DETACHED),
+    Row('SHAKE τ=1, shadow without gradient into the trunk', 'shake', {'model.tau': 1.0, **_DETACHED}),
     Row('PKD', 'pkd_det'),
     Row('FGD', 'fgd_det_two_stage'),
     Row('SHAKE as it comes, shadow on the tower', 'shake_tower', {'model.setting': None}),
@@ -90,7 +93,6 @@ DETECTORS = (
 )
 """What may keep Faster R-CNN's boxes from suffering, with no softening unless it is the papers'."""
 
-_DETACHED_HEAD = {'model.proxies': {'type': 'ShadowHead', 'detach': True}}
 _BRANCH = {'model.proxies': {'type': 'ShadowBranch'}}
 _BRANCH_2 = {'model.proxies': {'type': 'ShadowBranch', 'level': 2, 'source': 'student.f1'}}
 _DETACHED_BRANCH = {'model.proxies': {'type': 'ShadowBranch', 'detach': True}}
@@ -99,7 +101,7 @@ _NORMALIZED = {'connector': _NORM, 'to_connector': _NORM}
 SHADOWS = (
     *PAPER,
     shake(4, 2),
-    Row('SHAKE, no gradient into the trunk', 'shake', _DETACHED_HEAD, cached=True),
+    Row('SHAKE, no gradient into the trunk', 'shake', _DETACHED, cached=True),
     Row('SHAKE, a last stage of its own', 'shake', _BRANCH, cached=True),
     Row('SHAKE, two last stages of its own', 'shake', _BRANCH_2, cached=True),
     Row('SHAKE, a last stage of its own, no gradient into the trunk', 'shake', _DETACHED_BRANCH, cached=True),

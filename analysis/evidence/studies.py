@@ -24,7 +24,6 @@ from analysis.evidence.rows import (
 PAIRS = ('resnet14_resnet8', 'resnet14_shufflev2')
 PAIRS_100 = ('resnet14_resnet8', 'resnet14_shufflev2-tiny')
 _NOISE = ('train_dataloader.dataset.wrong_labels=0.4',)
-_LONG = ('train_cfg.max_epochs=80', 'train_cfg.val_interval=80', 'param_scheduler.milestones=[48,64,72]')
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,19 @@ PAIRS_PAPER = (
     'resnet32x4_shufflev1',
     'resnet32x4_shufflev2',
 )
-EPOCHS_PAPER = (
-    'train_cfg.max_epochs=240',
-    'train_cfg.val_interval=240',
-    'train_cfg.dynamic_intervals=None',
-    'param_scheduler.milestones=[150,180,210]',
-)
+
+
+def schedule(epochs: int, *milestones: int) -> tuple[str, ...]:
+    """Options for so many epochs, with the rate lowered at some of them and one validation at the end."""
+    return (
+        f'train_cfg.max_epochs={epochs}',
+        f'train_cfg.val_interval={epochs}',
+        'train_cfg.dynamic_intervals=None',
+        f'param_scheduler.milestones=[{",".join(map(str, milestones))}]',
+    )
+
+
+EPOCHS_PAPER = schedule(240, 150, 180, 210)
 """The CRD benchmark's schedule, on which the paper trains."""
 
 STUDIES = {
@@ -127,7 +133,7 @@ STUDIES = {
             PAIRS,
             (PLAIN_ROW, *PAPER, kd(4, 2), shake(4, 2)),
             split='val',
-            options=_LONG,
+            options=schedule(80, 48, 64, 72),
         ),
         Study(
             'noise-few',

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.evidence import records
-from analysis.evidence.pages import interval
+from analysis.evidence.pages import interval, page_of
 from analysis.evidence.reports import COMPARED, Report, reports
 from analysis.evidence.rows import PLAIN
 from analysis.plots.intervals import draw_intervals
@@ -30,9 +30,8 @@ def long_table(found: Sequence[Report]) -> str:
     lines = ['| on test pictures | seeds | alone | KD adds | SHAKE adds | SHAKE − KD |', '|---|---|---|---|---|---|']
     for report in found:
         seeds = len(report.rows['SHAKE'].keys() & report.rows['KD'].keys() & report.rows[PLAIN].keys())
-        page = f'evidence_{report.study.name.replace("-", "_")}.md'
         cells = (
-            f'[{report.student}, {report.study.data}]({page})',
+            f'[{report.student}, {report.study.data}]({page_of(report.study)})',
             str(seeds),
             f'{_alone(report)} {report.unit}',
             *(_signed(report.differences(name)) for name in COMPARED),

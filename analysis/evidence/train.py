@@ -115,7 +115,7 @@ def planned(study: Study, tasks: Sequence[Task], work_dir: Path) -> tuple[dict[R
 
 def switches_of(row: Row, caches: Path) -> tuple[str, ...]:
     """How a row is trained: batches cut on the device and, where that is all it reads, the teacher's logits kept."""
-    return (*BATCHED, *(('--cache-teachers', str(caches)) if row.cached else ()))
+    return (*(() if row.contrasted else BATCHED), *(('--cache-teachers', str(caches)) if row.cached else ()))
 
 
 def record_of(study: Study, row: Row, pair: str, seed: int, run: Run) -> Record:

@@ -63,6 +63,6 @@ def _draw(axes: Any, report: Report) -> None:
     axes.set_yticks(range(len(names)), names, fontsize='small')
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_title(f'{report.student}, {report.study.data}', fontsize='medium')
-    axes.set_xlabel(f'{report.unit} over the student alone', fontsize='small')
+    axes.set_xlabel('points over the student alone', fontsize='small')
     axes.grid(axis='x', alpha=0.3)
     axes.set_axisbelow(True)

@@ -6,8 +6,6 @@ from ..errors import UsageError
 from ..registry import MODELS
 from .shadow_head import ShadowHead
 
-PREDICTORS = ('linear', 'separable')
-
 
 @MODELS.register_module()
 class ShadowTower(ShadowHead):
@@ -38,8 +36,6 @@ class ShadowTower(ShadowHead):
         self, head: Any, source: str = reads, predictor: str | None = None, init_cfg: dict | None = None
     ) -> None:
         super().__init__(head, source=source, init_cfg=init_cfg)
-        if predictor not in (None, *PREDICTORS):
-            raise UsageError(f'ShadowTower: predictor={predictor!r}, but it must be one of {PREDICTORS}, or left out.')
         if not hasattr(self.head, 'begin_behind'):
             raise UsageError(
                 f'ShadowTower: a {type(self.head).__name__} has no tower to share: use dict(type="ShadowHead").'

@@ -51,6 +51,10 @@ class ClassificationBranch(BaseModule):
             predictor (str, optional): What predicts the classes, one of :data:`PREDICTORS`. Defaults to what the head
                 has.
         """
+        if predictor not in (None, *PREDICTORS):
+            raise UsageError(
+                f'ShadowTower: predictor={predictor!r}, but it must be one of {tuple(PREDICTORS)}, or left out.'
+            )
         begin_behind(self.head, path, self._features)
         if predictor is not None:
             PREDICTORS[predictor](self.head)

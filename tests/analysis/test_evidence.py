@@ -8,14 +8,15 @@ from mmengine.config import Config
 
 from analysis.evidence import __main__ as command
 from analysis.evidence import pages, records, summary
-from analysis.evidence.compose import compose
+from analysis.evidence.compose import CONFIGS, compose
 from analysis.evidence.records import Record
-from analysis.evidence.rows import PLAIN, Row, kd, shake
+from analysis.evidence.rows import HINTS, PLAIN, Row, kd, shake
 from analysis.evidence.studies import STUDIES, Study
-from analysis.evidence.train import missing, share_of, train
+from analysis.evidence.train import missing, share_of, switches_of, train
 from shake_mm.cli.run_grid import Plan
 from shake_mm.errors import UsageError
 from shake_mm.grid.scalars import Scalars
+from shake_mm.switches import make_batched, make_cached
 
 from ..support.garments import write_garments
 
@@ -51,6 +52,29 @@ def test_a_row_becomes_one_config(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith('.')] == []
     with pytest.raises(UsageError, match='change model.nothing.tau leads nowhere'):
         compose(STUDY, Row('x', 'kd', {'model.nothing.tau': 1}), PAIR, tmp_path)
+
+
+@pytest.mark.parametrize(
+    'name', ['methods-few', *(pytest.param(n, marks=pytest.mark.slow) for n in STUDIES if n != 'methods-few')]
+)
+def test_every_row_takes_its_switches(tmp_path, name):
+    """Its changes lead somewhere, and its data can be read as the study reads them."""
+    study = STUDIES[name]
+    for row in study.rows:
+        cfg = Config.fromfile(compose(study, row, study.pairs[0], tmp_path))
+        switched = switches_of(row, tmp_path) if study.batched else ()
+        if '--batched' in switched:
+            make_batched(cfg)
+        assert ('ContrastDataset' in str(cfg.train_dataloader)) == row.contrasted
+        assert row.cached == ('--cache-teachers' in switched) or not study.batched
+        if '--cache-teachers' in switched:
+            make_cached(cfg, str(tmp_path))
+
+
+def test_weights_of_features_begin_with_the_benchmarks():
+    for name, weight in HINTS.items():
+        method = Config.fromfile(CONFIGS / f'_base_/methods/{name}.py').method
+        assert method.terms[name].weight == weight, name
 
 
 def test_records_are_kept_once_and_in_order(tmp_path):
@@ -186,6 +210,13 @@ def test_the_studies_of_a_kind(tmp_path, monkeypatch, capsys):
     for cfg in (run.load(), run.after[0].load()):
         assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == 240
         assert cfg.param_scheduler.milestones == [150, 180, 210] and cfg.train_cfg.get('dynamic_intervals') is None
+    long = STUDIES['long-few']
+    cfg = Plan(str(tmp_path), long.options).add(str(compose(long, Row(PLAIN), long.pairs[0], tmp_path)), 0).load()
+    assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == 80 and cfg.param_scheduler.milestones == [
+        48,
+        64,
+        72,
+    ]
 
 
 def test_the_command_line(tmp_path, monkeypatch, capsys):

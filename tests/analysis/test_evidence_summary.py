@@ -92,6 +92,6 @@ def test_the_committed_pages_are_what_the_records_say():
         assert f'{summary.BEGIN}\n\n{table}\n\n{summary.END}' in (ROOT / name).read_text(encoding='utf-8'), name
     for study in STUDIES.values():
         kept = records.read(study.name)
-        page = ROOT / 'docs' / f'evidence_{study.name.replace("-", "_")}.md'
+        page = ROOT / 'docs' / pages.page_of(study)
         assert page.is_file() == bool(kept), study.name
         assert not kept or page.read_text(encoding='utf-8').endswith(pages.render(study, kept)), study.name
