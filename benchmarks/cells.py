@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.registry import DefaultScope
 
-from benchmarks.plain_loops import loops_for
+from benchmarks.plain_loops import noise_batch
 from benchmarks.training import Size, Step, initialized, quiet, train_step
 from shake_mm.engine import Distiller
 from shake_mm.engine.stages import total_epochs
@@ -72,13 +72,11 @@ def stage_models(cfg: Mapping[str, Any], batch_size: int, image_size: Size, devi
             torch.manual_seed(0)
             model = _build(cfg, size)
             torch.manual_seed(0)  # methods compare the same student, whatever else they built
-            model.init_weights()
-            model.to(device).train()
+            initialized(model).to(device).train()
             if index != model.stage_index:
                 model.enter_stage(index)
             model.enter_epoch(end - 1)
-            loops = loops_for(model.task)
-            data = loops.batch(model.student, batch_size, size)
+            data = noise_batch(model.student, batch_size, size)
             if model.num_samples is not None:
                 _contrast(cfg, data['data_samples'], model.num_samples)
             models.append(StageModel(model, data, (end - begin) / last))
@@ -102,6 +100,7 @@ def _build(cfg: Mapping[str, Any], size: tuple[int, ...]) -> Distiller:
         model.setdefault('data_preprocessor', dict(cfg['data_preprocessor']))
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         teachers = model.get('teachers') or []
+        teachers = [teachers] if isinstance(teachers, Mapping) else teachers
         model['teachers'] = [_without_weights(i, entry) for i, entry in enumerate(teachers)]
         return MODELS.build(model)
 

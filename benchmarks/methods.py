@@ -6,6 +6,10 @@ round. Of several stages the mean counts, weighted by their epochs. The optimize
 
     python -m benchmarks.methods --out work_dirs/methods.json --resume
     python -m benchmarks.methods --only at crd shake --rounds 5
+    python -m benchmarks.methods --scenes --rounds 9 --steps 1
+
+With ``--scenes`` those of detectors and segmentors are: every cell on drawn scenes, and one on COCO's networks of each
+method that none of them has. KD beside it is that of the same networks, where there is one.
 """
 
 import argparse
@@ -14,13 +18,13 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cells import stage_models
-from benchmarks.plain_methods import MethodLoop
+from benchmarks.plain_methods import plain_loop
 from benchmarks.step_time import Spread, paired, take_turns, threads_of, timer
 from benchmarks.training import Step, train_step
 from shake_mm import cli, compat
@@ -32,27 +36,71 @@ PAIRS = ('resnet14_resnet8_digits100', '3xresnet14_resnet8_digits100')
 LIMIT = 1.05
 """What a step may cost, over that of the plain loop."""
 TOOL = 'benchmarks.methods'
-Times = dict[str, dict[str, list[float]]]
+SCENES = {'digit-scenes': 16, 'digit-masks': 16, 'coco': 2}
+"""Data of detectors and segmentors, and how many images a batch has: the drawn ones' own, and few of large networks."""
 
 
-def cells() -> dict[str, Path]:
+class Cell(NamedTuple):
+    """A config that is timed.
+
+    Args:
+        path (Path): The config.
+        reference (Path | None): KD of the same networks, where there is one.
+        batch_size (int): Images a batch.
+        image_size (int): Their height and width.
+    """
+
+    path: Path
+    reference: Path | None
+    batch_size: int
+    image_size: int
+
+
+def cells() -> dict[str, Cell]:
     """The first cell of each method's file on the digits' pair, by the file's stem; those of several teachers last."""
-    folder, found = Path(compat.configs_dir()), {}
-    for pair in PAIRS:
-        for path in sorted(folder.glob(f'*/*_{pair}.py')):
-            text = path.read_text(encoding='utf-8')
-            method = re.search(r'methods/(\w+)\.py', text)
-            if method and 'augments/' not in text:
-                found.setdefault(method[1], path)
+    found = {}
+    for path in [path for pair in PAIRS for path in _configs(pair)]:
+        method = method_of(path)
+        if method is not None and 'augments/' not in path.read_text(encoding='utf-8'):
+            found.setdefault(method, path)
+    return {method: Cell(path, found['kd'], 64, 16) for method, path in found.items()}
+
+
+def scenes() -> dict[str, Cell]:
+    """Cells of detectors and segmentors by their stem: all on drawn scenes; on COCO one of each method without such.
+
+    One of a one-stage detector, where the method has it: its step takes a quarter of the time.
+    """
+    found, methods = {}, set()
+    for data, batch_size in SCENES.items():
+        for path in sorted(_configs(data), key=lambda path: 'rcnn' in path.stem):
+            method = method_of(path)
+            if method is None or (data == 'coco' and method in methods):
+                continue
+            methods.add(method)
+            reference = path.parents[1] / 'kd' / f'kd_{path.stem.partition("_")[2]}.py'
+            found[path.stem] = Cell(path, reference if reference.is_file() else None, batch_size, 128)
     return found
+
+
+def method_of(path: Path) -> str | None:
+    """The file of ``configs/_base_/methods`` that a config takes, by its stem."""
+    method = re.search(r'methods/(\w+)\.py', path.read_text(encoding='utf-8'))
+    return method and method[1]
+
+
+def _configs(end: str) -> list[Path]:
+    return sorted(Path(compat.configs_dir()).glob(f'*/*_{end}.py'))
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Define and parse the command line."""
     parser = argparse.ArgumentParser(description="Time every method's step beside KD's and a plain loop's")
-    parser.add_argument('--only', nargs='+', metavar='METHOD', help='files of configs/_base_/methods (all)')
-    parser.add_argument('--batch-size', type=int, default=64, help='images a batch (64)')
-    parser.add_argument('--image-size', type=int, default=16, help='height and width (16)')
+    parser.add_argument('--scenes', action='store_true', help='methods of detectors and segmentors')
+    only = 'files of configs/_base_/methods, or with --scenes configs, by their stem (all)'
+    parser.add_argument('--only', nargs='+', metavar='METHOD', help=only)
+    parser.add_argument('--batch-size', type=int, help='images a batch (64; of scenes 16, with networks of COCO 2)')
+    parser.add_argument('--image-size', type=int, help='height and width (16; of scenes 128)')
     parser.add_argument('--rounds', type=int, default=15, help='how often all three take their turn (15)')
     parser.add_argument('--steps', type=int, default=3, help='steps a turn, of which the median counts (3)')
     parser.add_argument('--warmup', type=int, default=3, help='steps before the first round (3)')
@@ -68,17 +116,21 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def benchmark(args: argparse.Namespace) -> None:
     """Measure, print the table, and keep the figures after each method."""
     claim_outputs(args)
-    known = cells()
+    known = scenes() if args.scenes else cells()
     for name in args.only or ():
         if name not in known:
-            raise UsageError(f"--only: '{name}' has no cell on the digits: choose of {', '.join(sorted(known))}.")
+            raise UsageError(f"--only: '{name}' has no cell: choose of {', '.join(sorted(known))}.")
     options = ('batch_size', 'image_size', 'rounds', 'steps', 'warmup', 'threads', 'device', 'clock')
     setting = {key: getattr(args, key) for key in options}
+    how = {key: setting[key] for key in ('rounds', 'steps', 'warmup', 'threads', 'device', 'clock')}
     done = _resumed(args, setting)
     for name in args.only or known:
         if name in done:
             continue
-        done[name] = measure(cli.load_config(str(known[name]), args.cfg_options), known['kd'], **setting)
+        cell = known[name]
+        size = dict(batch_size=args.batch_size or cell.batch_size, image_size=args.image_size or cell.image_size)
+        cfg = cli.load_config(str(cell.path), args.cfg_options)
+        done[name] = measure(cfg, cell.reference, **size, **how)
         if args.out is not None:
             content = dict(options=setting, setting=hardware(args.device), methods=done)
             write_record(args.out, content, TOOL)
@@ -101,7 +153,7 @@ def _resumed(args: argparse.Namespace, setting: Mapping[str, Any]) -> dict[str, 
 
 def measure(
     cfg: Mapping[str, Any],
-    reference: Path,
+    reference: Path | None,
     *,
     batch_size: int,
     image_size: int,
@@ -116,7 +168,7 @@ def measure(
 
     Args:
         cfg (dict): The method's cell.
-        reference (Path): The cell of KD.
+        reference (Path, optional): The cell of KD.
         batch_size (int): Images a batch.
         image_size (int): Height and width.
         rounds (int): How often the three take their turn.
@@ -127,25 +179,25 @@ def measure(
         clock (str): ``'wall'`` or ``'cpu'``.
 
     Returns:
-        dict: Spreads of the seconds, and of the ratios ``'/kd'`` and ``'/plain'``.
+        dict: Spreads of the seconds, and of the ratios ``'/kd'`` (where that is timed too) and ``'/plain'``.
     """
     size = (batch_size, image_size, device)
     contenders: dict[tuple[str, int], Step] = {}
     shares: dict[tuple[str, int], float] = {}
     with threads_of(threads):
-        for i, stage in enumerate(stage_models(cli.load_config(str(reference)), *size)):
+        for i, stage in enumerate(stage_models(cli.load_config(str(reference)), *size) if reference else ()):
             contenders['kd', i], shares['kd', i] = train_step(stage.model, stage.data), stage.share
         for i, (ours, plain) in enumerate(zip(stage_models(cfg, *size), stage_models(cfg, *size))):
             contenders['ours', i] = train_step(ours.model, ours.data)
-            contenders['plain', i] = MethodLoop(plain.model, plain.data, device)
+            contenders['plain', i] = plain_loop(plain.model, plain.data, device)
             shares['ours', i] = shares['plain', i] = ours.share
         turns = take_turns(contenders, rounds, steps, warmup, timer(device, clock))
     means = {
         name: [sum(shares[key] * turns[key][turn] for key in contenders if key[0] == name) for turn in range(rounds)]
-        for name in ('ours', 'kd', 'plain')
+        for name in ('ours', *(['kd'] if reference else []), 'plain')
     }
     figures = {name: Spread.of(values) for name, values in means.items()}
-    figures |= {f'/{name}': Spread.of(paired(means, 'ours', (name,))) for name in ('kd', 'plain')}
+    figures |= {f'/{name}': Spread.of(paired(means, 'ours', (name,))) for name in means if name != 'ours'}
     return {name: list(spread) for name, spread in figures.items()}
 
 
@@ -156,7 +208,7 @@ def show(done: Mapping[str, dict], console: Console, setting: Mapping[str, Any])
         table.add_column(name, justify='left' if name == 'method' else 'right')
     for name in sorted(done, key=lambda name: -done[name]['/plain'][0]):
         row = done[name]
-        ratios = ['{:.2f} ({:.2f} to {:.2f})'.format(*row[key]) for key in ('/kd', '/plain')]
+        ratios = ['{:.2f} ({:.2f} to {:.2f})'.format(*row[key]) if key in row else '–' for key in ('/kd', '/plain')]
         table.add_row(name, f'{1e3 * row["ours"][0]:.1f}', ratios[0], f'{1e3 * row["plain"][0]:.1f}', ratios[1])
     console.print(table)
     above = [name for name, row in done.items() if row['/plain'][0] > LIMIT]

@@ -4,7 +4,7 @@ import copy
 from typing import Any, ClassVar
 
 import torch
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,7 +14,7 @@ from benchmarks.training import METHODS, Step, make_optimizer, on_host, train_st
 from shake_mm.compat.torch_names import tree_leaves
 from shake_mm.engine import Taps
 from shake_mm.imports import loaded_class
-from shake_mm.tasks import task_of
+from shake_mm.tasks import SegmentationTask, task_of
 
 
 class ClassificationLoops:
@@ -123,6 +123,7 @@ class DetectionLoops:
     def batch(network: nn.Module, number: int, size: tuple[int, int]) -> dict[str, Any]:
         """Images of noise, each with 1 to 6 boxes, an eighth to half of it wide and high, and random labels."""
         from mmdet.structures import DetDataSample  # classifiers do without mmdet
+        from mmdet.structures.mask import BitmapMasks
 
         samples = []
         for _ in range(number):
@@ -133,6 +134,9 @@ class DetectionLoops:
             labels = torch.randint(task_of(network).num_classes(network), (len(boxes),))
             meta = {'img_shape': size, 'ori_shape': size, 'scale_factor': (1.0, 1.0)}
             instances = InstanceData(bboxes=torch.cat([corner, corner + sides], dim=1), labels=labels)
+            if getattr(network, 'with_mask', False):
+                masks = (torch.rand(len(boxes), *size) < 0.5).numpy().astype('uint8')
+                instances.masks = BitmapMasks(masks, *size)
             samples.append(DetDataSample(metainfo=meta, gt_instances=instances, ignored_instances=_no_boxes()))
         images = torch.randint(256, (number, 3, *size), dtype=torch.uint8)
         return {'inputs': list(images), 'data_samples': samples}
@@ -164,6 +168,27 @@ class DetectionLoops:
 
 def _no_boxes() -> InstanceData:
     return InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+
+
+def noise_batch(network: nn.Module, number: int, size: tuple[int, int]) -> dict[str, Any]:
+    """A batch of noise as the data loader gives it: of classifiers, detectors and segmentors.
+
+    Args:
+        network (nn.Module): What is to be trained on it.
+        number (int): Images.
+        size (tuple[int, int]): Their height and width.
+    """
+    task = task_of(network)
+    if not isinstance(task, SegmentationTask):
+        return loops_for(task).batch(network, number, size)
+    from mmseg.structures import SegDataSample  # needed for segmentors alone
+
+    meta = {'img_shape': size, 'ori_shape': size, 'pad_shape': size}
+    samples = []
+    for _ in range(number):
+        labels = PixelData(data=torch.randint(network.num_classes, (1, *size)))
+        samples.append(SegDataSample(metainfo=meta, gt_sem_seg=labels))
+    return {'inputs': list(torch.randint(256, (number, 3, *size), dtype=torch.uint8)), 'data_samples': samples}
 
 
 def loops_for(task: Any) -> type:

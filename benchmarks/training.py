@@ -48,7 +48,7 @@ def quiet() -> Iterator[None]:
 
 
 def initialized(network: nn.Module) -> nn.Module:
-    """Give a network mmengine's random weights, without loading pretrained ones."""
+    """Give a network, or a distiller and its parts, mmengine's random weights, without loading pretrained ones."""
     for module in network.modules():
         if 'Pretrained' in str(getattr(module, 'init_cfg', None)):
             module.init_cfg = None

@@ -45,7 +45,9 @@ def render(study: Study, found: Sequence[Record]) -> str:
         if not rows:
             unrun.append(pair.replace('_', ' → '))
             continue
-        parts += [f'## {pair.replace("_", " → ")}', table(rows)]
+        known = teacher_of(rows)
+        told = [] if known is None else [f'The teacher: {known:.2f} %.']
+        parts += [f'## {pair.replace("_", " → ")}', *told, table(rows)]
         absent = [row.name for row in study.rows if len(rows.get(row.name, ())) < len(study.seeds)]
         if absent:
             parts.append(f'Not whole yet: {", ".join(absent)}.')
@@ -58,6 +60,12 @@ def rows_of(study: Study, pair: str, found: Sequence[Record]) -> dict[str, dict[
     """The records of a pair by row and seed, for the rows that have some."""
     rows = {row.name: {r.seed: r for r in found if (r.row, r.pair) == (row.name, pair)} for row in study.rows}
     return {name: of for name, of in rows.items() if of}
+
+
+def teacher_of(rows: Mapping[str, Mapping[int, Record]]) -> float | None:
+    """The teacher's own figure, where some of a pair's records tell it: those of earlier runs do not."""
+    known = [r.teacher for of in rows.values() for r in of.values() if r.teacher is not None]
+    return fmean(known) if known else None
 
 
 def differences(of: Mapping[int, Record], base: Mapping[int, Record]) -> list[float]:

@@ -29,6 +29,7 @@ class Record:
         date (str): Of the end of the run.
         share (float | None): Of all divergences in the gradient at the student's trunk, mean over the run's
             measurements (see :class:`~shake_mm.hooks.GradientShareHook`).
+        teacher (float | None): The study's metric of the teacher, in percent, on the same pictures.
     """
 
     row: str
@@ -42,6 +43,7 @@ class Record:
     machine: str
     date: str
     share: float | None = None
+    teacher: float | None = None
 
     @property
     def key(self) -> tuple[str, str, int]:

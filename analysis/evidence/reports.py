@@ -48,6 +48,11 @@ class Report(NamedTuple):
         """What its figures are: points of AP, or percent."""
         return 'AP' if 'mAP' in self.study.metric else '%'
 
+    @property
+    def teacher(self) -> float | None:
+        """The teacher's own figure, where it is known."""
+        return pages.teacher_of(self.rows)
+
     def differences(self, row: str, base: str = PLAIN) -> list[float]:
         """Of a row to another, paired by seed."""
         return pages.differences(self.rows[row], self.rows[base])

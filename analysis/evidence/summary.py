@@ -8,6 +8,7 @@ from analysis.evidence import records
 from analysis.evidence.pages import interval, page_of
 from analysis.evidence.reports import COMPARED, Report, reports
 from analysis.evidence.rows import PLAIN
+from analysis.markdown import EMPTY
 from analysis.plots.intervals import draw_intervals
 from shake_mm.errors import UsageError
 from shake_mm.outputs import write_text
@@ -18,21 +19,23 @@ END = '<!-- end -->'
 
 def short_table(found: Sequence[Report]) -> str:
     """The README's: a line a student, its own figure and what is added to it."""
-    lines = ['| on test pictures | alone | KD | SHAKE |', '|---|---|---|---|']
+    lines = ['| on test pictures | teacher | alone | KD | SHAKE |', '|---|---|---|---|---|']
     for report in found:
         added = ' | '.join(_signed(report.differences(name)) for name in COMPARED)
-        lines.append(f'| {report.student} | {_alone(report)} {report.unit} | {added} |')
+        lines.append(f'| {report.student} | {_teacher(report)} | {_alone(report)} {report.unit} | {added} |')
     return '\n'.join(lines)
 
 
 def long_table(found: Sequence[Report]) -> str:
     """What is added, and SHAKE held against KD, with where it comes from."""
-    lines = ['| on test pictures | seeds | alone | KD adds | SHAKE adds | SHAKE − KD |', '|---|---|---|---|---|---|']
+    head = ('on test pictures', 'seeds', 'teacher', 'alone', 'KD adds', 'SHAKE adds', 'SHAKE − KD')
+    lines = [f'| {" | ".join(head)} |', '|---' * len(head) + '|']
     for report in found:
         seeds = len(report.rows['SHAKE'].keys() & report.rows['KD'].keys() & report.rows[PLAIN].keys())
         cells = (
             f'[{report.student}, {report.study.data}]({page_of(report.study)})',
             str(seeds),
+            _teacher(report),
             f'{_alone(report)} {report.unit}',
             *(_signed(report.differences(name)) for name in COMPARED),
             _signed(report.differences('SHAKE', 'KD')),
@@ -44,6 +47,10 @@ def long_table(found: Sequence[Report]) -> str:
 def _alone(report: Report) -> str:
     values = [record.value for record in report.rows[PLAIN].values()]
     return f'{sum(values) / len(values):.1f}'
+
+
+def _teacher(report: Report) -> str:
+    return EMPTY if report.teacher is None else f'{report.teacher:.1f}'
 
 
 def _signed(differences: Sequence[float]) -> str:

@@ -123,13 +123,15 @@ def record_of(study: Study, row: Row, pair: str, seed: int, run: Run) -> Record:
     scalars = read_run(run.work_dir)
     last = scalars.last(run.epochs)
     steps = [step['time'] for step in scalars.train if isinstance(step.get('time'), float)]
+    percent = 100 if study.metric.startswith('coco/') else 1
+    teacher = last.get('teacher/top1' if study.metric == 'accuracy/top1' else f'teacher/{study.metric}')
     machine = hardware('cuda' if torch.cuda.is_available() else 'cpu')
     of = ', '.join(f'{name} {version}' for name, version in versions().items())
     return Record(
         row=row.name,
         pair=pair,
         seed=seed,
-        value=round(last[study.metric] * (100 if study.metric.startswith('coco/') else 1), 4),
+        value=round(last[study.metric] * percent, 4),
         gap=last.get('gap/teacher'),
         step=median(steps) if steps else None,
         config=run.fingerprint[:12],
@@ -137,6 +139,7 @@ def record_of(study: Study, row: Row, pair: str, seed: int, run: Run) -> Record:
         machine=f'{machine["hardware"]}, {machine["cores"]} cores; {of}',
         date=date.today().isoformat(),
         share=share_of(scalars),
+        teacher=None if teacher is None else round(teacher * percent, 4),
     )
 
 

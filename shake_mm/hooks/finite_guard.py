@@ -1,5 +1,6 @@
 """Never apply an update that is not finite: stop, or skip it."""
 
+import math
 from collections.abc import Iterator
 from logging import WARNING
 from typing import Any
@@ -61,7 +62,7 @@ class FiniteGuardHook(Hook):
             raise UsageError(f"FiniteGuardHook: max_skips={max_skips} must be 1 or more: policy='stop' skips none.")
         self.interval, self.policy, self.max_skips = interval, policy, max_skips
         self._iteration = 0
-        self._first: dict[str, Tensor] = {}  # the first iteration in which each value was bad, or -1
+        self._first: dict[str, Tensor | int] = {}  # the first iteration in which each value was bad, or -1
         self._batches = RecentBatches()
         self._handles: list[Any] = []
         self._model: nn.Module  # the run's, without its wrapper
@@ -132,7 +133,7 @@ class FiniteGuardHook(Hook):
             for parameter in _moved(optimizer) if self._spoilt else ():
                 parameter.grad = None  # an optimizer leaves alone what has none, and its state
         elif self._first and not self._on_host():
-            bad = torch.stack(list(self._first.values())).amax() >= 0
+            bad = self._worst() >= 0
             for parameter in _moved(optimizer):
                 parameter.grad.masked_fill_(bad, 0)
 
@@ -150,18 +151,28 @@ class FiniteGuardHook(Hook):
     @torch.no_grad()
     def _note(self, name: str, value: Any) -> None:
         for tensor in value if isinstance(value, (list, tuple)) else [value]:
+            if tensor.device.type == 'cpu':
+                if self._first.get(name, -1) < 0:
+                    self._first[name] = -1 if _is_finite(tensor) else self._iteration
+                continue
             now = torch.where(torch.isfinite(tensor.detach()).all(), -1, self._iteration)
             earlier = self._first.get(name, now)
             self._first[name] = torch.where(earlier >= 0, earlier, now)
 
     def _on_host(self) -> bool:
-        return all(first.device.type == 'cpu' for first in self._first.values())
+        return all(isinstance(first, int) for first in self._first.values())
 
     def _bad_anywhere(self) -> bool:
         """Whether anything was bad in any process."""
-        flag = torch.stack(list(self._first.values())).amax()
+        flag = self._worst()
         all_reduce(flag, 'max')
         return bool(flag >= 0)
+
+    def _worst(self) -> Tensor:
+        """The last of the iterations in which something was bad first, or -1, where the numbers are."""
+        firsts = self._first.values()
+        device = next((first.device for first in firsts if isinstance(first, Tensor)), 'cpu')
+        return torch.stack([torch.as_tensor(first, device=device) for first in firsts]).amax()
 
     def _settle(self, runner: Any) -> None:
         """Skip the step if it was bad, and finish it in either case."""
@@ -208,6 +219,11 @@ class FiniteGuardHook(Hook):
             )
         self._first.clear()
         self._batches.forget()
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether all numbers of a tensor on the CPU are, read by the host where there is one alone, which is cheaper."""
+    return math.isfinite(tensor.item()) if tensor.numel() == 1 else bool(torch.isfinite(tensor).all())
 
 
 def wrappers_of(wrapper: Any) -> Iterator[OptimWrapper]:

@@ -101,9 +101,18 @@ def make_separable(head: nn.Module) -> None:
 
     Args:
         head (nn.Module): A head of which nothing but its classification tower and predictor is left.
+
+    Raises:
+        UsageError: If its predictor is a linear layer already.
     """
+    predictors = _predictors(head)
+    if all(layer.kernel_size == (1, 1) for layer in predictors.values()):
+        raise UsageError(
+            f"ShadowTower: predictor='separable' splits a convolution, and what predicts the classes of a "
+            f'{type(head).__name__} is linear already: leave it out.'
+        )
     made: dict[nn.Module, nn.Module] = {}  # levels may share a predictor
-    for place, layer in _predictors(head).items():
+    for place, layer in predictors.items():
         if layer not in made:
             number, settings = layer.in_channels, (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
             filters = nn.Conv2d(number, number, *settings, groups=number, bias=False).to(layer.weight)

@@ -103,7 +103,7 @@ def test_a_page_pairs_by_seed():
     found = [record(PLAIN, 0, 80.0), record(PLAIN, 1, 81.0), record('KD', 0, 81.0, gap=0.25, step=0.02, share=0.3)]
     found += [
         record('KD', 1, 84.0, gap=0.35, step=0.02),
-        record('KD', 2, 99.0, gap=0.3, step=0.02),
+        record('KD', 2, 99.0, gap=0.3, step=0.02, teacher=90.5),
         record('old', 0, 5.0),
     ]
     study = replace(STUDY, rows=(Row(PLAIN), Row('KD', 'kd')), seeds=(0, 1, 2), pairs=(PAIR, 'a_b', 'c_d'))
@@ -122,6 +122,7 @@ def test_a_page_pairs_by_seed():
         '1.00',
     ]
     assert rows[3][:4] == ['plain', '80.50 ± 0.71', '2', '–'] and rows[3][-1] == '0.50'
+    assert 'The teacher: 90.50 %.' in page and 'The teacher' not in pages.render(study, found[:2])
     assert 'Not run yet: a → b, c → d.' in page and '## a' not in page
     assert 'old' not in page and 'Not whole yet: plain.' in page and 'held back' in page
 
@@ -153,6 +154,7 @@ def test_a_study_goes_on_where_it_stopped(tmp_path):
     assert set(found) == {PLAIN, 'KD τ=2 λ=1.5'} and len(said) == 2
     assert all(0 <= r.value <= 100 and r.step > 0 and r.machine for r in found.values())
     assert found['KD τ=2 λ=1.5'].gap > 0 and found[PLAIN].gap is None
+    assert 0 <= found['KD τ=2 λ=1.5'].teacher <= 100 and found[PLAIN].teacher is None
     assert list(missing(study, tmp_path)) == []
     runs = sorted(path.parent.name for path in (tmp_path / 'work').rglob('epoch_1.pth'))
     assert len(runs) == 1, 'only the teacher is kept'

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAIR = STUDIES['report-few'].pairs[0]
 
 
-def keep(folder, study, row, values, pair=PAIR):
-    facts = dict(gap=None, step=0.01, config='abc', commit='1234567', machine='a processor', date='2026-01-01')
+def keep(folder, study, row, values, pair=PAIR, **known):
+    facts = dict(known, gap=None, step=0.01, config='abc', commit='1234567', machine='a processor', date='2026-01-01')
     for seed, value in enumerate(values):
         records.add(study, Record(row=row, pair=pair, seed=seed, value=value, **facts), folder)
 
@@ -27,7 +27,7 @@ def keep(folder, study, row, values, pair=PAIR):
 def folder(tmp_path):
     """KD adds 2, 1 and 3 points, SHAKE nothing on the mean; DIST has one seed, and its pair a study to choose by."""
     for row, values in {PLAIN: (10, 12, 11), 'KD': (12, 13, 14), 'SHAKE': (11, 12, 10), 'DIST': (13,)}.items():
-        keep(tmp_path, 'report-few', row, values)
+        keep(tmp_path, 'report-few', row, values, teacher=90.5 if row == 'SHAKE' else None)
         keep(tmp_path, 'methods-few', row, values)
     keep(tmp_path, 'report-100', PLAIN, (50, 51, 52))
     return tmp_path
@@ -45,11 +45,20 @@ def test_the_tables(folder):
     """2 ± 4.302653 / √3 is −0.48 to 4.48; 0 ± 4.302653 / √3, and −2 ± 4.302653 · √3 / √3."""
     found = reports(folder)
     assert summary.short_table(found).splitlines()[2:] == [
-        '| ResNet-8 | 11.0 % | +2.0 (−0.5 to 4.5) | +0.0 (−2.5 to 2.5) |'
+        '| ResNet-8 | 90.5 | 11.0 % | +2.0 (−0.5 to 4.5) | +0.0 (−2.5 to 2.5) |'
     ]
     assert summary.long_table(found).splitlines()[2:] == [
-        '| [ResNet-8, fashion-few](evidence_report_few.md) | 3 | 11.0 % | +2.0 (−0.5 to 4.5) | +0.0 (−2.5 to 2.5) '
-        '| −2.0 (−6.3 to 2.3) |'
+        '| [ResNet-8, fashion-few](evidence_report_few.md) | 3 | 90.5 | 11.0 % | +2.0 (−0.5 to 4.5) '
+        '| +0.0 (−2.5 to 2.5) | −2.0 (−6.3 to 2.3) |'
+    ]
+
+
+def test_a_teacher_that_no_record_tells_of(tmp_path):
+    for row in (PLAIN, 'KD', 'SHAKE'):
+        keep(tmp_path, 'report-few', row, (1, 2, 3))
+    assert [cell.strip() for cell in summary.short_table(reports(tmp_path)).splitlines()[2].split('|')][2:4] == [
+        '–',
+        '2.0 %',
     ]
 
 

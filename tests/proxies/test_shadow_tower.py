@@ -124,6 +124,11 @@ def test_a_separable_predictor_filters_each_channel_first():
     assert all(parameter.grad.abs().sum() > 0 for parameter in model.proxies.parameters())
 
 
+def test_there_is_nothing_to_separate_in_a_linear_predictor():
+    with pytest.raises(UsageError, match='is linear already: leave it out'):
+        build('faster_rcnn', source='student.cls_tower_last', predictor='separable')
+
+
 def test_linear_leaves_the_tower_as_it_is():
     model = build('retinanet', predictor='linear')
     head = model.proxies['proxy0'].head.head
