@@ -7,6 +7,7 @@ A study with ``split='val'`` measures on pictures that are held back from traini
 from dataclasses import dataclass
 
 from analysis.evidence.rows import (
+    CHOSEN_HINTS,
     DEFAULTS,
     DENSE,
     DETECTORS,
@@ -156,7 +157,7 @@ STUDIES = {
             'What do the methods add with 5,000 pictures, on the test pictures?',
             'fashion-few',
             PAIRS,
-            (PLAIN_ROW, *METHODS),
+            (PLAIN_ROW, *METHODS, *CHOSEN_HINTS),
         ),
         Study(
             'detectors',
