@@ -120,9 +120,8 @@ def benchmark(args: argparse.Namespace) -> None:
     for name in args.only or ():
         if name not in known:
             raise UsageError(f"--only: '{name}' has no cell: choose of {', '.join(sorted(known))}.")
-    options = ('batch_size', 'image_size', 'rounds', 'steps', 'warmup', 'threads', 'device', 'clock')
-    setting = {key: getattr(args, key) for key in options}
-    how = {key: setting[key] for key in ('rounds', 'steps', 'warmup', 'threads', 'device', 'clock')}
+    how = {key: getattr(args, key) for key in ('rounds', 'steps', 'warmup', 'threads', 'device', 'clock')}
+    setting = dict(scenes=args.scenes, batch_size=args.batch_size, image_size=args.image_size, **how)
     done = _resumed(args, setting)
     for name in args.only or known:
         if name in done:

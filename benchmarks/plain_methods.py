@@ -1,8 +1,9 @@
-"""A plain PyTorch loop for any method of classifiers: the same networks, connectors and losses, without our engine.
+"""A plain PyTorch loop for any method: the same networks, connectors and losses, without our engine.
 
 It is what one would write by hand for one method: hooks that keep the features which the losses read, a forward pass
 of each network, the losses one after the other, ``backward`` and the optimizer's step. It calls the method's own loss
-modules and connectors, so that the difference in time is what the engine costs, and copies nothing that it keeps.
+modules and connectors, so that the difference in time is what the engine costs, and copies nothing that it keeps but
+what the next layer writes over.
 """
 
 from collections.abc import Callable, Sequence
