@@ -10,10 +10,9 @@ from mmengine.device import get_device
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from benchmarks.plain_loops import loops_for
+from benchmarks.plain_loops import noise_batch
 from benchmarks.training import METHODS, initialized, quiet
 from shake_mm.members import MemberSpec
-from shake_mm.tasks import task_of
 
 Losses = dict[str, float]
 
@@ -55,7 +54,7 @@ class Bench(NamedTuple):
         """A batch of raw images of noise, on the host, the same at each call."""
         torch.manual_seed(1)
         student = MemberSpec.parse('student', dict(config=dict(self.pair))).build()
-        return loops_for(task_of(student)).batch(student, self.batch_size, (self.image_size, self.image_size))
+        return noise_batch(student, self.batch_size, (self.image_size, self.image_size))
 
 
 def settle(network: nn.Module, data: dict[str, Any]) -> None:

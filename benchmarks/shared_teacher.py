@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.cells import stage_models
 from benchmarks.compare_steps import ImageSize, sizes
-from benchmarks.plain_loops import loops_for
+from benchmarks.plain_loops import noise_batch
 from benchmarks.step_time import Spread
 from benchmarks.training import quiet, train_step
 from shake_mm import cli
@@ -59,7 +59,7 @@ def student(link: Connection, cfg: Any, size: dict[str, Any], seat: str, steps: 
         torch.manual_seed(0)
         pair = size['image_size']
         pair = (pair, pair) if isinstance(pair, int) else pair
-        data = loops_for(stage.model.task).batch(stage.model.student, size['batch_size'], pair)
+        data = noise_batch(stage.model.student, size['batch_size'], pair)
     group = Group(seat)
     members = share_teachers(stage.model.members, stage.model.taps, group)
     step, number = train_step(stage.model, data), 0
