@@ -38,6 +38,7 @@ class StageHook(Hook):
 
     def __init__(self) -> None:
         self._lengthened: BaseLoop | None = None
+        self._counts_iterations = True  # whether anything changes within an epoch
 
     def before_run(self, runner: Any) -> None:
         """Lengthen the training by the epochs that stages add, before a checkpoint is resumed.
@@ -64,11 +65,15 @@ class StageHook(Hook):
     def before_train_epoch(self, runner: Any) -> None:
         """Enter the stage of the epoch that begins."""
         model = unwrap_model(runner.model)
+        terms = (term for term in model.terms.values() if term.is_scheduled)
+        self._counts_iterations = by_iteration(model.stages) or not all(term.by_epoch for term in terms)
         model.enter_epoch(runner.epoch)
         self._enter(runner, model)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Enter the stage of the iteration that begins, where stages count iterations."""
+        """Tell the model the iteration, and enter its stage, where either counts iterations."""
+        if not self._counts_iterations:
+            return
         model = unwrap_model(runner.model)
         model.enter_iteration(runner.iter)
         if by_iteration(model.stages):
