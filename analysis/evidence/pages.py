@@ -46,8 +46,8 @@ def render(study: Study, found: Sequence[Record]) -> str:
             unrun.append(pair.replace('_', ' → '))
             continue
         known = teacher_of(rows)
-        told = [] if known is None else [f'The teacher: {known:.2f} %.']
-        parts += [f'## {pair.replace("_", " → ")}', *told, table(rows)]
+        told = [] if known is None else [f'The teacher: {known:.2f} {study.unit}.']
+        parts += [f'## {pair.replace("_", " → ")}', *told, table(rows, study.unit)]
         absent = [row.name for row in study.rows if len(rows.get(row.name, ())) < len(study.seeds)]
         if absent:
             parts.append(f'Not whole yet: {", ".join(absent)}.')
@@ -73,14 +73,15 @@ def differences(of: Mapping[int, Record], base: Mapping[int, Record]) -> list[fl
     return [of[seed].value - base[seed].value for seed in sorted(of.keys() & base.keys())]
 
 
-def table(rows: Mapping[str, Mapping[int, Record]]) -> str:
+def table(rows: Mapping[str, Mapping[int, Record]], unit: str) -> str:
     """A Markdown table of rows by seed, the best one first.
 
     Args:
         rows (dict): Records by row and seed.
+        unit (str): What their figures are.
     """
     bases = [base for base in BASES if base in rows]
-    head = ['row', '%', 'seeds', *(BASES[base] for base in bases), 'gap to teacher', 'share', 'step / KD']
+    head = ['row', unit, 'seeds', *(BASES[base] for base in bases), 'gap to teacher', 'share', 'step / KD']
     lines = [head, ['---'] * len(head)]
     of_kd = _step(rows['KD']) if 'KD' in rows else None
     for name, of in sorted(rows.items(), key=lambda item: -fmean(r.value for r in item[1].values())):

@@ -44,11 +44,6 @@ class Report(NamedTuple):
         return NAMES.get(student, student)
 
     @property
-    def unit(self) -> str:
-        """What its figures are: points of AP, or percent."""
-        return 'AP' if 'mAP' in self.study.metric else '%'
-
-    @property
     def teacher(self) -> float | None:
         """The teacher's own figure, where it is known."""
         return pages.teacher_of(self.rows)

@@ -57,6 +57,11 @@ class Study:
     batched: bool = True
     gpu: bool = False
 
+    @property
+    def unit(self) -> str:
+        """What its figures are: points of AP, or percent."""
+        return 'AP' if 'mAP' in self.metric else '%'
+
 
 PAIRS_DETECTORS = (
     'faster-rcnn-r18-w32_faster-rcnn-r18-w8',

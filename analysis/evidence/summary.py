@@ -22,7 +22,7 @@ def short_table(found: Sequence[Report]) -> str:
     lines = ['| on test pictures | teacher | alone | KD | SHAKE |', '|---|---|---|---|---|']
     for report in found:
         added = ' | '.join(_signed(report.differences(name)) for name in COMPARED)
-        lines.append(f'| {report.student} | {_teacher(report)} | {_alone(report)} {report.unit} | {added} |')
+        lines.append(f'| {report.student} | {_teacher(report)} | {_alone(report)} {report.study.unit} | {added} |')
     return '\n'.join(lines)
 
 
@@ -36,7 +36,7 @@ def long_table(found: Sequence[Report]) -> str:
             f'[{report.student}, {report.study.data}]({page_of(report.study)})',
             str(seeds),
             _teacher(report),
-            f'{_alone(report)} {report.unit}',
+            f'{_alone(report)} {report.study.unit}',
             *(_signed(report.differences(name)) for name in COMPARED),
             _signed(report.differences('SHAKE', 'KD')),
         )

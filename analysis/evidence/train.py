@@ -84,7 +84,8 @@ def train(
             clear(run)
             done.append(run)
             left = len(runs) - len(done)
-            say(f'{study.name}: {row.name}, {pair}, seed {seed}: {record.value:.2f} %; {left} runs are missing')
+            value = f'{record.value:.2f} {study.unit}'
+            say(f'{study.name}: {row.name}, {pair}, seed {seed}: {value}; {left} runs are missing')
 
     teachers = list(dict.fromkeys(teacher for run in runs for teacher in run.after))
     for level in (teachers, list(runs)):

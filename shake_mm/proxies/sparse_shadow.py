@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -90,5 +91,6 @@ def patches(maps: Tensor, places: Tensor, kernel: tuple[int, int]) -> Tensor:
 def put(logits: Tensor, places: Tensor, predicted: Tensor) -> Tensor:
     """The logits (N, A * K, H, W), with others, (N, A * K, 1, k), at places (N, k)."""
     where = places[:, None].expand(-1, logits.shape[1], -1)
-    values = predicted.flatten(2).to(logits.dtype)
-    return logits.detach().flatten(2).scatter(2, where, values).view_as(logits)
+    dtype = torch.promote_types(logits.dtype, predicted.dtype)  # a teacher may compute in less than the student
+    values = predicted.flatten(2).to(dtype)
+    return logits.detach().to(dtype).flatten(2).scatter(2, where, values).view_as(logits)

@@ -36,7 +36,7 @@ def folder(tmp_path):
 def test_what_counts_as_reported(folder):
     """Test pictures alone, and three seeds of the student, KD and SHAKE."""
     (found,) = reports(folder)
-    assert (found.study.name, found.pair, found.student, found.unit) == ('report-few', PAIR, 'ResNet-8', '%')
+    assert (found.study.name, found.pair, found.student, found.study.unit) == ('report-few', PAIR, 'ResNet-8', '%')
     assert set(found.rows) == {PLAIN, 'KD', 'SHAKE', 'DIST'}
     assert found.differences('KD') == [2, 1, 3] and found.differences('DIST', 'KD') == [1]
 

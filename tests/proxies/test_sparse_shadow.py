@@ -75,6 +75,12 @@ def test_gradients_are_those_of_a_masked_convolution(shape):
         assert one.abs().sum() > 0
 
 
+def test_a_teacher_of_less_precision_does_not_lower_the_shadows():
+    proxy = build('retinanet').proxies['proxy0']
+    (found,) = proxy([[torch.randn(1, 8, 4, 4)], [torch.randn(1, 20, 4, 4, dtype=torch.bfloat16)]])
+    assert found.dtype == torch.float32 and found.shape == (1, 20, 4, 4)
+
+
 def test_the_shadow_learns_from_the_chosen_places_and_the_tower_learns_with_it():
     model = build('retinanet')
     with torch.no_grad():
