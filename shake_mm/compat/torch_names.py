@@ -1,5 +1,6 @@
 """Names of torch younger than torch 2.0, the oldest that is supported; where torch has them, its own are used."""
 
+import math
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 __all__ = [
     'ChannelShuffle',
+    'all_finite',
     'autocast_off',
     'get_gradient_edge',
     'get_total_norm',
@@ -48,6 +50,20 @@ except ImportError:  # before torch 2.6
             return torch.tensor(0.0)
         norms = [torch.linalg.vector_norm(tensor, norm_type) for tensor in tensors]
         return torch.linalg.vector_norm(torch.stack([norm.to(tensors[0].device) for norm in norms]), norm_type)
+
+
+def all_finite(tensors: list[Tensor]) -> bool:
+    """Whether all numbers of tensors on the CPU are finite, which the host reads.
+
+    AMP's scaler looks with one operation at all of them, on a CPU since torch 2.3, ten times faster for small ones than
+    their norm, which serves where it cannot: for what is complex or laid over itself.
+    """
+    found, one = torch.zeros(1), torch.ones(1)
+    try:
+        torch._amp_foreach_non_finite_check_and_unscale_(tensors, found, one)
+    except (AttributeError, RuntimeError):
+        return math.isfinite(get_total_norm(tensors).item())
+    return found.item() == 0
 
 
 try:

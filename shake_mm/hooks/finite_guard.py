@@ -13,7 +13,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..compat.torch_names import get_total_norm
+from ..compat.torch_names import all_finite, get_total_norm
 from ..errors import NonFiniteError, UsageError
 from ..optim import OptimWrapperByLoss
 from ..registry import HOOKS
@@ -28,7 +28,8 @@ COUNT = 'skipped_updates'
 class FiniteGuardHook(Hook):
     """Stops a run whose losses or gradients are not finite, or skips such steps.
 
-    Every named loss and, before every optimizer step, the norm of the gradients are tested on the device. The error
+    Every named loss and, before every optimizer step, the gradients (on an accelerator their norm) are tested on the
+    device. The error
     names what was not finite first, the iteration, and the samples of that batch; all their ids are in the log.
 
     ``'stop'`` needs no host sync per step. On the CPU, where reading the answer costs nothing, a bad one raises before
@@ -142,7 +143,11 @@ class FiniteGuardHook(Hook):
         """Note whether gradients are finite, and learn the answer where that is due."""
         if not gradients:
             return
-        self._note('the gradients', get_total_norm(gradients))
+        gradients = [gradient.coalesce().values() if gradient.is_sparse else gradient for gradient in gradients]
+        if all(gradient.device.type == 'cpu' for gradient in gradients):
+            self._mark('the gradients', all_finite(gradients))
+        else:
+            self._note('the gradients', get_total_norm(gradients))
         if self.policy == 'skip':
             self._spoilt |= self._bad_anywhere()
         elif self._on_host():
@@ -152,12 +157,16 @@ class FiniteGuardHook(Hook):
     def _note(self, name: str, value: Any) -> None:
         for tensor in value if isinstance(value, (list, tuple)) else [value]:
             if tensor.device.type == 'cpu':
-                if self._first.get(name, -1) < 0:
-                    self._first[name] = -1 if _is_finite(tensor) else self._iteration
+                self._mark(name, _is_finite(tensor))
                 continue
             now = torch.where(torch.isfinite(tensor.detach()).all(), -1, self._iteration)
             earlier = self._first.get(name, now)
             self._first[name] = torch.where(earlier >= 0, earlier, now)
+
+    def _mark(self, name: str, finite: bool) -> None:
+        """Note what the host knows."""
+        if self._first.get(name, -1) < 0:
+            self._first[name] = -1 if finite else self._iteration
 
     def _on_host(self) -> bool:
         return all(isinstance(first, int) for first in self._first.values())

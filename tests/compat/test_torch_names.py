@@ -81,6 +81,26 @@ def test_norm_of_what_is_not_finite(names, bad):
     assert not names.get_total_norm([torch.ones(3), torch.tensor([1.0, bad])]).isfinite()
 
 
+@pytest.mark.parametrize('bad', [math.nan, math.inf, -math.inf])
+def test_all_are_finite_or_not_and_none_is_changed(names, bad):
+    tensors = [torch.tensor([1.0, -0.0, 3e38]), torch.tensor([], dtype=torch.double), torch.ones(2, dtype=torch.half)]
+    before = [tensor.clone() for tensor in tensors]
+    assert names.all_finite(tensors) and not names.all_finite([*tensors, torch.tensor([[1.0, bad]])])
+    assert all(torch.equal(one, other) for one, other in zip(tensors, before)) and torch.signbit(tensors[0][1])
+
+
+@pytest.mark.parametrize(
+    'good', [torch.ones(2, dtype=torch.complex64), torch.ones(1).expand(3)], ids=['complex', 'expanded']
+)
+def test_what_amp_cannot_look_at_is_looked_at_by_its_norm(good):
+    assert torch_names.all_finite([good]) and not torch_names.all_finite([good * math.nan])
+
+
+def test_without_amps_operation_the_norm_serves(monkeypatch):
+    monkeypatch.delattr(torch, '_amp_foreach_non_finite_check_and_unscale_')
+    assert torch_names.all_finite([torch.ones(2)]) and not torch_names.all_finite([torch.tensor([1.0, math.inf])])
+
+
 def test_which_devices_have_autocast(names):
     assert names.is_autocast_available('cpu') and names.is_autocast_available('cuda')
     assert not names.is_autocast_available('meta')

@@ -181,6 +181,16 @@ def test_a_skipped_batch_takes_the_accumulated_update_along(shake, tmp_path):
     assert moved == [i % 2 == 1 and i // 2 != bad // 2 for i in range(4)]
 
 
+@pytest.mark.parametrize('kind', ['dense', 'sparse', 'complex'])
+def test_gradients_of_every_kind_are_looked_at(kind):
+    good = {'dense': torch.ones(3), 'sparse': torch.eye(3).to_sparse(), 'complex': torch.ones(2) * 1j}[kind]
+    guard = FiniteGuardHook()
+    guard._iteration = 3
+    guard._look([torch.ones(2), good])
+    with pytest.raises(NonFiniteError, match='NaN or Inf in the gradients in iteration 3'):
+        guard._look([torch.ones(2), good * float('inf')])
+
+
 @pytest.mark.parametrize('policy', ['stop', 'skip'])
 def test_no_optimizer_of_several_steps_where_one_must_not(policy, shake, tmp_path):
     """The losses are finite, the gradients of the second optimizer's are not, and the first one would step before."""
