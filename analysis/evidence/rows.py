@@ -151,6 +151,8 @@ DENSE = (
     Row('SHAKE, shadow on the tower', 'shake_tower'),
     Row('SHAKE, linear shadow', 'shake_linear'),
     Row('SHAKE, separable shadow', 'shake_linear', {'model.proxies.predictor': 'separable'}),
+    Row('SHAKE, shadow at a quarter of the places', 'shake_sparse'),
+    Row('SHAKE, shadow at a tenth of the places', 'shake_sparse', {'model.proxies.places': 0.1}),
     Row('SHAKE, tower of two layers', 'shake', _TWO_LAYERS),
     Row('SHAKE, tower of two layers, shadow of the last and linear', 'shake_tower', {**_TWO_LAYERS, **_LINEAR}),
 )

@@ -13,7 +13,7 @@ from ..compat.torch_names import set_submodule
 from ..errors import UsageError
 from ..utils import copy_module
 from .detection_logits import logits_of
-from .detection_tail import PREDICTORS, begin_behind
+from .detection_tail import PREDICTORS, begin_behind, read_patches
 
 
 class Nothing(nn.Module):
@@ -58,6 +58,10 @@ class ClassificationBranch(BaseModule):
         begin_behind(self.head, path, self._features)
         if predictor is not None:
             PREDICTORS[predictor](self.head)
+
+    def read_patches(self) -> tuple[int, int]:
+        """Predict by what the kernels read, laid side by side, see :func:`read_patches`, and not by whole maps."""
+        return read_patches(self.head)
 
     def init_weights(self) -> None:
         """Do nothing: the branch was initialized when it was built."""

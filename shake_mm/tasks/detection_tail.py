@@ -127,6 +127,37 @@ PREDICTORS = {'linear': make_linear, 'separable': make_separable}
 """What may predict the classes of a shadow instead of the head's own convolution."""
 
 
+def read_patches(head: nn.Module) -> tuple[int, int]:
+    """Let what predicts the classes read patches of the size of its kernel, side by side, instead of whole maps.
+
+    Args:
+        head (nn.Module): A head of which nothing but the end of its classification tower and the predictor is left.
+
+    Returns:
+        tuple[int, int]: Height and width of the kernel, which all levels share.
+
+    Raises:
+        UsageError: If it is not one plain convolution a level that predicts.
+    """
+    layers, tower = list(_predictors(head).values()), getattr(head, 'cls_convs', None)
+    if isinstance(tower, nn.Module) and any(isinstance(layer, nn.Conv2d) for layer in tower.modules()):
+        raise UsageError('SparseShadow: it has to begin behind the last layer: source[0]="student.cls_tower_last".')
+    sizes = {layer.kernel_size for layer in layers}
+    plain = all(
+        (layer.stride, layer.dilation, layer.padding_mode) == ((1, 1), (1, 1), 'zeros')
+        and layer.padding == tuple(size // 2 for size in layer.kernel_size)
+        for layer in layers
+    )
+    if len(sizes) != 1 or not plain:
+        raise UsageError(
+            f'SparseShadow: the classes of a {type(head).__name__} are not predicted by one plain convolution: use '
+            'dict(type="ShadowTower", source="student.cls_tower_last").'
+        )
+    for layer in layers:
+        layer.stride, layer.padding = layer.kernel_size, (0, 0)
+    return sizes.pop()
+
+
 def _predictors(head: nn.Module) -> dict[str, nn.Conv2d]:
     """The convolutions behind the tower that the classes depend on, by name."""
     tower = getattr(head, 'cls_convs', None)

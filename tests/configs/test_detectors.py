@@ -59,6 +59,7 @@ LOGGED = {
     'shake-pkd': {*SHAKE, 'pkd'},
     'shake-tower': SHAKE,
     'shake-linear': SHAKE,
+    'shake-sparse': SHAKE,
     'cwd': {f'cwd_f{i}' for i in range(1, 6)},
     'mgd': {f'mgd_f{i}' for i in range(1, 5)},
     'fgd': {f'fgd_f{i}' for i in range(1, 6)},

@@ -58,6 +58,12 @@ CASES = {
         student=dict(config=detector('retinanet', stacked_convs=2)),
         detects=True,
     ),
+    'SparseShadow': Case(
+        dict(type='SparseShadow'),
+        head='student.bbox_head.retina_cls.',
+        student=dict(config=detector('retinanet', stacked_convs=2)),
+        detects=True,
+    ),
     'TeacherFusion': Case(dict(type='TeacherFusion'), body=False),
 }
 every_proxy = pytest.mark.parametrize('name', CASES)
