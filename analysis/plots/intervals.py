@@ -1,13 +1,12 @@
 """The plot of what methods add to a student alone: a panel a pair, a line a method, its seeds and its interval."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from analysis.evidence.pages import interval
-from analysis.evidence.reports import Report
+from analysis.evidence.reports import LEAST, Report
 from analysis.evidence.rows import PLAIN
 from analysis.plots.colors import COLORS
 from shake_mm.reports import write_figure
@@ -19,7 +18,7 @@ HEIGHTS = (0.75, 0.24)
 
 
 def draw_intervals(found: Sequence[Report], path: str | Path) -> None:
-    """Draw the difference of each method to the student alone: the mean, its 95 % interval, and the seeds as dots.
+    """Draw the difference of each method to the student alone: seeds, their mean, and its interval where they are three.
 
     Args:
         found (sequence of Report): Panels, of any number.
@@ -51,13 +50,14 @@ def _draw(axes: Any, report: Report) -> None:
     names = sorted((name for name, values in differences.items() if values), key=lambda name: -fmean(differences[name]))
     for place, name in enumerate(names):
         mean, half = interval(differences[name])
+        told = len(differences[name]) >= LEAST  # that of two seeds is thirteen standard errors wide on either side
         color = COLORS[{'KD': 0, 'SHAKE': 5}.get(name, 2)]
         axes.plot(differences[name], [place] * len(differences[name]), '|', color=color, markersize=9, alpha=0.6)
-        if not math.isnan(half):
+        if told:
             axes.plot([mean - half, mean + half], [place, place], color=color, linewidth=2.2)
-        axes.plot([mean], [place], 'o', color=color, markersize=6, fillstyle='none' if math.isnan(half) else 'full')
+        axes.plot([mean], [place], 'o', color=color, markersize=6, fillstyle='full' if told else 'none')
     axes.plot([], [], 'o-', color='0.4', linewidth=2.2, label='mean and 95 % interval')
-    axes.plot([], [], 'o', color='0.4', fillstyle='none', label='one seed alone')
+    axes.plot([], [], 'o', color='0.4', fillstyle='none', label='mean of one or two seeds')
     axes.plot([], [], '|', color='0.4', markersize=9, linestyle='', label='a seed')
     axes.axvline(0, color='0.35', linewidth=1)
     axes.set_yticks(range(len(names)), names, fontsize='small')
