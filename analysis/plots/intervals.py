@@ -18,7 +18,7 @@ HEIGHTS = (0.75, 0.24)
 
 
 def draw_intervals(found: Sequence[Report], path: str | Path) -> None:
-    """Draw the difference of each method to the student alone: seeds, their mean, and its interval where they are three.
+    """Draw the difference of each method to the student alone: seeds, mean and, of three or more, its interval.
 
     Args:
         found (sequence of Report): Panels, of any number.
