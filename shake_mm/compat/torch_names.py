@@ -58,7 +58,7 @@ def all_finite(tensors: list[Tensor]) -> bool:
     AMP's scaler looks with one operation at all of them, on a CPU since torch 2.3, ten times faster for small ones than
     their norm, which serves where it cannot: for what is complex or laid over itself.
     """
-    found, one = torch.zeros(1), torch.ones(1)
+    found, one = (torch.full((1,), value, dtype=torch.float32, device='cpu') for value in (0.0, 1.0))
     try:
         torch._amp_foreach_non_finite_check_and_unscale_(tensors, found, one)
     except (AttributeError, RuntimeError):

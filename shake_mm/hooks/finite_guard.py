@@ -29,8 +29,8 @@ class FiniteGuardHook(Hook):
     """Stops a run whose losses or gradients are not finite, or skips such steps.
 
     Every named loss and, before every optimizer step, the gradients (on an accelerator their norm) are tested on the
-    device. The error
-    names what was not finite first, the iteration, and the samples of that batch; all their ids are in the log.
+    device. The error names what was not finite first, the iteration, and the samples of that batch; all their ids are
+    in the log.
 
     ``'stop'`` needs no host sync per step. On the CPU, where reading the answer costs nothing, a bad one raises before
     the update. On an accelerator the gradients of that step and of all later ones are zeroed there, and the run stops

@@ -82,7 +82,7 @@ def patches(maps: Tensor, places: Tensor, kernel: tuple[int, int]) -> Tensor:
     height, width = kernel
     padded = F.pad(maps, (width // 2, width // 2, height // 2, height // 2))
     row, column = places // maps.shape[3], places % maps.shape[3]
-    below, right = (places.new_tensor(range(size)) for size in kernel)
+    below, right = (torch.arange(size, device=places.device) for size in kernel)
     read = (row[:, None, :, None] + below[:, None, None]) * padded.shape[3] + column[:, None, :, None] + right
     index = read.flatten(1)[:, None].expand(-1, maps.shape[1], -1)
     return padded.flatten(2).gather(2, index).unflatten(2, (height, -1))
