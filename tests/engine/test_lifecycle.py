@@ -42,6 +42,15 @@ COCO = sorted(
 )
 
 
+@pytest.fixture(autouse=True)
+def nothing_older():
+    """What other tests left is not looked through, which takes most of the time in a process that has run many."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def config_of(name):
     """A config on digits, tiny, its teachers with random weights."""
     cfg = Config.fromfile(CONFIGS / name)
