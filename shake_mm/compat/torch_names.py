@@ -55,8 +55,8 @@ except ImportError:  # before torch 2.6
 def all_finite(tensors: list[Tensor]) -> bool:
     """Whether all numbers of tensors on the CPU are finite, which the host reads.
 
-    AMP's scaler looks with one operation at all of them, on a CPU since torch 2.3, ten times faster for small ones than
-    their norm, which serves where it cannot: for what is complex or laid over itself.
+    AMP's scaler looks with one operation at all of them, on a CPU since torch 2.3, eight times faster for small ones
+    than their norm, which serves where it cannot: for what is complex or laid over itself.
     """
     found, one = (torch.full((1,), value, dtype=torch.float32, device='cpu') for value in (0.0, 1.0))
     try:

@@ -136,14 +136,14 @@ class FiniteGuardHook(Hook):
         elif self._first and not self._on_host():
             bad = self._worst() >= 0
             for parameter in _moved(optimizer):
-                parameter.grad.masked_fill_(bad, 0)
+                _numbers(parameter.grad).masked_fill_(bad, 0)
 
     @torch.no_grad()
     def _look(self, gradients: list[Tensor]) -> None:
         """Note whether gradients are finite, and learn the answer where that is due."""
         if not gradients:
             return
-        gradients = [gradient.coalesce().values() if gradient.is_sparse else gradient for gradient in gradients]
+        gradients = [_numbers(gradient) for gradient in gradients]
         if all(gradient.device.type == 'cpu' for gradient in gradients):
             self._mark('the gradients', all_finite(gradients))
         else:
@@ -228,6 +228,11 @@ class FiniteGuardHook(Hook):
             )
         self._first.clear()
         self._batches.forget()
+
+
+def _numbers(gradient: Tensor) -> Tensor:
+    """All that a gradient holds, in place; of a sparse one what is not zero."""
+    return gradient._values() if gradient.is_sparse else gradient
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -95,7 +95,7 @@ def _sums(
 ) -> Tensor:
     """Sums of the weighted divergences and of the weights of one level, shape (2,); without ``gamma`` weights are 1."""
     a, b, r = (x.unflatten(1, (-1, num_classes)) for x in (a, b.detach(), r.detach().to(a.dtype)))
-    weight = None if gamma is None else _confidence(r, activation) ** gamma
+    weight = None if gamma is None else object_logit(r, activation).sigmoid() ** gamma
     if weight is not None and places < 1:
         a, b, weight = _heaviest(a, b, weight, places)
     divergence = (Bernoulli.apply if activation == 'sigmoid' else _categorical)(a, b, tau)
@@ -151,12 +151,12 @@ def _categorical(a: Tensor, b: Tensor, tau: float) -> Tensor:
     return tau**2 * F.kl_div(a, b, reduction='none', log_target=True).sum(2)
 
 
-def _confidence(r: Tensor, activation: str) -> Tensor:
-    """The largest probability of a class, or that of all but the last, over dimension 2."""
+def object_logit(r: Tensor, activation: str) -> Tensor:
+    """The logit of a location's confidence: of its largest class, or of all but the last, over dimension 2."""
     if activation == 'sigmoid':
-        return r.amax(2).sigmoid()
-    # 1 - softmax(r)[bg] as a sigmoid: small ones do not cancel.
-    return (r[:, :, :-1].logsumexp(2) - r[:, :, -1]).sigmoid()
+        return r.amax(2)
+    # of 1 - softmax(r)[bg], so that small ones do not cancel
+    return r[:, :, :-1].logsumexp(2) - r[:, :, -1]
 
 
 def _checked(num_classes: int, logits: Logits, target: Logits, reference: Logits) -> list[list[Tensor]]:

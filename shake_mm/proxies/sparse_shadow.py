@@ -66,15 +66,9 @@ class SparseShadow(ShadowHead):
             list[Tensor]: Logits (N, A * K, H, W) of the levels.
         """
         towers, logits = taps
-        chosen = [surest(level.detach(), self.places) for level in logits]
+        chosen = [self.head.surest(level, self.places) for level in logits]
         predicted = self.head([patches(*level, self.kernel) for level in zip(towers, chosen, strict=True)])
         return [put(*level) for level in zip(logits, chosen, predicted)]
-
-
-def surest(logits: Tensor, share: float) -> Tensor:
-    """Which places of a map, (N, k) of H * W, have the largest logits of (N, A * K, H, W)."""
-    best = logits.amax(1).flatten(1)
-    return best.topk(max(1, round(share * best.shape[1])), dim=1, sorted=False).indices
 
 
 def patches(maps: Tensor, places: Tensor, kernel: tuple[int, int]) -> Tensor:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ..compat.torch_names import set_submodule
 from ..errors import UsageError
+from ..losses.dense_kl import object_logit
 from ..utils import copy_module
-from .detection_logits import logits_of
+from .detection_logits import classes_of, logits_of
 from .detection_tail import PREDICTORS, begin_behind, read_patches
 
 
@@ -62,6 +63,20 @@ class ClassificationBranch(BaseModule):
     def read_patches(self) -> tuple[int, int]:
         """Predict by what the kernels read, laid side by side, see :func:`read_patches`, and not by whole maps."""
         return read_patches(self.head)
+
+    def surest(self, logits: Tensor, share: float) -> Tensor:
+        """Where a dense head of this kind is surest of an object.
+
+        Args:
+            logits (Tensor): Of a level, shape (N, A * K, H, W).
+            share (float): Of the places.
+
+        Returns:
+            Tensor: Places, (N, k), of H * W: in each image a fixed number, at least one.
+        """
+        channels, kind = classes_of(self.head)
+        sure = object_logit(logits.detach().unflatten(1, (-1, channels)), kind).amax(1).flatten(1)
+        return sure.topk(max(1, round(share * sure.shape[1])), dim=1, sorted=False).indices
 
     def init_weights(self) -> None:
         """Do nothing: the branch was initialized when it was built."""
@@ -144,7 +159,7 @@ def check_logits(head: nn.Module, features: tuple[Tensor, ...], where: str) -> N
         UsageError: With the reason.
     """
     name, head = type(head).__name__, probe_of(head)
-    channels = getattr(head, 'cls_out_channels', head.num_classes)
+    channels, _ = classes_of(head)
     with torch.no_grad():
         outputs, large = head(features), head(tuple(1e3 * level for level in features))
         logits, of_large = (logits_of(head).of(output) for output in (outputs, large))

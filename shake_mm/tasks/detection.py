@@ -19,7 +19,7 @@ from .branch import ClassificationBranch, LogitsOnly, as_in_training, check_logi
 from .detection_boxes import box_aliases
 from .detection_facts import facts_of_samples
 from .detection_levels import count_levels
-from .detection_logits import logits_of, weight_of
+from .detection_logits import classes_of, logits_of, weight_of
 from .detection_masks import mask_outputs
 from .detection_places import PLACES, strides_of
 from .detection_targets import NOTED, check_targets, noting_targets
@@ -200,9 +200,7 @@ class DenseDetectionTask(DetectionTask):
 
     def logits_loss(self, network: nn.Module, config: dict) -> dict:
         """Of Bernoulli or categorical distributions at every place, weighed by the teacher's confidence."""
-        head = network.bbox_head
-        kind = 'sigmoid' if getattr(head, 'use_sigmoid_cls', True) else 'softmax'
-        channels = getattr(head, 'cls_out_channels', head.num_classes)
+        channels, kind = classes_of(network.bbox_head)
         return {'type': 'DenseKLLoss', 'num_classes': channels, 'activation': kind, **config}
 
     def replaced(self, head: nn.Module, output: Any, logits: Tensor) -> Any:

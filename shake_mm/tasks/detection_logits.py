@@ -70,6 +70,12 @@ def logits_of(head: nn.Module | None) -> HeadLogits:
     return HeadLogits((0,), _first, _into_first)
 
 
+def classes_of(head: Any) -> tuple[int, str]:
+    """How many channels a place of a dense head's logits has, and whether by ``'sigmoid'`` or ``'softmax'``."""
+    kind = 'sigmoid' if getattr(head, 'use_sigmoid_cls', True) else 'softmax'
+    return getattr(head, 'cls_out_channels', head.num_classes), kind
+
+
 def weight_of(head: nn.Module | None) -> dict[str, float]:
     """What a divergence of a dense head's logits counts where a config leaves it open, as an argument of the loss.
 

@@ -191,6 +191,18 @@ def test_gradients_of_every_kind_are_looked_at(kind):
         guard._look([torch.ones(2), good * float('inf')])
 
 
+@pytest.mark.parametrize('sparse', [False, True])
+def test_on_an_accelerator_gradients_of_every_kind_are_zeroed(sparse, monkeypatch):
+    monkeypatch.setattr(FiniteGuardHook, '_on_host', lambda self: False)
+    table = torch.nn.Embedding(4, 2, sparse=sparse)
+    (table(torch.tensor([1, 1, 3])) * float('nan')).sum().backward()
+    before, optimizer = table.weight.detach().clone(), torch.optim.SGD(table.parameters(), lr=1.0)
+    guard = FiniteGuardHook()
+    guard._guard(optimizer, (), {})
+    optimizer.step()
+    assert table.weight.grad.is_sparse == sparse and torch.equal(table.weight, before)
+
+
 @pytest.mark.parametrize('policy', ['stop', 'skip'])
 def test_no_optimizer_of_several_steps_where_one_must_not(policy, shake, tmp_path):
     """The losses are finite, the gradients of the second optimizer's are not, and the first one would step before."""

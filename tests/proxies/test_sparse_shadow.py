@@ -13,12 +13,16 @@ FEW = ('retinanet', 'rtmdet', 'gfl')
 KINDS = [pytest.param(kind, marks=() if kind in FEW else pytest.mark.slow) for kind in HEADS]
 
 
-def build(kind, **proxy):
+SOFTMAX = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
+
+
+def build(kind, loss=None, **proxy):
+    own = {} if loss is None else dict(loss_cls=loss)
     return MODELS.build(
         dict(
             type='shake_mm.SHAKE',
-            student=lively(detector(kind)),
-            teachers=lively(detector(kind, width=6)),
+            student=lively(detector(kind, **own)),
+            teachers=lively(detector(kind, width=6, **own)),
             proxies=dict(type='SparseShadow', **proxy),
         )
     ).train()
@@ -73,6 +77,15 @@ def test_gradients_are_those_of_a_masked_convolution(shape):
     for one, other in zip(found, wanted):
         torch.testing.assert_close(one, other)
         assert one.abs().sum() > 0
+
+
+def test_of_a_softmax_the_background_is_no_object():
+    """Places count by what is left of one without the last channel's probability, of the anchor where that is most."""
+    proxy = build('retinanet', loss=SOFTMAX).proxies['proxy0']
+    logits = 3 * torch.randn(2, 4 * 6, 5, 4)  # four anchors, five classes and the background
+    anchors = 1 - logits.double().unflatten(1, (4, 6)).softmax(2)[:, :, -1]
+    best = anchors.amax(1).flatten(1).topk(5, dim=1).indices
+    assert torch.equal(proxy.head.surest(logits, 0.25).sort().values, best.sort().values)
 
 
 def test_a_teacher_of_less_precision_does_not_lower_the_shadows():
