@@ -48,8 +48,9 @@ def chosen(args: argparse.Namespace) -> list[Study]:
             raise UsageError(f'there is no study {name!r}: choose of {", ".join(STUDIES)}.')
         study = STUDIES[name]
         rows = tuple(row for row in study.rows if args.row is None or row.name in args.row)
-        if args.row is not None and len(rows) < len(set(args.row)):
-            raise UsageError(f'--row: {name} has the rows {", ".join(row.name for row in study.rows)}: choose of them.')
+        names = list(dict.fromkeys(row.name for row in study.rows))
+        if not set(args.row or ()) <= set(names):
+            raise UsageError(f'--row: {name} has the rows {", ".join(names)}: choose of them.')
         pairs = tuple(pair for pair in study.pairs if args.pair is None or pair in args.pair)
         if args.pair is not None and len(pairs) < len(set(args.pair)):
             raise UsageError(f'--pair: {name} has the pairs {", ".join(study.pairs)}: choose of them.')

@@ -48,7 +48,7 @@ def render(study: Study, found: Sequence[Record]) -> str:
         known = teacher_of(rows)
         told = [] if known is None else [f'The teacher: {known:.2f} {study.unit}.']
         parts += [f'## {pair.replace("_", " → ")}', *told, table(rows, study.unit)]
-        absent = [row.name for row in study.rows if len(rows.get(row.name, ())) < len(study.seeds)]
+        absent = [row.name for row in study.rows_of(pair) if len(rows.get(row.name, ())) < len(study.seeds)]
         if absent:
             parts.append(f'Not whole yet: {", ".join(absent)}.')
     parts += [f'Not run yet: {", ".join(unrun)}.'] if unrun else []
@@ -58,7 +58,7 @@ def render(study: Study, found: Sequence[Record]) -> str:
 
 def rows_of(study: Study, pair: str, found: Sequence[Record]) -> dict[str, dict[int, Record]]:
     """The records of a pair by row and seed, for the rows that have some."""
-    rows = {row.name: {r.seed: r for r in found if (r.row, r.pair) == (row.name, pair)} for row in study.rows}
+    rows = {row.name: {r.seed: r for r in found if (r.row, r.pair) == (row.name, pair)} for row in study.rows_of(pair)}
     return {name: of for name, of in rows.items() if of}
 
 

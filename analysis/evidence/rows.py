@@ -19,6 +19,7 @@ class Row:
         cached (bool): Whether the teacher's logits are all that it reads, so that they can be looked up.
         contrasted (bool): Whether its batches bring the numbers of other samples, so that they are not cut on the
             device.
+        pairs (tuple[str, ...]): How the names of the pairs begin that it fits; empty for all of them.
     """
 
     name: str
@@ -26,6 +27,11 @@ class Row:
     changes: Mapping[str, Any] = field(default_factory=dict)
     cached: bool = False
     contrasted: bool = False
+    pairs: tuple[str, ...] = ()
+
+    def fits(self, pair: str) -> bool:
+        """Whether it can train a pair, by the pair's name."""
+        return not self.pairs or pair.startswith(self.pairs)
 
 
 def kd(tau: float, lam: float) -> Row:
@@ -161,3 +167,12 @@ DENSE = (
 _DEFAULTS = {'model.setting': None}
 DEFAULTS = (Row('KD', 'kd', _DEFAULTS), Row('SHAKE', 'shake', _DEFAULTS))
 """Both as they come, without an argument: what a task was found to take."""
+
+OTHERS = (
+    Row('PKD', 'pkd_det'),
+    Row('CWD', 'cwd_det'),
+    Row('ReviewKD', 'review_det'),
+    Row('CrossKD', 'crosskd', pairs=('retinanet',)),
+    Row('CrossKD', 'crosskd_fcos', pairs=('fcos',)),
+)
+"""Methods of features, and of both towers of a dense head, with the weights that their authors have for COCO."""

@@ -12,6 +12,7 @@ from analysis.evidence.rows import (
     DENSE,
     DETECTORS,
     METHODS,
+    OTHERS,
     PAPER,
     PLAIN_ROW,
     SHADOWS,
@@ -56,6 +57,10 @@ class Study:
     options: tuple[str, ...] = ()
     batched: bool = True
     gpu: bool = False
+
+    def rows_of(self, pair: str) -> tuple[Row, ...]:
+        """Those of its rows that can train a pair."""
+        return tuple(row for row in self.rows if row.fits(pair))
 
     @property
     def unit(self) -> str:
@@ -151,6 +156,15 @@ STUDIES = {
             options=_NOISE,
         ),
         Study(
+            'scarce-few',
+            'What do KD and SHAKE add with 1,000 pictures, of which the teacher has no more?',
+            'fashion-few',
+            PAIRS,
+            (PLAIN_ROW, *PAPER, kd(4, 2), shake(4, 2)),
+            split='val',
+            options=('train_dataloader.dataset.num_samples=1000', *schedule(60, 36, 48, 54)),
+        ),
+        Study(
             'report-100',
             'What do KD and SHAKE add on 100 classes of real pictures?',
             'fashion100',
@@ -189,7 +203,7 @@ STUDIES = {
             'Does a detector that is distilled by the defaults end above the one that learns alone?',
             'garment-scenes',
             PAIRS_DETECTORS,
-            (PLAIN_ROW, *DEFAULTS, *(Row(f"{row.name}, papers' setting", row.method) for row in PAPER)),
+            (PLAIN_ROW, *DEFAULTS, *(Row(f"{row.name}, papers' setting", row.method) for row in PAPER), *OTHERS),
             metric='coco/bbox_mAP',
             batched=False,
         ),

@@ -39,9 +39,10 @@ Task = tuple[int, str, Row]
 def missing(study: Study, folder: Path = records.FOLDER) -> Iterator[Task]:
     """What was not run so far: seed by seed, so that an interrupted study has whole comparisons."""
     known = {record.key for record in records.read(study.name, folder)}
-    for seed, pair, row in product(study.seeds, study.pairs, study.rows):
-        if (row.name, pair, seed) not in known:
-            yield seed, pair, row
+    for seed, pair in product(study.seeds, study.pairs):
+        for row in study.rows_of(pair):
+            if (row.name, pair, seed) not in known:
+                yield seed, pair, row
 
 
 def train(
