@@ -18,11 +18,13 @@ END = '<!-- end -->'
 
 
 def short_table(found: Sequence[Report]) -> str:
-    """The README's: a line a student, its own figure and what is added to it."""
+    """The README's: a line a student, with its data where it stands on several, its own figure and what is added to it."""
+    students = [report.student for report in found]
     lines = ['| on test pictures | teacher | alone | KD | SHAKE |', '|---|---|---|---|---|']
     for report in found:
         added = ' | '.join(_signed(report.differences(name)) for name in COMPARED)
-        lines.append(f'| {report.student} | {_teacher(report)} | {_alone(report)} {report.study.unit} | {added} |')
+        name = report.student if students.count(report.student) == 1 else f'{report.student}, {report.study.data}'
+        lines.append(f'| {name} | {_teacher(report)} | {_alone(report)} {report.study.unit} | {added} |')
     return '\n'.join(lines)
 
 

@@ -53,6 +53,13 @@ def test_the_tables(folder):
     ]
 
 
+def test_a_student_on_two_sets_is_told_with_them(folder):
+    for row in ('KD', 'SHAKE'):
+        keep(folder, 'report-100', row, (60, 61, 62))
+    names = [line.split(' | ')[0] for line in summary.short_table(reports(folder)).splitlines()[2:]]
+    assert names == ['| ResNet-8, fashion100', '| ResNet-8, fashion-few']
+
+
 def test_a_teacher_that_no_record_tells_of(tmp_path):
     for row in (PLAIN, 'KD', 'SHAKE'):
         keep(tmp_path, 'report-few', row, (1, 2, 3))
