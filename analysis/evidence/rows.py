@@ -169,10 +169,8 @@ DEFAULTS = (Row('KD', 'kd', _DEFAULTS), Row('SHAKE', 'shake', _DEFAULTS))
 """Both as they come, without an argument: what a task was found to take."""
 
 OTHERS = (
-    Row('PKD', 'pkd_det'),
-    Row('CWD', 'cwd_det'),
     Row('ReviewKD', 'review_det'),
+    Row('FGD', 'fgd_det', pairs=('retinanet', 'fcos')),
     Row('CrossKD', 'crosskd', pairs=('retinanet',)),
-    Row('CrossKD', 'crosskd_fcos', pairs=('fcos',)),
 )
 """Methods of features, and of both towers of a dense head, with the weights that their authors have for COCO."""
