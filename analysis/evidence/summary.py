@@ -18,7 +18,7 @@ END = '<!-- end -->'
 
 
 def short_table(found: Sequence[Report]) -> str:
-    """The README's: a line a student, with its data where it stands on several, its own figure and what is added to it."""
+    """The README's: a line a student (with its data, if it stands on several), and what is added to its own figure."""
     students = [report.student for report in found]
     lines = ['| on test pictures | teacher | alone | KD | SHAKE |', '|---|---|---|---|---|']
     for report in found:

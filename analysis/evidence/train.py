@@ -126,7 +126,9 @@ def record_of(study: Study, row: Row, pair: str, seed: int, run: Run) -> Record:
     last = scalars.last(run.epochs)
     steps = [step['time'] for step in scalars.train if isinstance(step.get('time'), float)]
     percent = 100 if study.metric.startswith('coco/') else 1
-    teacher = last.get('teacher/top1' if study.metric == 'accuracy/top1' else f'teacher/{study.metric}')
+    # One that is trained along, as in DML, is not the pair's.
+    own = 'teacher/top1' if study.metric == 'accuracy/top1' else f'teacher/{study.metric}'
+    teacher = last.get(own) if run.after else None
     machine = hardware('cuda' if torch.cuda.is_available() else 'cpu')
     of = ', '.join(f'{name} {version}' for name, version in versions().items())
     return Record(

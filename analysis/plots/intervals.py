@@ -29,6 +29,7 @@ def draw_intervals(found: Sequence[Report], path: str | Path) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
 
+    found = sorted(found, key=lambda report: -len(report.rows))  # beside each other stand panels of about one height
     rows = [found[start : start + BESIDE] for start in range(0, len(found), BESIDE)]
     heights = [HEIGHTS[0] + HEIGHTS[1] * max(len(report.rows) - 1 for report in row) for row in rows]
     size = (10, 0.6 + sum(heights))

@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
@@ -12,7 +14,7 @@ from analysis.evidence.compose import CONFIGS, compose
 from analysis.evidence.records import Record
 from analysis.evidence.rows import HINTS, PLAIN, Row, kd, shake
 from analysis.evidence.studies import STUDIES, Study
-from analysis.evidence.train import missing, share_of, switches_of, train
+from analysis.evidence.train import missing, record_of, share_of, switches_of, train
 from shake_mm.cli.run_grid import Plan
 from shake_mm.errors import UsageError
 from shake_mm.grid.scalars import Scalars
@@ -138,6 +140,16 @@ def test_the_share_of_the_divergences_is_the_mean_of_what_was_logged():
     ]
     assert share_of(Scalars(rows, [])) == pytest.approx(0.3)
     assert share_of(Scalars(rows[:1], [])) is None
+
+
+def test_a_teacher_that_is_trained_along_is_not_the_pairs(monkeypatch):
+    scalars = Scalars([], [{'step': 1, 'accuracy/top1': 50.0, 'teacher/top1': 60.0}])
+    monkeypatch.setattr('analysis.evidence.train.read_run', lambda folder: scalars)
+    run = SimpleNamespace(work_dir='', epochs=1, fingerprint='abc')
+    of_row = partial(record_of, STUDY, Row('DML', 'dml'), PAIR, 0)
+    for after, teacher in (((), None), (('its run',), 60.0)):
+        run.after = after
+        assert of_row(run).teacher == teacher
 
 
 def test_a_study_goes_on_where_it_stopped(tmp_path):
