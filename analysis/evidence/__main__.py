@@ -54,6 +54,10 @@ def chosen(args: argparse.Namespace) -> list[Study]:
         pairs = tuple(pair for pair in study.pairs if args.pair is None or pair in args.pair)
         if args.pair is not None and len(pairs) < len(set(args.pair)):
             raise UsageError(f'--pair: {name} has the pairs {", ".join(study.pairs)}: choose of them.')
+        astray = [row for row in rows if args.row is not None and not any(map(row.fits, pairs))]
+        if astray:
+            fitting = ' and '.join(astray[0].pairs)
+            raise UsageError(f'--row {astray[0].name} fits pairs of {fitting} alone: choose of them.')
         studies.append(replace(study, rows=rows, pairs=pairs, seeds=tuple(args.seed or study.seeds)))
     return studies
 

@@ -21,7 +21,8 @@ class Record:
         pair (str): ``TEACHER_STUDENT``.
         seed (int): Of the student.
         value (float): The study's metric, in percent.
-        gap (float | None): Divergence of the student from the teacher on the same pictures, in nats.
+        gap (float | None): Divergence of the student from the teacher on the same pictures, in nats; None beside
+            peers, who are trained along.
         step (float | None): Median of the logged seconds of an iteration.
         config (str): Fingerprint of what was trained.
         commit (str | None): Of this checkout.
@@ -29,7 +30,7 @@ class Record:
         date (str): Of the end of the run.
         share (float | None): Of all divergences in the gradient at the student's trunk, mean over the run's
             measurements (see :class:`~shake_mm.hooks.GradientShareHook`).
-        teacher (float | None): The study's metric of the teacher, in percent, on the same pictures.
+        teacher (float | None): The study's metric of the pair's teacher, in percent, on the same pictures.
     """
 
     row: str

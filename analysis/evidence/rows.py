@@ -48,6 +48,9 @@ PLAIN_ROW = Row(PLAIN)
 PAPER = (Row('KD', 'kd', cached=True), Row('SHAKE', 'shake', cached=True))
 """Both with what the papers set."""
 
+REGIMES = (*PAPER, kd(4, 2), shake(4, 2))
+"""Both, also with twice as much of the teacher: what a regime of the data or the schedule is asked by."""
+
 WEIGHTS = tuple(make(tau, lam) for make in (kd, shake) for tau in (1, 2, 4, 8) for lam in (1, 2, 4))
 METHODS = (
     *PAPER,

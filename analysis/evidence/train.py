@@ -11,7 +11,7 @@ from statistics import fmean, median
 import torch
 
 from analysis.evidence import records
-from analysis.evidence.compose import compose
+from analysis.evidence.compose import PEERS, compose
 from analysis.evidence.records import Record
 from analysis.evidence.rows import Row
 from analysis.evidence.studies import Study
@@ -126,9 +126,9 @@ def record_of(study: Study, row: Row, pair: str, seed: int, run: Run) -> Record:
     last = scalars.last(run.epochs)
     steps = [step['time'] for step in scalars.train if isinstance(step.get('time'), float)]
     percent = 100 if study.metric.startswith('coco/') else 1
-    # One that is trained along, as in DML, is not the pair's.
+    # A peer that is trained along is not the pair's teacher: its figure and the gap to it tell nothing of that one.
     own = 'teacher/top1' if study.metric == 'accuracy/top1' else f'teacher/{study.metric}'
-    teacher = last.get(own) if run.after else None
+    teacher, gap = (None, None) if row.method in PEERS else (last.get(own), last.get('gap/teacher'))
     machine = hardware('cuda' if torch.cuda.is_available() else 'cpu')
     of = ', '.join(f'{name} {version}' for name, version in versions().items())
     return Record(
@@ -136,7 +136,7 @@ def record_of(study: Study, row: Row, pair: str, seed: int, run: Run) -> Record:
         pair=pair,
         seed=seed,
         value=round(last[study.metric] * percent, 4),
-        gap=last.get('gap/teacher'),
+        gap=gap,
         step=median(steps) if steps else None,
         config=run.fingerprint[:12],
         commit=commit(),

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -143,13 +142,12 @@ def test_the_share_of_the_divergences_is_the_mean_of_what_was_logged():
 
 
 def test_a_teacher_that_is_trained_along_is_not_the_pairs(monkeypatch):
-    scalars = Scalars([], [{'step': 1, 'accuracy/top1': 50.0, 'teacher/top1': 60.0}])
+    scalars = Scalars([], [{'step': 1, 'accuracy/top1': 50.0, 'teacher/top1': 60.0, 'gap/teacher': 0.5}])
     monkeypatch.setattr('analysis.evidence.train.read_run', lambda folder: scalars)
     run = SimpleNamespace(work_dir='', epochs=1, fingerprint='abc')
-    of_row = partial(record_of, STUDY, Row('DML', 'dml'), PAIR, 0)
-    for after, teacher in (((), None), (('its run',), 60.0)):
-        run.after = after
-        assert of_row(run).teacher == teacher
+    for row, told in ((Row('DML', 'dml'), (None, None)), (kd(2, 1), (60.0, 0.5))):
+        kept = record_of(STUDY, row, PAIR, 0, run)
+        assert (kept.value, kept.teacher, kept.gap) == (50.0, *told)
 
 
 def test_a_study_goes_on_where_it_stopped(tmp_path):
@@ -242,6 +240,8 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
         path.parent.mkdir(exist_ok=True)
         path.write_text(f'{summary.BEGIN}{summary.END}', encoding='utf-8')
     assert command.main(['nothing']) == 1 and "there is no study 'nothing'" in capsys.readouterr().err
+    of_faster = ['report-detectors', '--row', 'CrossKD', '--pair', STUDIES['report-detectors'].pairs[0]]
+    assert command.main(of_faster) == 1 and '--row CrossKD fits pairs of retinanet alone' in capsys.readouterr().err
     assert (
         command.main(['methods-few', '--row', 'KDD']) == 1
         and '--row: methods-few has the rows' in capsys.readouterr().err
