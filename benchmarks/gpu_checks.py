@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.plain_loops import noise_batch
 from benchmarks.training import METHODS, initialized, quiet
+from shake_mm.compat.process_group import leave_process_group
 from shake_mm.members import MemberSpec
 
 Losses = dict[str, float]
@@ -146,9 +147,9 @@ def one_rank(bench: Bench) -> Outcome:
     backend = 'nccl' if cuda else 'gloo'
     wanted = _losses(bench.model(), bench.data())
     with _process_group(backend):
-        model = bench.model()
-        wrapped = DistributedDataParallel(model, device_ids=[torch.cuda.current_device()] if cuda else None)
-        found = _losses(model, bench.data(), call=wrapped)
+        model, devices = bench.model(), [torch.cuda.current_device()] if cuda else None
+        # No name holds the wrapper: it has to be gone before the group.
+        found = _losses(model, bench.data(), call=DistributedDataParallel(model, device_ids=devices))
     return Outcome(
         _difference(found, wanted), 1e-3, f'SHAKE in one process by {"nccl" if cuda else "gloo"}, and without'
     )
@@ -197,7 +198,7 @@ def _process_group(backend: str) -> Iterator[None]:
     try:
         yield
     finally:
-        distributed.destroy_process_group()
+        leave_process_group()
 
 
 def best_device() -> str:

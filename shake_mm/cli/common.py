@@ -1,7 +1,6 @@
 """What commands share: common options, config loading, and errors told in one sentence."""
 
 import argparse
-import gc
 import inspect
 import os
 import os.path as osp
@@ -15,10 +14,10 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
 from mmengine.runner import Runner
-from torch import distributed as torch_dist
 
 from ..checks import check_launch, check_packages
 from ..compat.preferences import apply_preferences
+from ..compat.process_group import leave_process_group
 from ..errors import UsageError
 from ..explain import explain, explain_build, one_line
 from ..safe_io import guard_loaders, trust_pickles
@@ -180,9 +179,5 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
         rank, world_size = get_dist_info()
         print(f'error: {sentence}' if world_size == 1 else f'error (rank {rank}): {sentence}', file=sys.stderr)
         return 1
-    if torch_dist.is_available() and torch_dist.is_initialized():
-        # Reference cycles of the runner keep the wrapped model alive, and with it the process group, whose threads must
-        # end before the process does, or it aborts ("terminate called without an active exception").
-        gc.collect()
-        torch_dist.destroy_process_group()
+    leave_process_group()
     return status

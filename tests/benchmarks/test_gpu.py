@@ -1,9 +1,11 @@
 """The command for a GPU, on the processor: its parts, its budget, its file that grows, and its page."""
 
 import json
+import weakref
 
 import pytest
 import torch
+from torch import distributed
 
 from benchmarks import gpu, gpu_checks, gpu_profile
 from benchmarks.gpu_page import page
@@ -57,6 +59,21 @@ def test_everything(tmp_path):
     assert all(unit['passed'] for name, unit in units.items() if name.startswith('correctness'))
     assert {'training/teacher', 'training/cached', 'training/live', 'table/steps'} <= set(units)
     assert all(units[f'training/{name}']['images_a_second'] > 0 for name in ('teacher', 'cached', 'live'))
+
+
+def test_one_rank_lets_go_of_its_wrapper_before_its_group(monkeypatch):
+    """Whoever frees it afterwards may wait forever for gloo's threads."""
+    wrappers, left, leave = [], [], distributed.destroy_process_group
+
+    class Wrapper(gpu_checks.DistributedDataParallel):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            wrappers.append(weakref.ref(self))
+
+    monkeypatch.setattr(gpu_checks, 'DistributedDataParallel', Wrapper)
+    monkeypatch.setattr(distributed, 'destroy_process_group', lambda: left.append(wrappers[0]()) or leave())
+    outcome = gpu_checks.one_rank(gpu_checks.Bench(gpu._pair('resnet14_resnet8_digits100', None), 'cpu', 4, 16))
+    assert left == [None] and outcome.difference <= outcome.bound
 
 
 def test_a_pair_that_is_not_there_is_told_first(tmp_path, capsys):

@@ -10,6 +10,7 @@ import torch
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
+from shake_mm.compat.process_group import leave_process_group
 from shake_mm.errors import NonFiniteError, UsageError
 from shake_mm.hooks import FiniteGuardHook
 from shake_mm.registry import TRANSFORMS
@@ -259,7 +260,8 @@ def join(cfg, folder, rank, port):
     runner.train()
     skipped = runner.message_hub.runtime_info['skipped_updates']
     torch.save(dict(skipped=skipped, parameters=snapshot(runner.model.module)), folder / f'{rank}.pth')
-    torch.distributed.destroy_process_group()
+    del runner
+    leave_process_group()
 
 
 def test_too_many_skips_end_the_run_with_one_sentence(shake, tmp_path, capfd):

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 from torch import distributed
 
+from shake_mm.compat.process_group import leave_process_group
 from shake_mm.engine.gradient_shares import ShareMeter
 from shake_mm.errors import UsageError
 from shake_mm.hooks import GradientShareHook
@@ -236,7 +237,7 @@ def test_the_warm_up_of_the_learning_rate(shake, tmp_path):
 def one_process(tmp_path):
     distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
     yield
-    distributed.destroy_process_group()
+    leave_process_group()
 
 
 @pytest.mark.parametrize('static', [False, True])

@@ -1,7 +1,6 @@
 """Several processes on machines without an accelerator."""
 
 import atexit
-import gc
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from mmengine.device import get_device
 from mmengine.logging import print_log
 
+from ..process_group import leave_process_group
 from ..upstream import needs
 
 LAUNCHERS = ('_init_dist_pytorch', '_init_dist_mpi', '_init_dist_slurm')
@@ -23,8 +23,7 @@ def workaround_cpu_launch() -> bool:
     ``_init_dist_pytorch`` and its neighbors in ``mmengine.dist.utils`` call ``torch.cuda.set_device`` on every machine
     that has none of the accelerators they know by name.
 
-    A process that ends inside gloo's group may abort ("terminate called without an active exception",
-    pytorch/pytorch#190489), so it leaves the group before Python is torn down.
+    A process that ends inside gloo's group may abort, so it leaves the group before Python is torn down.
     """
     from mmengine.dist import utils  # not yet an attribute of mmengine while it is being imported
 
@@ -40,7 +39,7 @@ def workaround_cpu_launch() -> bool:
                 init('gloo' if backend == 'nccl' else backend, *args, **kwargs)
             finally:
                 torch.cuda.set_device = set_device
-            atexit.register(_leave_process_group)
+            atexit.register(leave_process_group)
             if backend == 'nccl' and mmengine.dist.is_main_process():
                 print_log('There is no CUDA device: the processes communicate by gloo instead of nccl.', 'current')
 
@@ -49,13 +48,6 @@ def workaround_cpu_launch() -> bool:
     for name in LAUNCHERS:
         setattr(utils, name, on_cpu(getattr(utils, name)))
     return True
-
-
-def _leave_process_group() -> None:
-    """End gloo's threads; a reference cycle, such as a runner's, may keep a model and with it the group alive."""
-    gc.collect()
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
 
 
 @needs('mmengine.model:MMDistributedDataParallel.__init__(self, module)')
