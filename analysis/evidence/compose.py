@@ -38,10 +38,11 @@ def compose(study: Study, row: Row, pair: str, folder: Path) -> Path:
     if row.method in PEERS:
         for teacher in cfg.model.teachers:
             del teacher['checkpoint']
+    for changes in (study.changes, row.changes):
+        for key in changes:
+            _check(cfg, key)
+        cfg.merge_from_dict(dict(changes))
     _evaluate_once(cfg, study)
-    for key in row.changes:
-        _check(cfg, key)
-    cfg.merge_from_dict(dict(row.changes))
     path = folder / f'{slug(row.name)}_{pair}_{study.data}.py'
     cfg.dump(path)
     return path
@@ -94,6 +95,8 @@ def _check(cfg: Config, key: str) -> None:
     place: Any = cfg
     *parents, _ = key.split('.')
     for name in parents:
+        if isinstance(place, list):
+            place = {str(number): entry for number, entry in enumerate(place)}
         place = place.get(name) if hasattr(place, 'get') else None
         if place is None:
             raise UsageError(f"the study's change {key} leads nowhere, as there is no {name}: correct it.")

@@ -4,7 +4,9 @@ A study with ``split='val'`` measures on pictures that are held back from traini
 ``split='test'`` reports what was chosen before, and nothing is chosen by it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from analysis.evidence.rows import (
     CHOSEN_HINTS,
@@ -41,6 +43,7 @@ class Study:
         split (str): ``'val'`` to choose by it, ``'test'`` to report.
         metric (str): What is compared, in percent.
         options (tuple[str, ...]): ``key=value`` pairs for all of them, the teachers too.
+        changes (dict): What is changed of every student's config, and of no teacher's, by dotted keys.
         batched (bool): Whether batches are cut on the device, which the sets of classifiers allow.
         gpu (bool): Whether its runs are long: they are trained where there is an accelerator, and go on within a run.
     """
@@ -54,6 +57,7 @@ class Study:
     split: str = 'test'
     metric: str = 'accuracy/top1'
     options: tuple[str, ...] = ()
+    changes: Mapping[str, Any] = field(default_factory=dict)
     batched: bool = True
     gpu: bool = False
 
@@ -204,6 +208,16 @@ STUDIES = {
             PAIRS_DETECTORS,
             (PLAIN_ROW, *DEFAULTS, *(Row(f"{row.name}, papers' setting", row.method) for row in PAPER), *OTHERS),
             metric='coco/bbox_mAP',
+            batched=False,
+        ),
+        Study(
+            'long-detectors',
+            'And if the student has three times the epochs, with the same teacher?',
+            'garment-scenes',
+            PAIRS_DETECTORS,
+            (PLAIN_ROW, *DEFAULTS),
+            metric='coco/bbox_mAP',
+            changes={'train_cfg.max_epochs': 36, 'param_scheduler.1.T_max': 36},
             batched=False,
         ),
         Study(

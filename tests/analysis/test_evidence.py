@@ -226,11 +226,20 @@ def test_the_studies_of_a_kind(tmp_path, monkeypatch, capsys):
         assert cfg.param_scheduler.milestones == [150, 180, 210] and cfg.train_cfg.get('dynamic_intervals') is None
     long = STUDIES['long-few']
     cfg = Plan(str(tmp_path), long.options).add(str(compose(long, Row(PLAIN), long.pairs[0], tmp_path)), 0).load()
-    assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == 80 and cfg.param_scheduler.milestones == [
-        48,
-        64,
-        72,
-    ]
+    assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == 80
+    assert cfg.param_scheduler.milestones == [48, 64, 72]
+
+
+def test_a_longer_schedule_of_the_students_alone(tmp_path):
+    """Their teachers are those of other studies on the same data."""
+    long = STUDIES['long-detectors']
+    run = Plan(str(tmp_path), long.options).add(str(compose(long, long.rows[1], long.pairs[1], tmp_path)), 0)
+    student, teacher = run.load(), run.after[0].load()
+    assert student.train_cfg.max_epochs == student.train_cfg.val_interval == student.param_scheduler[1].T_max == 36
+    assert teacher.train_cfg.max_epochs == teacher.param_scheduler[1].T_max == 12
+    assert student.val_dataloader.dataset.split == 'test'
+    with pytest.raises(UsageError, match=r'change param_scheduler\.2\.T_max leads nowhere, as there is no 2'):
+        compose(replace(long, changes={'param_scheduler.2.T_max': 36}), long.rows[1], long.pairs[1], tmp_path)
 
 
 def test_the_command_line(tmp_path, monkeypatch, capsys):
