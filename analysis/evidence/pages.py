@@ -38,7 +38,7 @@ def render(study: Study, found: Sequence[Record]) -> str:
         study (Study): The study.
         found (sequence of Record): Its records, of which those of rows that it no longer has do not count.
     """
-    parts = [f'# {study.question}', f'{study.data}, {len(study.seeds)} seeds planned. {ROLE[study.split]}']
+    parts = [f'# {study.question}', f'{study.told}, {len(study.seeds)} seeds planned. {ROLE[study.split]}']
     unrun: list[str] = []
     for pair in study.pairs:
         rows = rows_of(study, pair, found)

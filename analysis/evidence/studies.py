@@ -44,6 +44,7 @@ class Study:
         metric (str): What is compared, in percent.
         options (tuple[str, ...]): ``key=value`` pairs for all of them, the teachers too.
         changes (dict): What is changed of every student's config, and of no teacher's, by dotted keys.
+        setting (str): What sets it apart from a report on the same data, as tables tell it.
         batched (bool): Whether batches are cut on the device, which the sets of classifiers allow.
         gpu (bool): Whether its runs are long: they are trained where there is an accelerator, and go on within a run.
     """
@@ -58,12 +59,18 @@ class Study:
     metric: str = 'accuracy/top1'
     options: tuple[str, ...] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
+    setting: str = ''
     batched: bool = True
     gpu: bool = False
 
     def rows_of(self, pair: str) -> tuple[Row, ...]:
         """Those of its rows that can train a pair."""
         return tuple(row for row in self.rows if row.fits(pair))
+
+    @property
+    def told(self) -> str:
+        """Its data, as tables tell them, with what sets it apart."""
+        return f'{self.data}, {self.setting}' if self.setting else self.data
 
     @property
     def unit(self) -> str:
@@ -218,6 +225,7 @@ STUDIES = {
             (PLAIN_ROW, *DEFAULTS),
             metric='coco/bbox_mAP',
             changes={'train_cfg.max_epochs': 36, 'param_scheduler.1.T_max': 36},
+            setting='36 epochs',
             batched=False,
         ),
         Study(

@@ -23,7 +23,7 @@ def short_table(found: Sequence[Report]) -> str:
     lines = ['| on test pictures | teacher | alone | KD | SHAKE |', '|---|---|---|---|---|']
     for report in found:
         added = ' | '.join(_signed(report.differences(name)) for name in COMPARED)
-        name = report.student if students.count(report.student) == 1 else f'{report.student}, {report.study.data}'
+        name = report.student if students.count(report.student) == 1 else f'{report.student}, {report.study.told}'
         lines.append(f'| {name} | {_teacher(report)} | {_alone(report)} {report.study.unit} | {added} |')
     return '\n'.join(lines)
 
@@ -35,7 +35,7 @@ def long_table(found: Sequence[Report]) -> str:
     for report in found:
         seeds = len(report.rows['SHAKE'].keys() & report.rows['KD'].keys() & report.rows[PLAIN].keys())
         cells = (
-            f'[{report.student}, {report.study.data}]({page_of(report.study)})',
+            f'[{report.student}, {report.study.told}]({page_of(report.study)})',
             str(seeds),
             _teacher(report),
             f'{_alone(report)} {report.study.unit}',

@@ -63,7 +63,7 @@ def _draw(axes: Any, report: Report) -> None:
     axes.axvline(0, color='0.35', linewidth=1)
     axes.set_yticks(range(len(names)), names, fontsize='small')
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_title(f'{report.student}, {report.study.data}', fontsize='medium')
+    axes.set_title(f'{report.student}, {report.study.told}', fontsize='medium')
     axes.set_xlabel('points over the student alone', fontsize='small')
     axes.grid(axis='x', alpha=0.3)
     axes.set_axisbelow(True)

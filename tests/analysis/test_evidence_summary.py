@@ -1,5 +1,6 @@
 """What was reported, in one table of the README, one of the page on methods, and a picture."""
 
+from itertools import product
 from pathlib import Path
 
 import matplotlib
@@ -58,6 +59,15 @@ def test_a_student_on_two_sets_is_told_with_them(folder):
         keep(folder, 'report-100', row, (60, 61, 62))
     names = [line.split(' | ')[0] for line in summary.short_table(reports(folder)).splitlines()[2:]]
     assert names == ['| ResNet-8, fashion100', '| ResNet-8, fashion-few']
+
+
+def test_a_student_twice_on_one_set_is_told_with_what_differs(tmp_path):
+    for study, row in product(('report-detectors', 'long-detectors'), (PLAIN, 'KD', 'SHAKE')):
+        keep(tmp_path, study, row, (1, 2, 3), pair=STUDIES[study].pairs[1])
+    names = [line.split(' | ')[0] for line in summary.short_table(reports(tmp_path)).splitlines()[2:]]
+    assert names == ['| RetinaNet, garment-scenes', '| RetinaNet, garment-scenes, 36 epochs']
+    told = [(study.pairs, study.told) for study in STUDIES.values() if study.split == 'test']
+    assert len(set(told)) == len(told)  # no two reports that a table cannot tell apart
 
 
 def test_a_teacher_that_no_record_tells_of(tmp_path):
