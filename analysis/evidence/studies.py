@@ -219,7 +219,7 @@ STUDIES = {
         ),
         Study(
             'long-detectors',
-            'And if the student has three times the epochs, with the same teacher?',
+            'Does a distilled detector end above the plain one where both have three times the epochs?',
             'garment-scenes',
             PAIRS_DETECTORS,
             (PLAIN_ROW, *DEFAULTS),
