@@ -19,11 +19,12 @@ END = '<!-- end -->'
 
 def short_table(found: Sequence[Report]) -> str:
     """The README's: a line a student (with its data, if it stands on several), and what is added to its own figure."""
-    students = [report.student for report in found]
     lines = ['| on test pictures | teacher | alone | KD | SHAKE |', '|---|---|---|---|---|']
     for report in found:
         added = ' | '.join(_signed(report.differences(name)) for name in COMPARED)
-        name = report.student if students.count(report.student) == 1 else f'{report.student}, {report.study.told}'
+        data = {other.study.data for other in found if other.student == report.student}
+        apart = (report.study.data if len(data) > 1 else '', report.study.setting)
+        name = ', '.join(filter(None, (report.student, *apart)))
         lines.append(f'| {name} | {_teacher(report)} | {_alone(report)} {report.study.unit} | {added} |')
     return '\n'.join(lines)
 
