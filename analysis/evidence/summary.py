@@ -58,8 +58,8 @@ def _teacher(report: Report) -> str:
 
 def _signed(differences: Sequence[float]) -> str:
     mean, half = interval(differences)
-    told = f'{round(mean, 1) + 0.0:+.1f}'  # no -0.0
-    return (told if math.isnan(half) else f'{told} ({mean - half:.1f} to {mean + half:.1f})').replace('-', '−')
+    told, low, high = (round(value, 1) + 0.0 for value in (mean, mean - half, mean + half))  # no -0.0
+    return (f'{told:+.1f}' if math.isnan(half) else f'{told:+.1f} ({low:.1f} to {high:.1f})').replace('-', '−')
 
 
 def fill(path: Path, text: str) -> None:

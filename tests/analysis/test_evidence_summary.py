@@ -54,6 +54,13 @@ def test_the_tables(folder):
     ]
 
 
+def test_no_figure_is_minus_zero(tmp_path):
+    """0.0002 ± 4.302653 · 0.01 / √3 is −0.025 to 0.025."""
+    for row, values in {PLAIN: (1, 1, 1), 'KD': (0.9902, 1.0002, 1.0102), 'SHAKE': (1, 1, 1)}.items():
+        keep(tmp_path, 'report-few', row, values)
+    assert '| +0.0 (0.0 to 0.0) | +0.0 (0.0 to 0.0) |' in summary.short_table(reports(tmp_path))
+
+
 def test_a_student_on_two_sets_is_told_with_them(folder):
     for row in ('KD', 'SHAKE'):
         keep(folder, 'report-100', row, (60, 61, 62))
